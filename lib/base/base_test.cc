@@ -1,0 +1,97 @@
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/base64.h"
+#include "lib/base/fake_clock.h"
+#include "lib/base/random.h"
+#include "lib/base/secret.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/status_matchers.h"
+
+namespace certwright::base {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Optional;
+
+TEST(FakeClockTest, AdvanceMovesBothClocksAndTellsListeners) {
+  FakeClock clock(absl::UnixEpoch());
+  int calls = 0;
+  clock.OnAdvance([&] { ++calls; });
+  const MonotonicTime before = clock.MonotonicNow();
+  clock.Advance(absl::Seconds(5));
+  EXPECT_EQ(clock.Now(), absl::UnixEpoch() + absl::Seconds(5));
+  EXPECT_EQ(clock.MonotonicNow() - before, absl::Seconds(5));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(FakeClockTest, StepWallLeavesMonotonicTimeAlone) {
+  FakeClock clock;
+  const MonotonicTime before = clock.MonotonicNow();
+  clock.StepWall(-absl::Hours(24));
+  EXPECT_EQ(clock.MonotonicNow(), before);
+}
+
+TEST(SecretTest, MovedFromSecretIsEmpty) {
+  Secret a(std::string("key material that is longer than the small-string buffer"));
+  Secret b = std::move(a);
+  EXPECT_TRUE(a.empty());  // NOLINT(bugprone-use-after-move): the contract under test.
+  EXPECT_THAT(std::string(b.Reveal()), HasSubstr("key material"));
+}
+
+TEST(SecretTest, WipeOverwritesShortStringsInPlace) {
+  std::string bytes = "hunter2";
+  const char* data = bytes.data();
+  Wipe(bytes);
+  EXPECT_TRUE(bytes.empty());
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(data[i], '\0');
+}
+
+TEST(RandomTest, UuidIsVersionFourAndFresh) {
+  const std::string uuid = Random::Real().Uuid();
+  EXPECT_THAT(uuid, MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
+                                 "[0-9a-f]{12}"));
+  EXPECT_NE(uuid, Random::Real().Uuid());
+}
+
+TEST(RandomTest, JitterStaysWithinTheFraction) {
+  EXPECT_EQ(FixedRandom(0.5).Jitter(absl::Seconds(10), 0.1), absl::Seconds(10));
+  EXPECT_EQ(FixedRandom(0).Jitter(absl::Seconds(10), 0.1), absl::Seconds(9));
+}
+
+TEST(Base64UrlTest, RoundTripsWithoutPadding) {
+  EXPECT_EQ(Base64UrlEncode(std::string("\x00\xff\xfe\x01", 4)), "AP_-AQ");
+  EXPECT_THAT(Base64UrlDecode("AP_-AQ"), Optional(std::string("\x00\xff\xfe\x01", 4)));
+}
+
+TEST(Base64UrlTest, RefusesPaddingWhiteSpaceAndStandardAlphabet) {
+  for (const char* text : {"AP_-AQ==", "AP_- AQ", "AP/+AQ", "A"}) {
+    EXPECT_EQ(Base64UrlDecode(text), std::nullopt) << text;
+  }
+}
+
+absl::StatusOr<int> Doubled(absl::StatusOr<int> input) {
+  CW_ASSIGN_OR_RETURN(int value, input);
+  return 2 * value;
+}
+
+TEST(StatusMacrosTest, AssignOrReturnPassesErrorsOn) {
+  EXPECT_THAT(Doubled(21), IsOkAndHolds(42));
+  EXPECT_THAT(Doubled(absl::NotFoundError("gone")),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("gone")));
+}
+
+TEST(StatusMacrosTest, AnnotateKeepsCodeAndPayload) {
+  absl::Status status = absl::InternalError("boom");
+  status.SetPayload("type", absl::Cord("payload"));
+  const absl::Status annotated = Annotate(status, "while testing");
+  EXPECT_THAT(annotated,
+              StatusIs(absl::StatusCode::kInternal, testing::StrEq("while testing: boom")));
+  EXPECT_EQ(annotated.GetPayload("type"), absl::Cord("payload"));
+  CW_EXPECT_OK(Annotate(absl::OkStatus(), "ignored"));
+}
+
+}  // namespace
+}  // namespace certwright::base
