@@ -24,12 +24,12 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context);
 #define CW_STATUS_CONCAT(a, b) CW_STATUS_CONCAT_INNER(a, b)
 
 // CW_RETURN_IF_ERROR(expression): `expression` is a Status or StatusOr.
-#define CW_RETURN_IF_ERROR(expression)                           \
-  do {                                                           \
-    auto&& cw_result = (expression);                             \
-    if (!cw_result.ok()) {                                       \
-      return ::certwright::base::ToStatus(cw_result);            \
-    }                                                            \
+#define CW_RETURN_IF_ERROR(expression)                \
+  do {                                                \
+    auto&& cw_result = (expression);                  \
+    if (!cw_result.ok()) {                            \
+      return ::certwright::base::ToStatus(cw_result); \
+    }                                                 \
   } while (false)
 
 // CW_ASSIGN_OR_RETURN(auto x, expression): `expression` is a StatusOr.
@@ -37,12 +37,12 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context);
   CW_ASSIGN_OR_RETURN_INNER(CW_STATUS_CONCAT(cw_or_, __LINE__), target, return, expression)
 
 // The same two for coroutines, whose `return` is co_return. The expression may co_await.
-#define CW_CO_RETURN_IF_ERROR(expression)                        \
-  do {                                                           \
-    auto&& cw_result = (expression);                             \
-    if (!cw_result.ok()) {                                       \
-      co_return ::certwright::base::ToStatus(cw_result);         \
-    }                                                            \
+#define CW_CO_RETURN_IF_ERROR(expression)                \
+  do {                                                   \
+    auto&& cw_result = (expression);                     \
+    if (!cw_result.ok()) {                               \
+      co_return ::certwright::base::ToStatus(cw_result); \
+    }                                                    \
   } while (false)
 
 #define CW_CO_ASSIGN_OR_RETURN(target, expression) \

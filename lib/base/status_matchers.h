@@ -23,8 +23,7 @@ MATCHER(IsOk, negation ? "is not OK" : "is OK") {
   return status.ok();
 }
 
-MATCHER_P(StatusIs, code,
-          "has status code " + testing::PrintToString(absl::StatusCode(code))) {
+MATCHER_P(StatusIs, code, "has status code " + testing::PrintToString(absl::StatusCode(code))) {
   const absl::Status& status = ToStatus(arg);
   *result_listener << "whose status is " << status.ToString();
   return status.code() == code;

@@ -24,8 +24,9 @@
 #include "boost/asio/async_result.hpp"
 #include "boost/asio/awaitable.hpp"
 #include "boost/asio/co_spawn.hpp"
-#include "boost/asio/executor_work_guard.hpp"
+#include "boost/asio/execution/outstanding_work.hpp"
 #include "boost/asio/post.hpp"
+#include "boost/asio/prefer.hpp"
 #include "boost/asio/strand.hpp"
 #include "boost/asio/this_coro.hpp"
 #include "boost/asio/use_awaitable.hpp"
@@ -72,14 +73,15 @@ template <typename T, typename Initiate>
 Awaitable<T> AwaitCallback(Initiate initiate) {
   return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>&, void(T)>(
       [initiate = std::move(initiate)](auto handler) mutable {
-        auto work =
-            boost::asio::make_work_guard(boost::asio::get_associated_executor(handler));
-        absl::AnyInvocable<void(T)> done = [handler = std::move(handler),
-                                            work = std::move(work)](T result) mutable {
-          boost::asio::post(work.get_executor(), [handler = std::move(handler),
-                                                  result = std::move(result)]() mutable {
-            handler(std::move(result));
-          });
+        // Not a work guard, whose executor outlives its work: the loop may be gone then.
+        Executor work = boost::asio::prefer(boost::asio::get_associated_executor(handler),
+                                            boost::asio::execution::outstanding_work.tracked);
+        absl::AnyInvocable<void(T)> done = [work = std::move(work),
+                                            handler = std::move(handler)](T result) mutable {
+          boost::asio::post(
+              work, [handler = std::move(handler), result = std::move(result)]() mutable {
+                handler(std::move(result));
+              });
         };
         initiate(std::move(done));
       },

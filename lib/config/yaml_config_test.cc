@@ -1,0 +1,76 @@
+#include "lib/config/yaml_config.h"
+
+#include <string>
+
+#include "certwright/config/v1/solver_config.pb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/status_matchers.h"
+
+namespace certwright::config {
+namespace {
+
+using ::certwright::config::v1::SolverConfig;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(ParseYamlTest, ReadsNestedValuesListsAndDurations) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml(R"(
+server:
+  listen: 127.0.0.1:0
+  drainGrace: 1m30s
+  reflection: false
+store: {sqlite: {path: /tmp/x}}
+recursiveNameservers: ["127.0.0.1:53", "::1"]
+limits: {per_issuer: 7}
+)",
+                        config),
+              IsEmpty());
+  EXPECT_EQ(config.server().listen(), "127.0.0.1:0");
+  EXPECT_EQ(config.server().drain_grace().seconds(), 90);
+  EXPECT_TRUE(config.server().has_reflection());
+  EXPECT_FALSE(config.server().reflection());
+  EXPECT_EQ(config.store().sqlite().path(), "/tmp/x");
+  EXPECT_THAT(config.recursive_nameservers(), ElementsAre("127.0.0.1:53", "::1"));
+  EXPECT_EQ(config.limits().per_issuer(), 7);
+}
+
+TEST(ParseYamlTest, ReportsEveryProblemWithItsLine) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml(R"(server:
+  listne: x
+  drainGrace: soon
+workers: many
+retention: -5s
+recursiveNameservers: one
+limits: 3
+workers: 4
+)",
+                        config),
+              ElementsAre(HasSubstr("line 2: server.listne: unknown key; known are listen"),
+                          HasSubstr("line 3: server.drainGrace: must be a duration"),
+                          HasSubstr("line 4: workers: must be a number"),
+                          HasSubstr("line 5: retention: must be between"),
+                          HasSubstr("line 6: recursiveNameservers: must be a list"),
+                          HasSubstr("line 7: limits: must be a map"),
+                          HasSubstr("line 8: workers: is given twice")));
+}
+
+TEST(ParseYamlTest, ReportsBrokenYamlAndTooDeepNesting) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml("server: [", config), ElementsAre(HasSubstr("line ")));
+  EXPECT_THAT(ParseYaml(std::string(2 << 20, ' '), config),
+              ElementsAre(HasSubstr("larger than 1 MiB")));
+}
+
+TEST(LoadYamlFileTest, NamesTheFile) {
+  SolverConfig config;
+  EXPECT_THAT(
+      LoadYamlFile("/nonexistent/solver.yaml", config),
+      base::StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nonexistent/solver.yaml")));
+}
+
+}  // namespace
+}  // namespace certwright::config

@@ -1,0 +1,78 @@
+// X.509 certificates and chains as a CA hands them out (RFC 5280).
+//
+// Errors: INVALID_ARGUMENT says what in the chain is wrong, by position; input bytes are
+// never echoed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "lib/pki/csr.h"
+#include "lib/pki/key.h"
+
+struct x509_st;  // OpenSSL's X509
+
+namespace certwright::pki {
+
+struct Certificate {
+  std::string der;
+  std::string subject_common_name;
+  std::string issuer_common_name;
+  // Subject and issuer as one-line RFC 4514 text, for messages and comparison.
+  std::string subject;
+  std::string issuer;
+  SubjectAltNames names;
+  // Kinds of subject alternative names that `names` cannot hold ("directoryName").
+  std::vector<std::string> other_name_kinds;
+  // In cert-manager's words; an extended usage that has none is a dotted identifier.
+  std::vector<std::string> usages;
+  absl::Time not_before;
+  absl::Time not_after;
+  // Serial number's DER content octets (two's complement, leading 00 kept) and lower-case hex.
+  std::string serial_der;
+  std::string serial_hex;
+  std::string authority_key_id;  // keyIdentifier octets; empty if absent
+  bool is_ca = false;
+  PublicKey public_key;
+  // What `der` holds, as OpenSSL's object: reading a key anew costs more than a signature.
+  // Not null; OpenSSL locks what it caches inside.
+  std::shared_ptr<x509_st> x509;
+
+  std::string Pem() const;
+};
+
+// All certificates of a PEM text, in order. At most 256 KiB and 20 certificates. Text between
+// blocks is tolerated (RFC 7468 §2), CRLF and a missing last newline too; any block that is
+// not a CERTIFICATE refuses the whole (RFC 8555 §11.4: a CA must never hand out a key).
+absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view pem);
+
+std::string ToPem(const std::vector<Certificate>& chain);
+
+// What an issued chain must satisfy before it may be delivered.
+struct ChainExpectation {
+  const PublicKey* public_key = nullptr;
+  // DNS names and IP addresses; compared as sets with the leaf's. The common name of the
+  // request may be among them.
+  SubjectAltNames names;
+  absl::Time now;
+};
+
+// OK if the leaf has the expected key and exactly the expected names, is valid now (a
+// not_before up to 1 h ahead is forgiven: clocks differ), and each certificate is signed by
+// the next. FAILED_PRECONDITION otherwise, saying which check failed.
+absl::Status VerifyIssuedChain(const std::vector<Certificate>& chain,
+                               const ChainExpectation& expected);
+
+// OK if `chain` leads to one of `roots`, by OpenSSL's path validation at `now`.
+absl::Status VerifyAgainstRoots(const std::vector<Certificate>& chain,
+                                const std::vector<Certificate>& roots, absl::Time now);
+
+// The certificate that signed itself, if the chain ends with one; else its last certificate.
+// `chain` is not empty.
+const Certificate& TopmostCertificate(const std::vector<Certificate>& chain);
+
+}  // namespace certwright::pki

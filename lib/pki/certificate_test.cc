@@ -1,0 +1,291 @@
+#include "lib/pki/certificate.h"
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gtest/gtest.h"
+#include "lib/base/base64.h"
+#include "lib/base/status_matchers.h"
+#include "lib/pki/csr.h"
+#include "lib/pki/pem.h"
+#include "lib/pki/self_signed.h"
+
+namespace certwright::pki {
+namespace {
+
+using base::StatusIs;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kFailed = absl::StatusCode::kFailedPrecondition;
+
+absl::Time Now() { return absl::FromUnixSeconds(1767323045); }
+
+SubjectAltNames DnsNames(std::vector<std::string> names) {
+  SubjectAltNames san;
+  san.dns_names = std::move(names);
+  return san;
+}
+
+// A root, an intermediate and a leaf for two names.
+class ChainTest : public testing::Test {
+ protected:
+  ChainTest() { spec_.names = DnsNames({"a.example", "b.example"}); }
+
+  std::vector<Certificate> Issue() {
+    return intermediate_.ChainFor(intermediate_.Sign(key_.public_key(), spec_));
+  }
+  absl::Status Verify(const std::vector<Certificate>& chain) {
+    return VerifyIssuedChain(chain,
+                             {&public_key_, DnsNames({"b.example", "a.example"}), Now()});
+  }
+
+  TestCa root_;
+  TestCa intermediate_ = root_.MakeIntermediate();
+  PrivateKey key_ = PrivateKey::Generate({}).value();
+  PublicKey public_key_ = key_.public_key();
+  TestCertificateSpec spec_;
+};
+
+TEST_F(ChainTest, ParseReadsTheFields) {
+  spec_.common_name = "a.example";
+  spec_.names.ip_addresses = {"192.0.2.1", "2001:db8::1"};
+  spec_.names.uris = {"spiffe://x/y"};
+  spec_.names.email_addresses = {"jo@example.com"};
+  spec_.not_before = absl::FromUnixSeconds(1700000000);
+  spec_.not_after = absl::FromUnixSeconds(1900000000);
+  std::vector<Certificate> issued = Issue();
+  CW_ASSERT_OK_AND_ASSIGN(std::vector<Certificate> chain, ParseChainPem(ToPem(issued)));
+  ASSERT_EQ(chain.size(), 2u);
+  const Certificate& leaf = chain[0];
+  EXPECT_EQ(leaf.der, issued[0].der);
+  EXPECT_EQ(leaf.subject_common_name, "a.example");
+  EXPECT_EQ(leaf.issuer_common_name, "Test Intermediate");
+  EXPECT_EQ(leaf.subject, "CN=a.example");
+  EXPECT_EQ(leaf.issuer, "CN=Test Intermediate");
+  EXPECT_EQ(leaf.names, spec_.names);
+  EXPECT_EQ(leaf.usages, spec_.usages);
+  EXPECT_EQ(leaf.not_before, spec_.not_before);
+  EXPECT_EQ(leaf.not_after, spec_.not_after);
+  EXPECT_EQ(leaf.authority_key_id.size(), 20u);
+  EXPECT_FALSE(leaf.is_ca);
+  EXPECT_EQ(leaf.public_key, public_key_);
+  EXPECT_TRUE(chain[1].is_ca);
+  EXPECT_EQ(TopmostCertificate(chain).issuer_common_name, "Test Root");
+}
+
+TEST_F(ChainTest, SerialKeepsItsLeadingZeroOctet) {
+  // The serial number of RFC 9773 §4.1's example.
+  spec_.serial = "\x87\x65\x43\x21";
+  Certificate leaf = root_.Sign(public_key_, spec_);
+  EXPECT_EQ(leaf.serial_der, std::string("\0\x87\x65\x43\x21", 5));
+  EXPECT_EQ(leaf.serial_hex, "0087654321");
+  EXPECT_EQ(base::Base64UrlEncode(leaf.serial_der), "AIdlQyE");
+  spec_.serial = "\x07\x65";
+  EXPECT_EQ(root_.Sign(public_key_, spec_).serial_der, "\x07\x65");
+}
+
+TEST_F(ChainTest, ValidityAfter2049IsRead) {
+  spec_.not_after = absl::FromUnixSeconds(4102444800);
+  EXPECT_EQ(root_.Sign(public_key_, spec_).not_after, spec_.not_after);
+}
+
+TEST_F(ChainTest, ParseToleratesCarriageReturnsAndTextAround) {
+  std::vector<Certificate> chain = Issue();
+  std::string text =
+      absl::StrCat("subject=/CN=a\n", chain[0].Pem(), "\n\n# issuer\n", chain[1].Pem());
+  CW_ASSERT_OK_AND_ASSIGN(std::vector<Certificate> parsed, ParseChainPem(text));
+  EXPECT_EQ(parsed.size(), 2u);
+  std::string crlf = absl::StrReplaceAll(text, {{"\n", "\r\n"}});
+  CW_ASSERT_OK_AND_ASSIGN(parsed, ParseChainPem(crlf));
+  EXPECT_EQ(parsed[1].der, chain[1].der);
+  text.pop_back();
+  CW_EXPECT_OK(ParseChainPem(text));
+}
+
+TEST_F(ChainTest, ParseRefusesAChainWithAKeyInIt) {
+  std::vector<Certificate> chain = Issue();
+  std::string pem =
+      absl::StrCat(chain[0].Pem(), std::string(key_.ToPem().Reveal()), chain[1].Pem());
+  EXPECT_THAT(ParseChainPem(pem),
+              StatusIs(kInvalid, HasSubstr("block 2 is not a CERTIFICATE")));
+  EXPECT_THAT(
+      ParseChainPem(absl::StrCat(chain[0].Pem(), "x ", std::string(key_.ToPem().Reveal()))),
+      StatusIs(kInvalid));
+}
+
+TEST_F(ChainTest, ParseRefusesTooMuch) {
+  const std::string pem = root_.certificate().Pem();
+  std::string twenty;
+  for (int i = 0; i < 20; ++i) twenty += pem;
+  CW_EXPECT_OK(ParseChainPem(twenty));
+  EXPECT_THAT(ParseChainPem(twenty + pem), StatusIs(kInvalid, HasSubstr("more than 20")));
+  EXPECT_THAT(ParseChainPem(std::string(256 * 1024, '\n') + pem),
+              StatusIs(kInvalid, HasSubstr("longer than")));
+  EXPECT_THAT(ParseChainPem("hello"), StatusIs(kInvalid, HasSubstr("no PEM block")));
+}
+
+TEST_F(ChainTest, ParseSaysWhichCertificateIsBrokenWithoutEchoingIt) {
+  std::string broken = root_.certificate().der;
+  broken.resize(broken.size() - 1);
+  std::string pem = root_.certificate().Pem() + EncodePem("CERTIFICATE", broken);
+  EXPECT_THAT(ParseChainPem(pem), StatusIs(kInvalid, HasSubstr("certificate 2")));
+  pem = EncodePem("CERTIFICATE", root_.certificate().der + "trailing");
+  EXPECT_THAT(ParseChainPem(pem), StatusIs(kInvalid, HasSubstr("certificate 1")));
+  EXPECT_THAT(ParseChainPem(EncodePem("CERTIFICATE", "MARKER")),
+              StatusIs(kInvalid, Not(HasSubstr("MARKER"))));
+}
+
+TEST_F(ChainTest, VerifyAcceptsWhatWasAskedFor) {
+  std::vector<Certificate> chain = Issue();
+  CW_EXPECT_OK(Verify(chain));
+  chain.push_back(root_.certificate());
+  CW_EXPECT_OK(Verify(chain));
+  chain.erase(chain.begin() + 1, chain.end());
+  CW_EXPECT_OK(Verify(chain));
+}
+
+TEST_F(ChainTest, VerifyRefusesAnEmptyChain) { EXPECT_THAT(Verify({}), StatusIs(kFailed)); }
+
+TEST_F(ChainTest, VerifyRefusesAnotherKey) {
+  PublicKey other = PrivateKey::Generate({})->public_key();
+  EXPECT_THAT(Verify({root_.Sign(other, spec_)}), StatusIs(kFailed, HasSubstr("another key")));
+}
+
+TEST_F(ChainTest, VerifyNamesMissingAndExtraNames) {
+  spec_.names = DnsNames({"a.example"});
+  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("missing b.example")));
+  spec_.names = DnsNames({"a.example", "b.example", "c.example"});
+  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("unexpected c.example")));
+  spec_.names = DnsNames({"a.example", "b.example"});
+  spec_.names.ip_addresses = {"192.0.2.1"};
+  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("unexpected IP 192.0.2.1")));
+}
+
+TEST_F(ChainTest, VerifyRefusesNamesOfOtherKinds) {
+  std::vector<Certificate> chain = Issue();
+  chain[0].other_name_kinds = {"otherName"};
+  EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("unexpected otherName")));
+}
+
+TEST_F(ChainTest, VerifyLooksAtValidity) {
+  spec_.not_after = Now();
+  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("expired")));
+  spec_.not_after = Now() + absl::Seconds(1);
+  CW_EXPECT_OK(Verify(Issue()));
+  spec_.not_after = Now() + absl::Hours(100);
+  spec_.not_before = Now() + absl::Hours(1);
+  CW_EXPECT_OK(Verify(Issue()));
+  spec_.not_before = Now() + absl::Hours(1) + absl::Seconds(1);
+  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("valid only from")));
+}
+
+TEST_F(ChainTest, VerifyRefusesTheWrongOrder) {
+  std::vector<Certificate> chain = Issue();
+  std::swap(chain[0], chain[1]);
+  EXPECT_THAT(Verify(chain), StatusIs(kFailed));
+  chain = Issue();
+  chain.insert(chain.begin() + 1, root_.certificate());
+  EXPECT_THAT(Verify(chain),
+              StatusIs(kFailed, HasSubstr("certificate 1 is not signed by certificate 2")));
+}
+
+TEST_F(ChainTest, VerifyRefusesAMissingIntermediate) {
+  TestCa lower = intermediate_.MakeIntermediate("Lower");
+  Certificate leaf = lower.Sign(public_key_, spec_);
+  CW_EXPECT_OK(Verify(lower.ChainFor(leaf)));
+  EXPECT_THAT(Verify({leaf, intermediate_.certificate()}),
+              StatusIs(kFailed, HasSubstr("certificate 1 is not signed by certificate 2")));
+}
+
+TEST_F(ChainTest, VerifyRefusesARepeatedCertificate) {
+  std::vector<Certificate> chain = Issue();
+  chain.insert(chain.begin(), chain.front());
+  EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("certificate 2 repeats")));
+}
+
+TEST_F(ChainTest, VerifyRefusesASignatureByAnotherKeyOfTheSameName) {
+  // Same names as the real intermediate, so only key identifier and signature tell them apart.
+  TestCa impostor = root_.MakeIntermediate();
+  std::vector<Certificate> chain = Issue();
+  chain[1] = impostor.certificate();
+  EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("is not signed by")));
+}
+
+TEST_F(ChainTest, VerifyRefusesAChangedLeaf) {
+  std::vector<Certificate> chain = Issue();
+  std::string der = chain[0].der;
+  der[der.size() - 1] = static_cast<char>(der[der.size() - 1] ^ 1);
+  CW_ASSERT_OK_AND_ASSIGN(std::vector<Certificate> changed,
+                          ParseChainPem(EncodePem("CERTIFICATE", der)));
+  chain[0] = changed[0];
+  EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("is not signed by")));
+}
+
+TEST_F(ChainTest, VerifyRefusesAnIssuerThatIsNoCa) {
+  PrivateKey middle_key = PrivateKey::Generate({}).value();
+  TestCertificateSpec middle = spec_;
+  middle.common_name = "Not a CA";
+  middle.usages = {};
+  TestCa not_a_ca(middle_key,
+                  {root_.Sign(middle_key.public_key(), middle), root_.certificate()});
+  std::vector<Certificate> chain = not_a_ca.ChainFor(not_a_ca.Sign(public_key_, spec_));
+  EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("certificate 2 is not a CA's")));
+  EXPECT_THAT(VerifyAgainstRoots(chain, {root_.certificate()}, Now()), StatusIs(kFailed));
+}
+
+TEST_F(ChainTest, RootsDecideTrust) {
+  std::vector<Certificate> chain = Issue();
+  CW_EXPECT_OK(VerifyAgainstRoots(chain, {root_.certificate()}, Now()));
+  CW_EXPECT_OK(VerifyAgainstRoots(chain, {intermediate_.certificate()}, Now()));
+  TestCa other;
+  EXPECT_THAT(VerifyAgainstRoots(chain, {other.certificate()}, Now()),
+              StatusIs(kFailed, HasSubstr("trusted root")));
+  EXPECT_THAT(VerifyAgainstRoots(chain, {}, Now()), StatusIs(kFailed));
+  chain.erase(chain.begin() + 1, chain.end());
+  EXPECT_THAT(VerifyAgainstRoots(chain, {root_.certificate()}, Now()), StatusIs(kFailed));
+}
+
+TEST_F(ChainTest, RootsAreValidatedAtTheGivenTime) {
+  std::vector<Certificate> chain = Issue();
+  EXPECT_THAT(VerifyAgainstRoots(chain, {root_.certificate()}, TestNotAfter() + absl::Hours(1)),
+              StatusIs(kFailed, HasSubstr("expired")));
+  EXPECT_THAT(
+      VerifyAgainstRoots(chain, {root_.certificate()}, TestNotBefore() - absl::Hours(1)),
+      StatusIs(kFailed, HasSubstr("not yet valid")));
+}
+
+TEST_F(ChainTest, EveryKindOfCaKeySigns) {
+  for (KeySpec spec : {KeySpec{KeyAlgorithm::kRsa, 2048}, KeySpec{KeyAlgorithm::kEcdsa, 384},
+                       KeySpec{KeyAlgorithm::kEd25519, 0}}) {
+    TestCa ca("CA", spec);
+    CW_EXPECT_OK(Verify({ca.Sign(public_key_, spec_), ca.certificate()}));
+  }
+}
+
+TEST_F(ChainTest, SignsARequest) {
+  CsrSpec request;
+  request.names = spec_.names;
+  CW_ASSERT_OK_AND_ASSIGN(std::string csr, CreateCsrPem(request, key_));
+  CW_EXPECT_OK(Verify(intermediate_.ChainFor(intermediate_.SignCsr(csr))));
+}
+
+TEST_F(ChainTest, OneKeyServesManyThreads) {
+  std::vector<std::thread> threads;
+  std::vector<Certificate> chain = Issue();
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 25; ++j) {
+        CW_EXPECT_OK(Verify(chain));
+        CW_EXPECT_OK(CreateCsrPem({}, key_));
+        EXPECT_EQ(chain[0].public_key, key_.public_key());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace certwright::pki

@@ -1,0 +1,183 @@
+#include "lib/pki/csr.h"
+
+#include "gtest/gtest.h"
+#include "lib/base/status_matchers.h"
+#include "lib/pki/pem.h"
+#include "lib/pki/usages.h"
+
+namespace certwright::pki {
+namespace {
+
+using base::StatusIs;
+using testing::HasSubstr;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+// Made by OpenSSL's command line: a subjectAltName with a directoryName.
+constexpr char kDirectoryNameCsr[] =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIHyMIGaAgEAMAwxCjAIBgNVBAMMAXgwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
+    "AATqivXMum/AUrhOJdMy1QBZmIJPZXVX+LxqDBj8xBAnnoVKm8UdjWOzb3ZNA3x/\n"
+    "MbGHVtdbUxG7pYQf5WFGORZfoCwwKgYJKoZIhvcNAQkOMR0wGzAZBgNVHREEEjAQ\n"
+    "pA4wDDEKMAgGA1UEAwwBeDAKBggqhkjOPQQDAgNHADBEAiAXaD4RpmNt5HkC8maj\n"
+    "Uh4HGGF9z+0cc0f/HzEquLRPfQIgCVSv5Sb8ayP+mLuKYgArPykcUmbY1oYQcLPc\n"
+    "D4K1Li4=\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+
+// Made by OpenSSL's command line: a key on secp256k1.
+constexpr char kSecp256k1Csr[] =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIHDMGsCAQAwDDEKMAgGA1UEAwwBeDBWMBAGByqGSM49AgEGBSuBBAAKA0IABFSi\n"
+    "f6HhltEe3zdAgSyUV9V/5r1ZQhDu6i3LTg+wCmvfO03tbnW+54QV8KP17f4I49bM\n"
+    "8sdGR/+NIyV8PB6TrxygADAKBggqhkjOPQQDAgNIADBFAiEA89rzEz4MLHQIPRUm\n"
+    "FMml9ZGO2PB9CMvePst796hD3zwCIBsHuX7S4si37xB6GVYRGnvpFohSk3d3ALA2\n"
+    "QmqDQX2e\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+
+PrivateKey NewKey(KeySpec spec = {}) { return PrivateKey::Generate(spec).value(); }
+
+CsrSpec FullSpec() {
+  CsrSpec spec;
+  spec.subject.common_name = "www.example.com";
+  spec.subject.organizations = {"Example Org", "Second Org"};
+  spec.subject.countries = {"DE"};
+  spec.subject.organizational_units = {"Unit"};
+  spec.subject.localities = {"K\xc3\xb6ln"};
+  spec.subject.provinces = {"NRW"};
+  spec.subject.street_addresses = {"Street 1"};
+  spec.subject.postal_codes = {"50667"};
+  spec.subject.serial_number = "42";
+  spec.names.dns_names = {"*.example.com", "www.example.com"};
+  spec.names.ip_addresses = {"192.0.2.1", "2001:db8::1"};
+  spec.names.uris = {"spiffe://example.com/a"};
+  spec.names.email_addresses = {"jo@example.com"};
+  spec.usages = {"digital signature", "key encipherment", "server auth", "client auth"};
+  return spec;
+}
+
+TEST(CsrTest, RoundTripKeepsEverything) {
+  CsrSpec spec = FullSpec();
+  spec.is_ca = true;
+  PrivateKey key = NewKey();
+  CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(spec, key));
+  CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+  EXPECT_EQ(csr.subject, spec.subject);
+  EXPECT_EQ(csr.names, spec.names);
+  EXPECT_EQ(csr.usages, spec.usages);
+  EXPECT_TRUE(csr.is_ca);
+  EXPECT_EQ(csr.public_key, key.public_key());
+  EXPECT_EQ(EncodePem("CERTIFICATE REQUEST", csr.der), pem);
+}
+
+TEST(CsrTest, EveryKindOfKeySigns) {
+  for (KeySpec spec : {KeySpec{KeyAlgorithm::kRsa, 2048}, KeySpec{KeyAlgorithm::kEcdsa, 256},
+                       KeySpec{KeyAlgorithm::kEcdsa, 384}, KeySpec{KeyAlgorithm::kEcdsa, 521},
+                       KeySpec{KeyAlgorithm::kEd25519, 0}}) {
+    CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(FullSpec(), NewKey(spec)));
+    CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+    EXPECT_EQ(csr.public_key.spec(), spec);
+  }
+}
+
+TEST(CsrTest, RequestWithoutExtensionsHasNone) {
+  CsrSpec spec;
+  spec.subject.common_name = "example.com";
+  CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(spec, NewKey()));
+  CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+  EXPECT_TRUE(csr.names.empty());
+  EXPECT_TRUE(csr.usages.empty());
+  EXPECT_FALSE(csr.is_ca);
+}
+
+TEST(CsrTest, EveryUsageWordSurvivesTheRoundTrip) {
+  for (const std::string& word : AllUsageWords()) {
+    CsrSpec spec = FullSpec();
+    spec.usages = {word};
+    CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(spec, NewKey()));
+    CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+    std::string expected = word == "signing"  ? "digital signature"
+                           : word == "s/mime" ? "email protection"
+                                              : word;
+    EXPECT_EQ(csr.usages, std::vector<std::string>{expected});
+  }
+}
+
+TEST(CsrTest, CreateRefusesUnknownUsages) {
+  CsrSpec spec = FullSpec();
+  spec.usages = {"server auth", "world domination"};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("world domination")));
+}
+
+TEST(CsrTest, CreateRefusesNamesThatAreNotInTheirNormalSpelling) {
+  for (const char* name : {"Example.com", "example.com.", "a_b.example", "192.0.2.1"}) {
+    CsrSpec spec = FullSpec();
+    spec.names.dns_names.push_back(name);
+    EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr(name)));
+  }
+}
+
+TEST(CsrTest, CreateSaysWhichSubjectPartIsWrong) {
+  CsrSpec spec = FullSpec();
+  spec.subject.common_name = std::string(65, 'a');
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("common name")));
+  spec = FullSpec();
+  spec.subject.countries = {"DEU"};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("country")));
+  spec = FullSpec();
+  spec.subject.organizations = {""};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("organization")));
+  spec = FullSpec();
+  spec.subject.localities = {"\xff"};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("locality")));
+}
+
+TEST(CsrTest, ParseAcceptsTheOldLabel) {
+  CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(FullSpec(), NewKey()));
+  CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+  CW_EXPECT_OK(ParseCsrPem(EncodePem("NEW CERTIFICATE REQUEST", csr.der)));
+}
+
+TEST(CsrTest, ParseRefusesWhatIsNotExactlyOneRequest) {
+  CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(FullSpec(), NewKey()));
+  CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+  EXPECT_THAT(ParseCsrPem(""), StatusIs(kInvalid, HasSubstr("no PEM block")));
+  EXPECT_THAT(ParseCsrPem(pem + pem), StatusIs(kInvalid));
+  EXPECT_THAT(ParseCsrPem(std::string(70000, '\n') + pem), StatusIs(kInvalid));
+  EXPECT_THAT(ParseCsrPem(EncodePem("CERTIFICATE", csr.der)), StatusIs(kInvalid));
+  EXPECT_THAT(ParseCsrPem(EncodePem("CERTIFICATE REQUEST", csr.der + "x")),
+              StatusIs(kInvalid, HasSubstr("malformed DER")));
+}
+
+TEST(CsrTest, ParseRefusesAChangedRequest) {
+  CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(FullSpec(), NewKey()));
+  std::string der = ParseCsrPem(pem)->der;
+  der[der.find("jo@example.com")] = 'x';
+  EXPECT_THAT(ParseCsrPem(EncodePem("CERTIFICATE REQUEST", der)),
+              StatusIs(kInvalid, HasSubstr("signature")));
+}
+
+TEST(CsrTest, ParseRefusesNamesOfOtherKinds) {
+  EXPECT_THAT(ParseCsrPem(kDirectoryNameCsr), StatusIs(kInvalid, HasSubstr("directoryName")));
+}
+
+TEST(CsrTest, ParseRefusesUnsupportedCurves) {
+  EXPECT_THAT(ParseCsrPem(kSecp256k1Csr), StatusIs(kInvalid, HasSubstr("curve")));
+}
+
+TEST(UsagesTest, BitsAndIdentifiersAreThoseOfRfc5280) {
+  CW_ASSERT_OK_AND_ASSIGN(UsageSet usages,
+                          ParseUsages({"decipher only", "signing", "digital signature",
+                                       "server auth", "server auth", "any"}));
+  EXPECT_EQ(usages.key_usage, 0x101u);
+  EXPECT_EQ(usages.extended_key_usages,
+            (std::vector<std::string>{"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"}));
+}
+
+TEST(UsagesTest, IdentifierWithoutAWordStaysDotted) {
+  UsageSet usages;
+  usages.extended_key_usages = {"1.2.3.4"};
+  EXPECT_EQ(UsageWords(usages), std::vector<std::string>{"1.2.3.4"});
+}
+
+}  // namespace
+}  // namespace certwright::pki

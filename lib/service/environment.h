@@ -1,0 +1,25 @@
+// Environment: what every part of a service gets from outside: time, randomness, threads,
+// the network and metrics. The main makes the real ones, tests make their own.
+#pragma once
+
+#include "lib/base/clock.h"
+#include "lib/base/random.h"
+#include "lib/http/http_client.h"
+#include "lib/runtime/awaitable.h"
+#include "lib/runtime/timers.h"
+#include "lib/telemetry/metrics.h"
+
+namespace certwright::service {
+
+// References only: whoever makes it keeps what it names alive longer than the service.
+struct Environment {
+  runtime::Executor executor;
+  runtime::Timers& timers;
+  base::Random& random;
+  http::HttpClient& http;
+  telemetry::Metrics& metrics;
+
+  const base::Clock& clock() const { return timers.clock(); }
+};
+
+}  // namespace certwright::service

@@ -1,0 +1,204 @@
+#include "lib/service/main.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <iostream>
+#include <optional>
+
+#include "CLI/App.hpp"
+#include "CLI/Config.hpp"
+#include "CLI/Formatter.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/base/clock.h"
+#include "lib/base/random.h"
+#include "lib/base/status_macros.h"
+#include "lib/config/yaml_config.h"
+#include "lib/http/curl_http_client.h"
+#include "lib/http/http_server.h"
+#include "lib/rpc/server.h"
+#include "lib/runtime/thread_pool.h"
+#include "lib/runtime/timers.h"
+#include "lib/service/peers.h"
+#include "lib/telemetry/log.h"
+#include "lib/telemetry/metrics.h"
+
+namespace certwright::service {
+namespace {
+
+using telemetry::LogError;
+using telemetry::LogInfo;
+
+constexpr char kVersion[] = "0.1";
+constexpr int kExitUsage = 2;
+constexpr absl::Duration kDefaultGrace = absl::Seconds(5);
+
+struct Flags {
+  std::string config_file;
+  bool check_config = false;
+};
+
+// An exit status, if the process shall end here.
+std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& description,
+                              Flags& flags) {
+  CLI::App app(description.summary, description.program);
+  app.set_version_flag("--version", absl::StrCat(description.program, " ", kVersion));
+  app.add_option("--config", flags.config_file, "Configuration file (YAML)")->required();
+  app.add_flag("--check_config", flags.check_config,
+               "Check the configuration file, say what is wrong with it, and exit");
+  app.footer(absl::StrCat("Example:\n  ", description.program,
+                          " --config=", description.program, ".yaml\n\n", description.program,
+                          ".yaml:\n", description.example_config));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return std::nullopt;
+}
+
+absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
+  CW_RETURN_IF_ERROR(config::LoadYamlFile(flags.config_file, factory.config()));
+  std::vector<std::string> problems = factory.Validate();
+  const std::string& level = factory.common().log.level();
+  if (!level.empty() && !telemetry::ParseLevel(level).has_value()) {
+    problems.push_back("log.level: must be debug, info, warning, error or off");
+  }
+  if (problems.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("configuration file ", flags.config_file,
+                                                 ":\n  ", absl::StrJoin(problems, "\n  ")));
+}
+
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+rpc::ServerOptions ToServerOptions(const config::v1::Server& config) {
+  rpc::ServerOptions options;
+  options.listen_address = config.listen();
+  options.health_address = config.health_listen();
+  options.tls = ToTlsFiles(config.has_tls(), config.tls());
+  options.reflection = !config.has_reflection() || config.reflection();
+  return options;
+}
+
+absl::Status WriteAddressFile(const config::v1::Server& config, int port) {
+  if (config.address_file().empty()) return absl::OkStatus();
+  const std::string host = config.listen().substr(0, config.listen().rfind(':'));
+  const std::string temporary = config.address_file() + ".new";
+  std::FILE* file = std::fopen(temporary.c_str(), "w");
+  if (file == nullptr) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", temporary));
+  }
+  const bool written = std::fprintf(file, "%s:%d\n", host.c_str(), port) > 0;
+  if (std::fclose(file) != 0 || !written ||
+      std::rename(temporary.c_str(), config.address_file().c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", config.address_file()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<http::HttpServer>> StartMetrics(const config::v1::Server& config,
+                                                               Environment environment) {
+  if (config.metrics_listen().empty()) return std::unique_ptr<http::HttpServer>();
+  telemetry::Metrics& metrics = environment.metrics;
+  return http::HttpServer::Start(environment.executor, environment.timers,
+                                 config.metrics_listen(),
+                                 [&metrics](const http::HttpServerRequest& request) {
+                                   http::HttpServerResponse response;
+                                   if (request.path == "/metrics") {
+                                     response.content_type = telemetry::Metrics::kContentType;
+                                     response.body = metrics.Expose();
+                                   } else {
+                                     response.status = 404;
+                                   }
+                                   return response;
+                                 });
+}
+
+http::CurlHttpClientOptions ToHttpOptions(const config::v1::Acme& config) {
+  http::CurlHttpClientOptions options;
+  options.user_agent = absl::StrCat("certwright/", kVersion);
+  if (config.max_connections_per_host() > 0) {
+    options.max_connections_per_host = config.max_connections_per_host();
+  }
+  return options;
+}
+
+// Waits without sleeping through a second signal: the wait simply ends early then.
+void PauseUntilSignal(absl::Duration duration) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  const timespec limit = absl::ToTimespec(duration);
+  sigtimedwait(&signals, nullptr, &limit);
+}
+
+absl::Status Serve(ServiceFactory& factory) {
+  const CommonConfig common = factory.common();
+  runtime::ThreadPool pool;
+  const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
+  const auto http =
+      http::MakeCurlHttpClient(pool.executor(), *timers, ToHttpOptions(common.acme));
+  telemetry::Metrics metrics;
+  const Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
+
+  CW_ASSIGN_OR_RETURN(const std::unique_ptr<App> app, factory.Build(environment));
+  CW_ASSIGN_OR_RETURN(const auto server,
+                      rpc::Server::Start(ToServerOptions(common.server), app->Services()));
+  CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(common.server, environment));
+  CW_RETURN_IF_ERROR(app->Start());
+  CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
+  server->SetServing(true);
+  LogInfo("serving", {{"program", factory.Describe().program},
+                      {"listen", common.server.listen()},
+                      {"port", server->port()}});
+
+  const int signal = rpc::WaitForTerminationSignal();
+  LogInfo("draining", {{"signal", signal}});
+  rpc::DrainOptions drain;
+  drain.delay = ToDuration(common.server.drain_delay());
+  drain.grace =
+      common.server.has_drain_grace() ? ToDuration(common.server.drain_grace()) : kDefaultGrace;
+  rpc::Drain(*server, app->watch_hub(), drain, PauseUntilSignal,
+             [&] { app->StopWork(drain.grace); });
+  if (metrics_server != nullptr) metrics_server->Stop();
+  pool.Stop();
+  LogInfo("stopped");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunMain(int argc, char** argv, ServiceFactory& factory) {
+  rpc::BlockTerminationSignals();
+  // Debian's Abseil would end the process on a suspected lock-order cycle inside gRPC.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kReport);
+  const ServiceDescription description = factory.Describe();
+  Flags flags;
+  if (const std::optional<int> status = ParseFlags(argc, argv, description, flags)) {
+    return *status;
+  }
+  const absl::Status loaded = LoadConfig(flags, factory);
+  if (!loaded.ok()) {
+    std::cerr << description.program << ": " << loaded.message() << "\n";
+    return kExitUsage;
+  }
+  if (flags.check_config) {
+    std::cout << flags.config_file << ": OK\n";
+    return 0;
+  }
+  telemetry::SetLogLevel(
+      telemetry::ParseLevel(factory.common().log.level()).value_or(telemetry::Level::kInfo));
+  const absl::Status served = Serve(factory);
+  if (served.ok()) return 0;
+  LogError("cannot run", {{"program", description.program}, {"error", served.message()}});
+  return 1;
+}
+
+}  // namespace certwright::service
