@@ -1,0 +1,132 @@
+#include "lib/acme/directory.h"
+
+#include <algorithm>
+
+#include "lib/acme/problem.h"
+#include "lib/acme/url.h"
+#include "lib/base/status_macros.h"
+
+namespace certwright::acme {
+namespace {
+
+constexpr int kMaxRedirects = 3;
+constexpr std::size_t kMaxBytes = 64 << 10;
+constexpr absl::Duration kFirstRetry = absl::Seconds(1);
+constexpr absl::Duration kLongestRetry = absl::Seconds(10);
+
+}  // namespace
+
+DirectoryCache::DirectoryCache(http::HttpClient& http, runtime::Timers& timers,
+                               CaOptions options)
+    : http_(http), timers_(timers), options_(std::move(options)) {}
+
+runtime::Awaitable<absl::StatusOr<DirectoryCache::Shared>> DirectoryCache::Get(
+    runtime::Context context) {
+  while (true) {
+    CW_CO_RETURN_IF_ERROR(context.Check());
+    const Waiter waiter = std::make_shared<runtime::Cancellation>();
+    absl::StatusOr<Shared> answer = absl::UnknownError("no turn was taken");
+    switch (TakeTurn(waiter, answer)) {
+      case Turn::kAnswer:
+        co_return answer;
+      case Turn::kFetch:
+        answer = co_await Fetch(context);
+        co_return Finish(std::move(answer));
+      case Turn::kWait:
+        break;
+    }
+    CW_CO_RETURN_IF_ERROR(co_await Wait(context, waiter));
+  }
+}
+
+void DirectoryCache::Invalidate(const Shared& seen) {
+  base::MutexLock lock(mutex_);
+  if (directory_ == seen) refresh_at_ = timers_.clock().MonotonicNow();
+}
+
+bool DirectoryCache::Usable() const {
+  return directory_ != nullptr && timers_.clock().MonotonicNow() - fetched_ <= kStaleFor;
+}
+
+DirectoryCache::Turn DirectoryCache::TakeTurn(const Waiter& waiter,
+                                              absl::StatusOr<Shared>& answer) {
+  base::MutexLock lock(mutex_);
+  if (timers_.clock().MonotonicNow() < refresh_at_) {
+    if (Usable()) {
+      answer = directory_;
+      return Turn::kAnswer;
+    }
+    if (!last_error_.ok()) {
+      answer = last_error_;
+      return Turn::kAnswer;
+    }
+  }
+  if (fetching_) {
+    waiters_.push_back(waiter);
+    return Turn::kWait;
+  }
+  fetching_ = true;
+  return Turn::kFetch;
+}
+
+runtime::Awaitable<absl::StatusOr<DirectoryCache::Shared>> DirectoryCache::Fetch(
+    runtime::Context context) {
+  http::HttpRequest request;
+  request.url = options_.directory_url;
+  request.headers.push_back({"Accept", "application/json"});
+  request.max_redirects = kMaxRedirects;
+  request.max_response_bytes = kMaxBytes;
+  absl::StatusOr<http::HttpResponse> response =
+      co_await Exchange(http_, context, options_, std::move(request));
+  if (!response.ok()) co_return base::Annotate(response.status(), "directory");
+  if (!options_.allow_http && !IsHttpsUrl(response->url)) {
+    co_return ErrorWithClass(absl::StatusCode::kFailedPrecondition,
+                             "directory: the CA redirects to a URL that is not https",
+                             ErrorClass::kOperator);
+  }
+  const absl::Status answer = CheckAnswer(*response, timers_.clock().Now());
+  if (!answer.ok()) co_return base::Annotate(answer, "directory");
+  absl::StatusOr<Directory> directory = ParseDirectory(response->body, options_.allow_http);
+  if (!directory.ok()) co_return SenselessAnswer(directory.status().message());
+  co_return std::make_shared<const Directory>(*std::move(directory));
+}
+
+absl::StatusOr<DirectoryCache::Shared> DirectoryCache::Finish(absl::StatusOr<Shared> fetched) {
+  std::vector<Waiter> waiters;
+  {
+    base::MutexLock lock(mutex_);
+    fetching_ = false;
+    waiters.swap(waiters_);
+    const base::MonotonicTime now = timers_.clock().MonotonicNow();
+    const bool caller_left = fetched.status().code() == absl::StatusCode::kCancelled ||
+                             fetched.status().code() == absl::StatusCode::kDeadlineExceeded;
+    if (fetched.ok()) {
+      directory_ = *fetched;
+      fetched_ = now;
+      refresh_at_ = now + kFreshFor;
+      last_error_ = absl::OkStatus();
+      failures_ = 0;
+    } else if (!caller_left) {
+      last_error_ = fetched.status();
+      refresh_at_ =
+          now + std::min(kFirstRetry * (1 << std::min(failures_++, 8)), kLongestRetry);
+      if (Usable()) fetched = directory_;
+    }
+  }
+  for (const Waiter& waiter : waiters) waiter->Cancel();
+  return fetched;
+}
+
+runtime::Awaitable<absl::Status> DirectoryCache::Wait(runtime::Context context, Waiter waiter) {
+  uint64_t registration = 0;
+  if (context.cancellation() != nullptr) {
+    registration = context.cancellation()->Register([waiter] { waiter->Cancel(); });
+  }
+  const runtime::Context waiting(timers_.clock(), context.deadline(), waiter);
+  // Which of the three ended the wait shows in `context`.
+  (void)co_await runtime::SleepFor(timers_, waiting, context.Remaining());
+  if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
+  co_return context.Check();
+}
+
+}  // namespace certwright::acme

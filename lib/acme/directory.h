@@ -1,0 +1,73 @@
+// DirectoryCache: a CA's directory (RFC 8555 §7.1.1), fetched once for all who
+// need it.
+//
+// Threading: safe from any thread. Concurrent callers share one fetch; one
+// whose context ends leaves the others waiting for another's fetch.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/acme/exchange.h"
+#include "lib/acme/objects.h"
+#include "lib/base/mutex.h"
+#include "lib/http/http_client.h"
+#include "lib/runtime/awaitable.h"
+#include "lib/runtime/context.h"
+#include "lib/runtime/timers.h"
+
+namespace certwright::acme {
+
+class DirectoryCache {
+ public:
+  using Shared = std::shared_ptr<const Directory>;
+  static constexpr absl::Duration kFreshFor = absl::Hours(12);
+  static constexpr absl::Duration kStaleFor = absl::Hours(24);
+
+  // `http` and `timers` must outlive this.
+  DirectoryCache(http::HttpClient& http, runtime::Timers& timers, CaOptions options);
+
+  // A directory at most kFreshFor old; while it cannot be fetched, one at most
+  // kStaleFor old.
+  runtime::Awaitable<absl::StatusOr<Shared>> Get(runtime::Context context);
+
+  // A URL of `seen` answered 404 or 405: the next Get() fetches anew, unless
+  // one has since.
+  void Invalidate(const Shared& seen);
+
+  const CaOptions& options() const { return options_; }
+
+ private:
+  // One that waits for another's fetch, and is woken by being "cancelled".
+  using Waiter = std::shared_ptr<runtime::Cancellation>;
+
+  // What Get() is to do next.
+  enum class Turn { kAnswer, kFetch, kWait };
+  Turn TakeTurn(const Waiter& waiter, absl::StatusOr<Shared>& answer);
+  runtime::Awaitable<absl::StatusOr<Shared>> Fetch(runtime::Context context);
+  // Keeps what was fetched, wakes those who wait, and says what to answer.
+  absl::StatusOr<Shared> Finish(absl::StatusOr<Shared> fetched);
+  // OK when the fetch is over, whatever came of it.
+  runtime::Awaitable<absl::Status> Wait(runtime::Context context, Waiter waiter);
+  bool Usable() const CW_REQUIRES(mutex_);
+
+  http::HttpClient& http_;
+  runtime::Timers& timers_;
+  const CaOptions options_;
+
+  base::Mutex mutex_;
+  Shared directory_ CW_GUARDED_BY(mutex_);
+  base::MonotonicTime fetched_ CW_GUARDED_BY(mutex_){};
+  base::MonotonicTime refresh_at_ CW_GUARDED_BY(mutex_){};
+  // Of the last fetch; answered, while there is nothing better, until refresh_at_.
+  absl::Status last_error_ CW_GUARDED_BY(mutex_);
+  int failures_ CW_GUARDED_BY(mutex_) = 0;
+  bool fetching_ CW_GUARDED_BY(mutex_) = false;
+  std::vector<Waiter> waiters_ CW_GUARDED_BY(mutex_);
+};
+
+}  // namespace certwright::acme

@@ -1,0 +1,166 @@
+#include "lib/acme/directory.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/acme/fake_ca.h"
+#include "lib/acme/problem.h"
+#include "lib/base/status_matchers.h"
+
+namespace certwright::acme {
+namespace {
+
+using base::IsOk;
+using base::StatusIs;
+using ::testing::HasSubstr;
+
+using Shared = DirectoryCache::Shared;
+
+// A directory whose newOrder is https://ca.test/order-<version>.
+std::string DirectoryJson(int version) {
+  return R"({"newNonce": "https://ca.test/nonce", "newAccount": "https://ca.test/account",
+      "newOrder": "https://ca.test/order-)" +
+         std::to_string(version) + "\"}";
+}
+
+// Answers a second later, from a list of directories; an empty string is an outage.
+class SlowHttp final : public http::HttpClient {
+ public:
+  explicit SlowHttp(runtime::Timers& timers) : timers_(timers) {}
+
+  runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Send(
+      runtime::Context context, http::HttpRequest request) override {
+    ++requests;
+    absl::Status slept = co_await runtime::SleepFor(timers_, context, absl::Seconds(1));
+    if (!slept.ok()) co_return slept;
+    const std::string body = bodies.front();
+    if (bodies.size() > 1) bodies.erase(bodies.begin());
+    if (body.empty()) co_return absl::UnavailableError("https://ca.test: connection refused");
+    http::HttpResponse response;
+    response.status = 200;
+    response.body = body;
+    response.url = url.empty() ? request.url : url;
+    co_return response;
+  }
+
+  std::vector<std::string> bodies = {DirectoryJson(1)};
+  std::string url;
+  int requests = 0;
+
+ private:
+  runtime::Timers& timers_;
+};
+
+class DirectoryCacheTest : public testing::Test {
+ protected:
+  absl::StatusOr<std::string> NewOrderUrl() {
+    absl::StatusOr<Shared> directory = ca_.Run(cache_.Get(ca_.context()));
+    if (!directory.ok()) return directory.status();
+    return (*directory)->new_order;
+  }
+
+  FakeCa ca_;
+  SlowHttp http_{ca_.timers};
+  DirectoryCache cache_{http_, ca_.timers, ca_.Options()};
+};
+
+TEST_F(DirectoryCacheTest, IsFetchedOnceForConcurrentCallers) {
+  std::vector<runtime::Awaitable<absl::StatusOr<Shared>>> calls;
+  for (int i = 0; i < 50; ++i) calls.push_back(cache_.Get(ca_.context()));
+  for (const absl::StatusOr<Shared>& result : ca_.Run(runtime::WhenAll(std::move(calls)))) {
+    EXPECT_THAT(result, IsOk());
+  }
+  EXPECT_EQ(http_.requests, 1);
+}
+
+TEST_F(DirectoryCacheTest, CallerWhoLeavesDoesNotFailTheOthers) {
+  std::vector<runtime::Awaitable<absl::StatusOr<Shared>>> calls;
+  calls.push_back(cache_.Get(ca_.context().Within(absl::Milliseconds(100))));
+  calls.push_back(cache_.Get(ca_.context()));
+  calls.push_back(cache_.Get(ca_.context().Within(absl::Milliseconds(200))));
+  const auto results = ca_.Run(runtime::WhenAll(std::move(calls)));
+  EXPECT_THAT(results[0], StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(results[1], IsOk());
+  EXPECT_THAT(results[2], StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(http_.requests, 2);
+}
+
+TEST_F(DirectoryCacheTest, IsRefreshedAfterTwelveHours) {
+  http_.bodies = {DirectoryJson(1), DirectoryJson(2)};
+  EXPECT_EQ(*NewOrderUrl(), "https://ca.test/order-1");
+  ca_.clock.Advance(absl::Hours(11));
+  EXPECT_EQ(*NewOrderUrl(), "https://ca.test/order-1");
+  ca_.clock.Advance(absl::Hours(2));
+  EXPECT_EQ(*NewOrderUrl(), "https://ca.test/order-2");
+  EXPECT_EQ(http_.requests, 2);
+}
+
+TEST_F(DirectoryCacheTest, StaleOneServesDuringAnOutageForADay) {
+  http_.bodies = {DirectoryJson(1), ""};
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  ca_.clock.Advance(absl::Hours(13));
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  EXPECT_EQ(http_.requests, 2);
+  // Not asked again at once, but soon.
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  EXPECT_EQ(http_.requests, 2);
+  ca_.clock.Advance(absl::Seconds(2));
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  EXPECT_EQ(http_.requests, 3);
+  ca_.clock.Advance(absl::Hours(12));
+  EXPECT_THAT(NewOrderUrl(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(DirectoryCacheTest, OutageIsAnsweredFromMemoryForAMoment) {
+  http_.bodies = {"", DirectoryJson(1)};
+  const absl::Status failed = NewOrderUrl().status();
+  EXPECT_THAT(failed, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("directory")));
+  EXPECT_EQ(ClassOf(failed), ErrorClass::kRetryBackoff);
+  EXPECT_THAT(NewOrderUrl(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(http_.requests, 1);
+  ca_.clock.Advance(absl::Seconds(1));
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+}
+
+TEST_F(DirectoryCacheTest, InvalidatedIsFetchedOnceMore) {
+  http_.bodies = {DirectoryJson(1), DirectoryJson(2), DirectoryJson(3)};
+  const Shared first = *ca_.Run(cache_.Get(ca_.context()));
+  cache_.Invalidate(first);
+  EXPECT_EQ(*NewOrderUrl(), "https://ca.test/order-2");
+  // Another caller who used the first one does not throw away the second.
+  cache_.Invalidate(first);
+  EXPECT_EQ(*NewOrderUrl(), "https://ca.test/order-2");
+  EXPECT_EQ(http_.requests, 2);
+}
+
+TEST_F(DirectoryCacheTest, GarbageIsTransient) {
+  http_.bodies = {"<html>maintenance</html>"};
+  const absl::Status status = NewOrderUrl().status();
+  EXPECT_EQ(ClassOf(status), ErrorClass::kRetryBackoff);
+  EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("maintenance")));
+}
+
+TEST_F(DirectoryCacheTest, RedirectToPlainHttpIsRefused) {
+  http_.url = "http://ca.test/directory";
+  const absl::Status status = NewOrderUrl().status();
+  EXPECT_EQ(ClassOf(status), ErrorClass::kOperator);
+}
+
+TEST_F(DirectoryCacheTest, PlainHttpServerIsRefusedUnlessAllowed) {
+  CaOptions options = ca_.Options();
+  options.directory_url = "http://ca.test/directory";
+  DirectoryCache refusing(http_, ca_.timers, options);
+  const absl::StatusOr<Shared> refused = ca_.Run(refusing.Get(ca_.context()));
+  EXPECT_EQ(ClassOf(refused.status()), ErrorClass::kOperator);
+  EXPECT_EQ(http_.requests, 0);
+  options.allow_http = true;
+  DirectoryCache allowing(http_, ca_.timers, options);
+  EXPECT_THAT(ca_.Run(allowing.Get(ca_.context())), IsOk());
+}
+
+}  // namespace
+}  // namespace certwright::acme

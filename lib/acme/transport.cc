@@ -1,0 +1,190 @@
+#include "lib/acme/transport.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/acme/problem.h"
+#include "lib/acme/url.h"
+#include "lib/base/status_macros.h"
+
+namespace certwright::acme {
+namespace {
+
+constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
+constexpr double kPauseJitter = 0.5;
+
+std::string Where(RequestKind kind, const std::string& url) {
+  return absl::StrCat(RequestKindName(kind), " at ", OriginOf(url).value_or("the CA"));
+}
+
+// The answer's nonce for the next request; empty if it has none that is valid.
+std::string NextNonce(const http::HttpResponse& response) {
+  std::string nonce = http::FindHeader(response.headers, "Replay-Nonce").value_or("");
+  if (!NoncePool::IsValid(nonce)) nonce.clear();
+  return nonce;
+}
+
+}  // namespace
+
+Transport::Transport(http::HttpClient& http, runtime::Timers& timers, base::Random& random,
+                     CaOptions options)
+    : http_(http),
+      timers_(timers),
+      random_(random),
+      directory_(http, timers, std::move(options)),
+      nonces_(timers.clock()) {}
+
+runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Post(runtime::Context context,
+                                                                       JwsSigner& signer,
+                                                                       Call call) {
+  Nonce nonce;
+  bool repeated = false;
+  for (int attempt = 0; attempt < kMaxNonceTries;) {
+    CW_CO_RETURN_IF_ERROR(co_await Pause(context, attempt));
+    if (nonce.value.empty()) {
+      CW_CO_ASSIGN_OR_RETURN(nonce, co_await TakeNonce(context));
+    }
+    const Nonce spent = std::exchange(nonce, Nonce());
+    absl::StatusOr<http::HttpResponse> response =
+        co_await Try(context, signer, call, spent.value);
+    if (!response.ok()) {
+      const bool lost = response.status().code() == absl::StatusCode::kUnavailable;
+      if (!lost || !call.repeatable || std::exchange(repeated, true)) {
+        co_return base::Annotate(response.status(), Where(call.kind, call.url));
+      }
+      continue;
+    }
+    const absl::Status status = CheckAnswer(*response, clock().Now());
+    if (ClassOf(status) != ErrorClass::kRetryNonce) {
+      if (spent.from_pool) nonces_.Accepted();
+      nonces_.Put(NextNonce(*response));
+      if (!status.ok()) co_return base::Annotate(status, Where(call.kind, call.url));
+      co_return response;
+    }
+    if (spent.from_pool) nonces_.Rejected();
+    // Not through the pool, where another request might take it (RFC 8555 §6.5).
+    nonce.value = NextNonce(*response);
+    ++attempt;
+  }
+  nonces_.Flush();
+  co_return ErrorWithClass(absl::StatusCode::kUnavailable,
+                           absl::StrCat(Where(call.kind, call.url), ": the CA refused ",
+                                        kMaxNonceTries, " nonces in a row"),
+                           ErrorClass::kRetryBackoff);
+}
+
+runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::PostToEndpoint(
+    runtime::Context context, JwsSigner& signer, Endpoint endpoint, MakePayload make_payload,
+    Call call) {
+  for (bool first = true;; first = false) {
+    CW_CO_ASSIGN_OR_RETURN(const DirectoryCache::Shared directory,
+                           co_await directory_.Get(context));
+    call.url = (*directory).*endpoint;
+    if (call.url.empty()) {
+      co_return ErrorWithClass(
+          absl::StatusCode::kUnimplemented,
+          absl::StrCat("the CA's directory has no ", RequestKindName(call.kind)),
+          ErrorClass::kPermanent);
+    }
+    CW_CO_ASSIGN_OR_RETURN(call.payload, make_payload(call.url));
+    absl::StatusOr<http::HttpResponse> response = co_await Post(context, signer, call);
+    if (response.ok() || !first) co_return response;
+    const bool moved = co_await HasMoved(context, response.status(), directory, endpoint);
+    if (!moved) co_return response;
+  }
+}
+
+runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Get(runtime::Context context,
+                                                                      std::string url) {
+  http::HttpRequest request;
+  request.url = url;
+  request.headers.push_back({"Accept", "application/json"});
+  absl::StatusOr<http::HttpResponse> response =
+      co_await Exchange(http_, context, options(), std::move(request));
+  if (!response.ok()) co_return response.status();
+  nonces_.Put(NextNonce(*response));
+  CW_CO_RETURN_IF_ERROR(CheckAnswer(*response, clock().Now()));
+  co_return response;
+}
+
+runtime::Awaitable<absl::StatusOr<Transport::Nonce>> Transport::TakeNonce(
+    runtime::Context context) {
+  Nonce nonce;
+  std::optional<std::string> pooled = nonces_.Take();
+  if (pooled.has_value()) {
+    nonce.value = *std::move(pooled);
+    nonce.from_pool = true;
+    co_return nonce;
+  }
+  CW_CO_ASSIGN_OR_RETURN(nonce.value, co_await FetchNonce(context));
+  co_return nonce;
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> Transport::FetchNonce(
+    runtime::Context context) {
+  for (bool first = true;; first = false) {
+    CW_CO_ASSIGN_OR_RETURN(const DirectoryCache::Shared directory,
+                           co_await directory_.Get(context));
+    http::HttpRequest request;
+    request.method = "HEAD";
+    request.url = directory->new_nonce;
+    request.headers.push_back({"Cache-Control", "no-cache"});
+    absl::StatusOr<http::HttpResponse> response =
+        co_await Exchange(http_, context, options(), std::move(request));
+    if (!response.ok()) co_return base::Annotate(response.status(), "newNonce");
+    const absl::Status status = CheckAnswer(*response, clock().Now());
+    if (status.ok()) {
+      std::string nonce = NextNonce(*response);
+      if (nonce.empty()) co_return SenselessAnswer("newNonce gave no valid Replay-Nonce");
+      co_return nonce;
+    }
+    if (!first) co_return base::Annotate(status, "newNonce");
+    const bool moved = co_await HasMoved(context, status, directory, &Directory::new_nonce);
+    if (!moved) co_return base::Annotate(status, "newNonce");
+  }
+}
+
+runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Try(runtime::Context context,
+                                                                      JwsSigner& signer,
+                                                                      Call call,
+                                                                      std::string nonce) {
+  SignRequest to_sign;
+  to_sign.url = call.url;
+  to_sign.nonce = nonce;
+  to_sign.payload = std::move(call.payload);
+  to_sign.kind = call.kind;
+  absl::StatusOr<SignedRequest> body = co_await signer.Sign(context, std::move(to_sign));
+  if (!body.ok()) {
+    nonces_.Put(std::move(nonce));
+    co_return base::Annotate(body.status(), "signing");
+  }
+  http::HttpRequest request;
+  request.method = "POST";
+  request.url = std::move(call.url);
+  request.headers.push_back({"Content-Type", "application/jose+json"});
+  request.headers.push_back({"Accept", std::move(call.accept)});
+  request.body = std::move(body->body);
+  request.max_response_bytes = call.max_response_bytes;
+  co_return co_await Exchange(http_, context, options(), std::move(request));
+}
+
+runtime::Awaitable<absl::Status> Transport::Pause(runtime::Context context, int attempt) {
+  if (attempt < kImmediateNonceTries) co_return context.Check();
+  const int doublings = std::min(attempt - kImmediateNonceTries, 10);
+  const absl::Duration pause = std::min(kFirstPause * (1 << doublings), kLongestPause);
+  co_return co_await runtime::SleepFor(timers_, context, random_.Jitter(pause, kPauseJitter));
+}
+
+runtime::Awaitable<bool> Transport::HasMoved(runtime::Context context, absl::Status status,
+                                             DirectoryCache::Shared seen, Endpoint endpoint) {
+  const std::optional<int> http_status = HttpStatusOf(status);
+  if (http_status != 404 && http_status != 405) co_return false;
+  directory_.Invalidate(seen);
+  const absl::StatusOr<DirectoryCache::Shared> newer = co_await directory_.Get(context);
+  co_return newer.ok() && (**newer).*endpoint != (*seen).*endpoint;
+}
+
+}  // namespace certwright::acme

@@ -1,0 +1,22 @@
+// What this library wants of a URL that a CA names.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace certwright::acme {
+
+// "https://ca.example:14000" in lower case, with the port only if it is not the
+// scheme's own; nullopt unless `url` is an absolute http or https URL of at
+// most 2 KiB without user information, control characters or blanks.
+std::optional<std::string> OriginOf(absl::string_view url);
+
+bool IsHttpUrl(absl::string_view url);
+bool IsHttpsUrl(absl::string_view url);
+
+// Whether both are URLs of one scheme, host and port.
+bool SameOrigin(absl::string_view a, absl::string_view b);
+
+}  // namespace certwright::acme

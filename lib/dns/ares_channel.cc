@@ -1,0 +1,300 @@
+#include "lib/dns/ares_channel.h"
+
+#include <arpa/inet.h>
+#include <openssl/rand.h>
+
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "boost/asio/bind_executor.hpp"
+#include "boost/asio/post.hpp"
+#include "lib/base/status_macros.h"
+
+namespace certwright::dns {
+namespace {
+
+constexpr int kEdnsSize = 1232;
+// Half of the ids, so that a random one is soon found free.
+constexpr std::size_t kMaxInFlight = 32768;
+// ares_timeout() cuts to milliseconds what is then compared in microseconds.
+constexpr std::chrono::milliseconds kTimerSlack(1);
+
+absl::Status InitLibrary() {
+  static const int status = ares_library_init(ARES_LIB_INIT_ALL);
+  if (status == ARES_SUCCESS) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("c-ares does not start: ", ares_strerror(status)));
+}
+
+absl::Status SetServer(ares_channel channel, const ServerAddress& server) {
+  ares_addr_port_node node = {};
+  node.family = server.is_v6() ? AF_INET6 : AF_INET;
+  node.udp_port = server.port;
+  node.tcp_port = server.port;
+  int status = ARES_EBADSTR;
+  if (inet_pton(node.family, server.ip.c_str(), &node.addr) == 1) {
+    status = ares_set_servers_ports(channel, &node);
+  }
+  if (status == ARES_SUCCESS) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("c-ares refuses the server ", server.ToString(), ": ",
+                                          ares_strerror(status)));
+}
+
+absl::Status ReplyError(int status) {
+  switch (status) {
+    case ARES_EDESTRUCTION:
+    case ARES_ECANCELLED:
+      return absl::CancelledError("the resolver was closed");
+    case ARES_ETIMEOUT:
+      return absl::UnavailableError("did not answer in time");
+    case ARES_ECONNREFUSED:
+      return absl::UnavailableError("refused the connection or cannot be reached");
+    default:
+      return absl::UnavailableError(absl::StrCat("failed: ", ares_strerror(status)));
+  }
+}
+
+}  // namespace
+
+struct AresChannel::Pending {
+  // Alive: while queries are in flight the timer's handler holds the channel.
+  AresChannel* channel;
+  uint16_t id = 0;
+  Done done;
+};
+
+struct AresChannel::Socket {
+  Socket(const AresStrand& strand, int fd) : fd(fd), descriptor(strand) {}
+  const int fd;
+  boost::asio::posix::stream_descriptor descriptor;
+  bool want_read = false;
+  bool want_write = false;
+  bool reading = false;
+  bool writing = false;
+  // c-ares has closed it: handlers still on their way must not touch the number again.
+  bool gone = false;
+};
+
+AresChannel::AresChannel(AresStrand strand, absl::Duration timeout)
+    : strand_(std::move(strand)),
+      timeout_(absl::ToChronoMilliseconds(timeout)),
+      timer_(strand_) {}
+
+absl::StatusOr<std::shared_ptr<AresChannel>> AresChannel::Create(AresStrand strand,
+                                                                 const ServerAddress& server,
+                                                                 absl::Duration timeout,
+                                                                 int attempts, bool edns) {
+  CW_RETURN_IF_ERROR(InitLibrary());
+  std::shared_ptr<AresChannel> channel(new AresChannel(std::move(strand), timeout));
+  // With all of these set c-ares reads no file; the server is a stand-in until SetServer.
+  in_addr loopback = {htonl(INADDR_LOOPBACK)};
+  std::string lookups = "b";
+  ares_options options = {};
+  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP |
+                  (edns ? ARES_FLAG_EDNS : 0);
+  options.timeout = static_cast<int>(absl::ToInt64Milliseconds(timeout));
+  options.tries = attempts;
+  options.ndots = 1;
+  options.servers = &loopback;
+  options.nservers = 1;
+  options.lookups = lookups.data();
+  options.sock_state_cb = &AresChannel::OnSocketState;
+  options.sock_state_cb_data = channel.get();
+  options.ednspsz = kEdnsSize;
+  const int status = ares_init_options(
+      &channel->channel_, &options,
+      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
+          ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SORTLIST |
+          ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE);
+  if (status != ARES_SUCCESS) {
+    channel->channel_ = nullptr;
+    return absl::InternalError(
+        absl::StrCat("c-ares does not make a channel: ", ares_strerror(status)));
+  }
+  CW_RETURN_IF_ERROR(SetServer(channel->channel_, server));
+  return channel;
+}
+
+AresChannel::~AresChannel() {
+  dropping_ = true;
+  Close();
+}
+
+void AresChannel::Close() {
+  if (channel_ == nullptr) return;
+  // ares_destroy calls back for every query and socket that is left.
+  ares_channel channel = std::exchange(channel_, nullptr);
+  timer_.cancel();
+  ares_destroy(channel);
+}
+
+void AresChannel::CloseWhenIdle() {
+  close_when_idle_ = true;
+  // Posted, because ares_destroy must not run within one of c-ares's callbacks.
+  if (idle()) boost::asio::post(strand_, [self = shared_from_this()] { self->Close(); });
+}
+
+void AresChannel::Send(std::string packet, Done done) {
+  if (channel_ == nullptr || ids_in_flight_.size() >= kMaxInFlight) {
+    done(absl::UnavailableError("was not asked: too many queries to it are in flight"));
+    return;
+  }
+  uint16_t id = 0;
+  do {
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(&id), sizeof(id)) != 1) {
+      done(absl::UnavailableError("was not asked: no random numbers from OpenSSL"));
+      return;
+    }
+  } while (!ids_in_flight_.insert(id).second);
+  packet[0] = static_cast<char>(id >> 8);
+  packet[1] = static_cast<char>(id & 0xFF);
+  auto pending = std::make_unique<Pending>();
+  pending->channel = this;
+  pending->id = id;
+  pending->done = std::move(done);
+  ares_send(channel_, reinterpret_cast<const unsigned char*>(packet.data()),
+            static_cast<int>(packet.size()), &AresChannel::OnReply, pending.release());
+  if (!idle()) ArmTimer(timeout_ + kTimerSlack);
+}
+
+void AresChannel::OnReply(void* argument, int status, int, unsigned char* packet, int length) {
+  std::unique_ptr<Pending> pending(static_cast<Pending*>(argument));
+  AresChannel* channel = pending->channel;
+  absl::string_view bytes;
+  if (packet != nullptr && length > 0) {
+    bytes = absl::string_view(reinterpret_cast<const char*>(packet),
+                              static_cast<std::size_t>(length));
+  }
+  channel->Finish(std::move(pending), status, bytes);
+}
+
+void AresChannel::Finish(std::unique_ptr<Pending> pending, int status,
+                         absl::string_view packet) {
+  ids_in_flight_.erase(pending->id);
+  if (status != ARES_SUCCESS && status != ARES_ETIMEOUT) worn_out_ = true;
+  // After FORMERR c-ares leaves EDNS out for as long as the channel lives.
+  if (packet.size() > 3 && (packet[3] & 0xF) == 1) worn_out_ = true;
+  if (close_when_idle_ && channel_ != nullptr) CloseWhenIdle();
+  if (dropping_) return;
+  if (status == ARES_SUCCESS) {
+    pending->done(std::string(packet));
+  } else {
+    pending->done(ReplyError(status));
+  }
+}
+
+void AresChannel::OnSocketState(void* argument, int fd, int readable, int writable) {
+  auto* self = static_cast<AresChannel*>(argument);
+  auto it = self->sockets_.find(fd);
+  if (readable == 0 && writable == 0) {
+    if (it == self->sockets_.end()) return;
+    it->second->gone = true;
+    it->second->descriptor.release();
+    self->sockets_.erase(it);
+    return;
+  }
+  if (it == self->sockets_.end()) {
+    auto socket = std::make_shared<Socket>(self->strand_, fd);
+    boost::system::error_code error;
+    socket->descriptor.assign(fd, error);
+    // A socket that cannot be watched is one whose query times out.
+    if (error) return;
+    it = self->sockets_.emplace(fd, std::move(socket)).first;
+  }
+  it->second->want_read = readable != 0;
+  it->second->want_write = writable != 0;
+  self->WaitFor(it->second);
+}
+
+void AresChannel::WaitFor(const std::shared_ptr<Socket>& socket) {
+  using Descriptor = boost::asio::posix::stream_descriptor;
+  auto wait = [this, &socket](bool write) {
+    (write ? socket->writing : socket->reading) = true;
+    socket->descriptor.async_wait(
+        write ? Descriptor::wait_write : Descriptor::wait_read,
+        [self = shared_from_this(), socket, write](const boost::system::error_code& error) {
+          (write ? socket->writing : socket->reading) = false;
+          if (!error) self->OnReady(socket, write);
+        });
+  };
+  if (socket->want_read && !socket->reading) wait(false);
+  if (socket->want_write && !socket->writing) wait(true);
+}
+
+void AresChannel::OnReady(const std::shared_ptr<Socket>& socket, bool write) {
+  if (socket->gone) return;
+  if (write ? socket->want_write : socket->want_read) {
+    Process(write ? ARES_SOCKET_BAD : socket->fd, write ? socket->fd : ARES_SOCKET_BAD);
+  }
+  // A new wait reports at once what is still readable, so this is level-triggered.
+  if (!socket->gone) WaitFor(socket);
+}
+
+void AresChannel::Process(int read_fd, int write_fd) {
+  if (channel_ == nullptr) return;
+  ares_process_fd(channel_, read_fd, write_fd);
+  if (!idle()) {
+    ArmTimer(timeout_ + kTimerSlack);
+  } else if (timer_armed_) {
+    timer_armed_ = false;
+    timer_.cancel();
+  }
+}
+
+void AresChannel::ArmTimer(std::chrono::steady_clock::duration delay) {
+  // No query ends before the first timeout, counted from its (re)sending, so a timer that
+  // comes earlier than that serves; ares_timeout(), which looks at all queries, is asked only
+  // when it has come.
+  const auto when = std::chrono::steady_clock::now() + delay;
+  if (timer_armed_ && timer_.expiry() <= when) return;
+  timer_armed_ = true;
+  timer_.expires_at(when);
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error) self->OnTimer();
+  });
+}
+
+void AresChannel::OnTimer() {
+  // A timer that was set anew after this one had come has a handler of its own.
+  if (!timer_armed_ || timer_.expiry() > std::chrono::steady_clock::now()) return;
+  timer_armed_ = false;
+  if (channel_ == nullptr) return;
+  ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+  if (idle()) return;
+  timeval left = {};
+  if (ares_timeout(channel_, nullptr, &left) == nullptr) return;
+  ArmTimer(std::chrono::seconds(left.tv_sec) + std::chrono::microseconds(left.tv_usec) +
+           kTimerSlack);
+}
+
+absl::StatusOr<std::vector<ServerAddress>> ReadSystemServers(const std::string& resolv_conf) {
+  CW_RETURN_IF_ERROR(InitLibrary());
+  std::string path = resolv_conf;
+  ares_options options = {};
+  options.resolvconf_path = path.data();
+  ares_channel channel = nullptr;
+  int status = ares_init_options(&channel, &options, path.empty() ? 0 : ARES_OPT_RESOLVCONF);
+  if (status != ARES_SUCCESS) {
+    return absl::UnavailableError(
+        absl::StrCat("the system's DNS servers cannot be read: ", ares_strerror(status)));
+  }
+  absl::Cleanup destroy = [channel] { ares_destroy(channel); };
+  ares_addr_port_node* nodes = nullptr;
+  status = ares_get_servers_ports(channel, &nodes);
+  if (status != ARES_SUCCESS) {
+    return absl::UnavailableError(
+        absl::StrCat("the system's DNS servers cannot be read: ", ares_strerror(status)));
+  }
+  absl::Cleanup free_nodes = [nodes] { ares_free_data(nodes); };
+  std::vector<ServerAddress> servers;
+  for (const ares_addr_port_node* node = nodes; node != nullptr; node = node->next) {
+    char text[INET6_ADDRSTRLEN] = {};
+    if (inet_ntop(node->family, &node->addr, text, sizeof(text)) == nullptr) continue;
+    ServerAddress& server = servers.emplace_back();
+    server.ip = text;
+    if (node->udp_port != 0) server.port = static_cast<uint16_t>(node->udp_port);
+  }
+  return servers;
+}
+
+}  // namespace certwright::dns

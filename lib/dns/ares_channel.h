@@ -1,0 +1,93 @@
+// AresChannel: one c-ares channel to one server, driven by an Asio strand.
+//
+// c-ares has no threads and no locks, so everything here, callbacks included, runs on the
+// strand; a channel with queries in flight keeps itself alive until they end, or until the
+// event loop is destroyed, which drops them. Sockets belong to c-ares: Asio only watches them,
+// and lets go of them just before c-ares closes them.
+#pragma once
+
+#include <ares.h>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "boost/asio/posix/stream_descriptor.hpp"
+#include "boost/asio/steady_timer.hpp"
+#include "boost/asio/strand.hpp"
+#include "lib/dns/server_address.h"
+#include "lib/runtime/awaitable.h"
+
+namespace certwright::dns {
+
+using AresStrand = boost::asio::strand<runtime::Executor>;
+
+// The servers of the system's resolv.conf, or of the file `resolv_conf` if that is not empty.
+absl::StatusOr<std::vector<ServerAddress>> ReadSystemServers(const std::string& resolv_conf);
+
+class AresChannel : public std::enable_shared_from_this<AresChannel> {
+ public:
+  // A packet, or UNAVAILABLE with what happened instead, or CANCELLED by Close().
+  using Done = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
+
+  // With `edns` packets to send end in an OPT record, which c-ares cuts off and sends the
+  // rest again when a server answers FORMERR; without it they have none.
+  static absl::StatusOr<std::shared_ptr<AresChannel>> Create(AresStrand strand,
+                                                             const ServerAddress& server,
+                                                             absl::Duration timeout,
+                                                             int attempts, bool edns);
+  ~AresChannel();
+  AresChannel(const AresChannel&) = delete;
+  AresChannel& operator=(const AresChannel&) = delete;
+
+  // Sends `packet`, a whole query, with an unpredictable id in place of its own. `done` is
+  // called once, perhaps within this call, and must not use the channel.
+  void Send(std::string packet, Done done);
+
+  bool idle() const { return ids_in_flight_.empty(); }
+  // True after a failure that c-ares remembers in ways that a new channel does not.
+  bool worn_out() const { return worn_out_; }
+
+  // Ends the queries in flight with CANCELLED. Not from a `done`.
+  void Close();
+  // Close() once the last query in flight has ended.
+  void CloseWhenIdle();
+
+ private:
+  struct Pending;
+  struct Socket;
+
+  AresChannel(AresStrand strand, absl::Duration timeout);
+
+  static void OnReply(void* argument, int status, int timeouts, unsigned char* packet,
+                      int length);
+  static void OnSocketState(void* argument, int fd, int readable, int writable);
+
+  void Finish(std::unique_ptr<Pending> pending, int status, absl::string_view packet);
+  void WaitFor(const std::shared_ptr<Socket>& socket);
+  void OnReady(const std::shared_ptr<Socket>& socket, bool write);
+  void Process(int read_fd, int write_fd);
+  void ArmTimer(std::chrono::steady_clock::duration delay);
+  void OnTimer();
+
+  AresStrand strand_;
+  const std::chrono::steady_clock::duration timeout_;
+  ares_channel channel_ = nullptr;
+  std::map<int, std::shared_ptr<Socket>> sockets_;
+  boost::asio::steady_timer timer_;
+  bool timer_armed_ = false;
+  std::set<uint16_t> ids_in_flight_;
+  bool worn_out_ = false;
+  bool close_when_idle_ = false;
+  // Set by the destructor: replies are dropped, since who waits for them is gone, too.
+  bool dropping_ = false;
+};
+
+}  // namespace certwright::dns

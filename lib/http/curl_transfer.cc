@@ -1,0 +1,326 @@
+#include "lib/http/curl_transfer.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "lib/base/status_macros.h"
+
+namespace certwright::http {
+namespace {
+
+struct UrlCleanup {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+
+std::optional<std::string> UrlPart(CURLU* url, CURLUPart part, unsigned flags = 0) {
+  char* text = nullptr;
+  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) return std::nullopt;
+  std::string copy(text);
+  curl_free(text);
+  return copy;
+}
+
+// A token of RFC 9110 §5.6.2, as methods and header names are.
+bool IsToken(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains("!#$%&'*+-.^_`|~", c);
+  });
+}
+
+bool IsHeaderValue(absl::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
+}
+
+absl::Status CheckHeaders(const std::vector<Header>& headers) {
+  for (const Header& header : headers) {
+    if (!IsToken(header.name) || !IsHeaderValue(header.value)) {
+      return absl::InvalidArgumentError("a header's name or value has a forbidden character");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// libcurl's own words, which may quote a peer's certificate.
+std::string Printable(absl::string_view text) {
+  std::string printable(text);
+  for (char& c : printable) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
+  }
+  return printable;
+}
+
+// A signature that does not fit its key, as when an authority was made anew under its old
+// name, is reported by libcurl as a failed handshake with OpenSSL's words for it.
+bool IsBadSignature(CURLcode code, absl::string_view words) {
+  return code == CURLE_SSL_CONNECT_ERROR &&
+         (absl::StrContains(words, "asn1 encoding routines") ||
+          absl::StrContains(words, "rsa routines"));
+}
+
+// Results that leave open whether the server has seen the request.
+bool IsBrokenConnection(CURLcode code) {
+  return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
+         code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM || code == CURLE_PARTIAL_FILE;
+}
+
+// What is set to a string that libcurl copies.
+void SetString(CURL* easy, CURLoption option, const std::string& value) {
+  curl_easy_setopt(easy, option, value.c_str());
+}
+
+}  // namespace
+
+absl::StatusOr<Origin> ParseOrigin(const std::string& url) {
+  std::unique_ptr<CURLU, UrlCleanup> parsed(curl_url());
+  if (parsed == nullptr) return absl::ResourceExhaustedError("no memory to parse a URL");
+  if (url.find('\0') != std::string::npos ||
+      curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_DISALLOW_USER) !=
+          CURLUE_OK) {
+    return absl::InvalidArgumentError("the URL is not one, or holds a user or password");
+  }
+  Origin origin;
+  origin.scheme = UrlPart(parsed.get(), CURLUPART_SCHEME).value_or("");
+  origin.host = absl::AsciiStrToLower(UrlPart(parsed.get(), CURLUPART_HOST).value_or(""));
+  origin.port = UrlPart(parsed.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT).value_or("");
+  if ((origin.scheme != "http" && origin.scheme != "https") || origin.host.empty()) {
+    return absl::InvalidArgumentError("the URL's scheme is neither http nor https");
+  }
+  return origin;
+}
+
+absl::StatusOr<std::shared_ptr<CurlTransfer>> CurlTransfer::Create(HttpRequest request) {
+  CW_ASSIGN_OR_RETURN(Origin origin, ParseOrigin(request.url));
+  if (!IsToken(request.method) || request.method == "CONNECT") {
+    return absl::InvalidArgumentError("the method is not one that can be sent");
+  }
+  CW_RETURN_IF_ERROR(CheckHeaders(request.headers));
+  if (!request.connect_to.empty() && !absl::StrContains(request.connect_to, ':')) {
+    return absl::InvalidArgumentError("connect_to is not host:port");
+  }
+  return std::shared_ptr<CurlTransfer>(new CurlTransfer(std::move(request), std::move(origin)));
+}
+
+CurlTransfer::CurlTransfer(HttpRequest request, Origin origin)
+    : request_(std::move(request)), origin_(std::move(origin)) {}
+
+void CurlTransfer::Configure(CURL* easy, const CurlTransferOptions& options) {
+  SetString(easy, CURLOPT_URL, request_.url);
+  SetString(easy, CURLOPT_USERAGENT, options.user_agent);
+  SetString(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  // Else giving up on a name's resolution would wait for getaddrinfo() to return.
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, static_cast<long>(options.idle_seconds));
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &CurlTransfer::OnHeader);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &CurlTransfer::OnBody);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
+  ConfigureMethod(easy);
+  ConfigureHeaders(easy);
+  ConfigureTls(easy);
+  ConfigureConnection(easy);
+}
+
+bool CurlTransfer::has_body() const {
+  return !request_.body.empty() || request_.method == "POST" || request_.method == "PUT" ||
+         request_.method == "PATCH";
+}
+
+void CurlTransfer::ConfigureMethod(CURL* easy) {
+  if (has_body()) {
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request_.body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.data());
+    if (request_.method != "POST") SetString(easy, CURLOPT_CUSTOMREQUEST, request_.method);
+  } else if (request_.method == "HEAD") {
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  } else if (request_.method != "GET") {
+    SetString(easy, CURLOPT_CUSTOMREQUEST, request_.method);
+  }
+  // A body announced as too large is refused before it arrives.
+  if (request_.method != "HEAD") {
+    curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
+                     static_cast<curl_off_t>(request_.max_response_bytes));
+  }
+}
+
+void CurlTransfer::ConfigureHeaders(CURL* easy) {
+  const auto add = [this](const std::string& line) {
+    curl_slist* longer = curl_slist_append(header_list_, line.c_str());
+    if (longer != nullptr) header_list_ = longer;
+  };
+  // libcurl drops a header that is written "Name:" and sends one without a value for "Name;".
+  if (has_body()) {
+    add("Expect:");
+    if (!FindHeader(request_.headers, "Content-Type")) add("Content-Type:");
+  }
+  if (!FindHeader(request_.headers, "Accept-Encoding")) add("Accept-Encoding: identity");
+  for (const Header& header : request_.headers) {
+    add(header.value.empty() ? absl::StrCat(header.name, ";")
+                             : absl::StrCat(header.name, ": ", header.value));
+  }
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, header_list_);
+}
+
+void CurlTransfer::ConfigureTls(CURL* easy) {
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
+  if (request_.trust.skip_verify) {
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+  // With a folder of certificates set, libcurl would parse the system's roots anew for each
+  // connection instead of once.
+  curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  if (!request_.trust.ca_bundle_pem.empty()) {
+    curl_blob bundle{request_.trust.ca_bundle_pem.data(), request_.trust.ca_bundle_pem.size(),
+                     CURL_BLOB_NOCOPY};
+    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &bundle);
+  }
+}
+
+void CurlTransfer::ConfigureConnection(CURL* easy) {
+  const bool alone = request_.fresh_connection || request_.allow_address;
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                   alone ? long{CURL_HTTP_VERSION_1_1} : long{CURL_HTTP_VERSION_2TLS});
+  if (alone) {
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+  } else {
+    // Wait for a connection that may turn out to be HTTP/2 rather than open another.
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  }
+  const int64_t connect_ms = absl::ToInt64Milliseconds(request_.connect_timeout);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(std::clamp<int64_t>(connect_ms, 1, 1 << 30)));
+  if (request_.allow_address || !request_.connect_to.empty())
+    SetString(easy, CURLOPT_PROXY, "");
+  if (!request_.connect_to.empty()) {
+    connect_to_ = absl::StrCat(origin_.host, ":", origin_.port, ":", request_.connect_to);
+    connect_to_list_.data = connect_to_.data();
+    curl_easy_setopt(easy, CURLOPT_CONNECT_TO, &connect_to_list_);
+  }
+}
+
+bool CurlTransfer::Allow(absl::string_view address, uint16_t port) {
+  if (!request_.allow_address || request_.allow_address(address, port)) return true;
+  forbidden_address_ = absl::StrContains(address, ':') ? absl::StrCat("[", address, "]:", port)
+                                                       : absl::StrCat(address, ":", port);
+  return false;
+}
+
+std::size_t CurlTransfer::OnHeader(char* bytes, std::size_t size, std::size_t count,
+                                   void* self) {
+  auto* transfer = static_cast<CurlTransfer*>(self);
+  return transfer->AddHeaderLine(absl::string_view(bytes, size * count)) ? size * count : 0;
+}
+
+bool CurlTransfer::AddHeaderLine(absl::string_view line) {
+  header_bytes_ += line.size();
+  if (header_bytes_ > kMaxHeaderBytes) {
+    over_cap_ = true;
+    return false;
+  }
+  if (absl::StartsWith(line, "HTTP/")) {
+    // After an informational answer (100, 103) the real one begins.
+    response_.headers.clear();
+    headers_complete_ = false;
+    return true;
+  }
+  line = absl::StripTrailingAsciiWhitespace(line);
+  // What comes after the empty line are trailers, which nobody asked for.
+  if (line.empty()) headers_complete_ = true;
+  const std::size_t colon = line.find(':');
+  if (headers_complete_ || colon == absl::string_view::npos || colon == 0) return true;
+  response_.headers.push_back(
+      {std::string(line.substr(0, colon)),
+       std::string(absl::StripAsciiWhitespace(line.substr(colon + 1)))});
+  return true;
+}
+
+std::size_t CurlTransfer::OnBody(char* bytes, std::size_t size, std::size_t count, void* self) {
+  auto* transfer = static_cast<CurlTransfer*>(self);
+  std::string& body = transfer->response_.body;
+  if (size * count > transfer->request_.max_response_bytes - body.size()) {
+    transfer->over_cap_ = true;
+    return 0;
+  }
+  body.append(bytes, size * count);
+  return size * count;
+}
+
+absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
+  if (code != CURLE_OK) {
+    response_ = HttpResponse();
+    long new_connections = 0;
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &new_connections);
+    reused_connection_ended_ =
+        new_connections == 0 && header_bytes_ == 0 && IsBrokenConnection(code);
+    return Explain(code);
+  }
+  long status = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  // libcurl is content with a connection that ends within the header.
+  if (status < 100 || !headers_complete_) {
+    response_ = HttpResponse();
+    return absl::UnavailableError(Describe("the answer's header is cut short"));
+  }
+  response_.status = static_cast<int>(status);
+  response_.url = request_.url;
+  char* redirect = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
+  if (redirect != nullptr) redirect_url_ = redirect;
+  return absl::OkStatus();
+}
+
+absl::Status CurlTransfer::Explain(CURLcode code) const {
+  if (!forbidden_address_.empty() && code == CURLE_COULDNT_CONNECT) {
+    return absl::FailedPreconditionError(Describe(
+        absl::StrCat("the address policy forbids to connect to ", forbidden_address_)));
+  }
+  if (over_cap_ || code == CURLE_FILESIZE_EXCEEDED) {
+    return absl::ResourceExhaustedError(
+        Describe(absl::StrCat("the answer is larger than ", request_.max_response_bytes,
+                              " bytes, or its headers than ", kMaxHeaderBytes)));
+  }
+  if (IsBadSignature(code, error_)) {
+    return absl::FailedPreconditionError(
+        Describe("the server's certificate is not signed by any of the trusted CAs' keys"));
+  }
+  const std::string reason =
+      Describe(Printable(error_[0] != '\0' ? error_ : curl_easy_strerror(code)));
+  switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+      return absl::FailedPreconditionError(reason);
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+      return absl::FailedPreconditionError(
+          Describe("the CA certificates to trust cannot be read; they must be in PEM format"));
+    case CURLE_OUT_OF_MEMORY:
+      // Also what libcurl says of a header line beyond its own cap.
+      return absl::ResourceExhaustedError(reason);
+    case CURLE_URL_MALFORMAT:
+      return absl::InvalidArgumentError(reason);
+    default:
+      return absl::UnavailableError(reason);
+  }
+}
+
+std::string CurlTransfer::Describe(absl::string_view reason) const {
+  return absl::StrCat(request_.method, " ", origin_.scheme, "://", origin_.host, ":",
+                      origin_.port, ": ", reason);
+}
+
+}  // namespace certwright::http

@@ -1,0 +1,101 @@
+// CurlTransfer: one HTTP exchange on a libcurl easy handle: its options, the answer as it
+// arrives within its caps, and what libcurl's result means. A redirect is an answer here.
+//
+// Threading: one thread at a time. It must outlive its use of the easy handle.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "curl/curl.h"
+#include "lib/http/http_client.h"
+
+namespace certwright::http {
+
+// Where a URL leads.
+struct Origin {
+  std::string scheme;
+  // With brackets if it is an IPv6 address.
+  std::string host;
+  std::string port;
+
+  bool operator==(const Origin&) const = default;
+};
+
+// INVALID_ARGUMENT for what is no http or https URL, or holds a user or password.
+absl::StatusOr<Origin> ParseOrigin(const std::string& url);
+
+struct CurlTransferOptions {
+  std::string user_agent;
+  int64_t idle_seconds = 60;
+};
+
+class CurlTransfer {
+ public:
+  static constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
+
+  // INVALID_ARGUMENT for a URL, method, header or connect_to that cannot be sent.
+  static absl::StatusOr<std::shared_ptr<CurlTransfer>> Create(HttpRequest request);
+  ~CurlTransfer() { curl_slist_free_all(header_list_); }
+  CurlTransfer(const CurlTransfer&) = delete;
+  CurlTransfer& operator=(const CurlTransfer&) = delete;
+
+  // Sets all options of `easy`, which was reset, but those of its sockets.
+  void Configure(CURL* easy, const CurlTransferOptions& options);
+
+  // Whether `address` may be connected to; remembers it if not.
+  bool Allow(absl::string_view address, uint16_t port);
+
+  // What the transfer came to, before `easy` is reset; OK if there is an answer.
+  absl::Status Finish(CURL* easy, CURLcode code);
+
+  // "<reason>" with method and origin put before it.
+  std::string Describe(absl::string_view reason) const;
+
+  const HttpRequest& request() const { return request_; }
+  const Origin& origin() const { return origin_; }
+  HttpResponse& response() { return response_; }
+  // Absolute URL that the answer redirects to; empty if it does not.
+  const std::string& redirect_url() const { return redirect_url_; }
+  // Whether it failed for a kept-alive connection that ended before a byte of answer came.
+  bool reused_connection_ended() const { return reused_connection_ended_; }
+  // Ends this object's use.
+  HttpRequest TakeRequest() { return std::move(request_); }
+
+ private:
+  CurlTransfer(HttpRequest request, Origin origin);
+
+  void ConfigureMethod(CURL* easy);
+  void ConfigureHeaders(CURL* easy);
+  void ConfigureTls(CURL* easy);
+  void ConfigureConnection(CURL* easy);
+  absl::Status Explain(CURLcode code) const;
+  bool has_body() const;
+
+  static std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* self);
+  static std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* self);
+  bool AddHeaderLine(absl::string_view line);
+
+  HttpRequest request_;
+  Origin origin_;
+  HttpResponse response_;
+  std::string redirect_url_;
+  std::string forbidden_address_;
+  curl_slist* header_list_ = nullptr;
+  std::string connect_to_;
+  curl_slist connect_to_list_{};
+  std::size_t header_bytes_ = 0;
+  bool headers_complete_ = false;
+  bool over_cap_ = false;
+  bool reused_connection_ended_ = false;
+  char error_[CURL_ERROR_SIZE] = "";
+};
+
+}  // namespace certwright::http

@@ -1,0 +1,62 @@
+// CallUnary: one gRPC call to another service, awaited.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "grpcpp/client_context.h"
+#include "lib/rpc/status.h"
+#include "lib/runtime/awaitable.h"
+#include "lib/runtime/context.h"
+
+namespace certwright::rpc {
+
+// The response, or the error of the call with its google.rpc details. The call ends with
+// `context`: its deadline is sent along, its cancellation cancels the call. Waits for a
+// connection that is being made, within the deadline.
+//
+//   CallUnary(context, stub->async(), &OrderService::StubInterface::async_interface::GetOrder,
+//             std::move(request))
+template <typename AsyncStub, typename Request, typename Response>
+runtime::Awaitable<absl::StatusOr<Response>> CallUnary(
+    runtime::Context context, AsyncStub* stub,
+    void (AsyncStub::*method)(grpc::ClientContext*, const Request*, Response*,
+                              std::function<void(grpc::Status)>),
+    Request request) {
+  absl::Status started = context.Check();
+  if (!started.ok()) co_return started;
+  // On the heap until gRPC's callback, which may come after this coroutine is destroyed.
+  struct Call {
+    grpc::ClientContext context;
+    Request request;
+    Response response;
+  };
+  auto call = std::make_shared<Call>();
+  call->request = std::move(request);
+  call->context.set_deadline(absl::ToChronoTime(absl::Now() + context.Remaining()));
+  uint64_t registration = 0;
+  if (context.cancellation() != nullptr) {
+    registration = context.cancellation()->Register([weak = std::weak_ptr<Call>(call)] {
+      if (const std::shared_ptr<Call> running = weak.lock()) running->context.TryCancel();
+    });
+  }
+  auto start = [&](absl::AnyInvocable<void(grpc::Status)> done) {
+    // std::function wants to be copyable.
+    auto shared_done =
+        std::make_shared<absl::AnyInvocable<void(grpc::Status)>>(std::move(done));
+    (stub->*method)(
+        &call->context, &call->request, &call->response,
+        [call, shared_done](grpc::Status status) { (*shared_done)(std::move(status)); });
+  };
+  const grpc::Status status = co_await runtime::AwaitCallback<grpc::Status>(std::move(start));
+  if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
+  if (!status.ok()) co_return FromGrpc(status);
+  co_return std::move(call->response);
+}
+
+}  // namespace certwright::rpc

@@ -1,0 +1,153 @@
+#include "lib/rpc/tls.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/status_matchers.h"
+#include "lib/http/test_certificates.h"
+#include "lib/rpc/channel.h"
+#include "lib/rpc/client_call.h"
+#include "lib/rpc/testing/echo_service.h"
+#include "lib/runtime/run_sync.h"
+
+namespace certwright::rpc::testing {
+namespace {
+
+using base::StatusIs;
+using http::TestAuthority;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+class TlsTest : public EchoTest {
+ protected:
+  TlsTest() {
+    std::string pattern = ::testing::TempDir() + "/tls_test_XXXXXX";
+    folder_ = mkdtemp(pattern.data());
+  }
+  ~TlsTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string Write(const std::string& name, const std::string& contents) {
+    const std::string path = folder_ + "/" + name;
+    std::ofstream(path) << contents;
+    return path;
+  }
+
+  // A certificate of `issuer` for `names`, for a side that trusts `trusted`.
+  TlsFiles Files(const std::string& stem, const TestAuthority& issuer, const std::string& names,
+                 const TestAuthority& trusted) {
+    const http::TestCertificate certificate = issuer.Issue(names);
+    return {Write(stem + ".crt", certificate.certificate_pem),
+            Write(stem + ".key", certificate.key_pem),
+            Write(stem + ".ca", trusted.certificate_pem())};
+  }
+
+  void StartTlsServer() {
+    options.tls = Files("server", authority_, "DNS:localhost,IP:127.0.0.1", authority_);
+    service.handler = [this](CallContext call, const EchoRequest&) {
+      return TellIdentities(std::move(call));
+    };
+    StartServer();
+  }
+
+  runtime::Awaitable<absl::StatusOr<EchoResponse>> TellIdentities(CallContext call) {
+    {
+      base::MutexLock lock(mutex_);
+      authenticated_ = call.authenticated;
+      identities_ = std::move(call.identities);
+    }
+    co_return EchoResponse();
+  }
+
+  absl::Status CallWith(const ChannelOptions& channel_options) {
+    CW_ASSIGN_OR_RETURN(auto channel, MakeChannel(channel_options));
+    const std::unique_ptr<EchoService::StubInterface> stub = EchoService::NewStub(channel);
+    return runtime::RunSync(CallUnary(LongContext(), stub->async(),
+                                      &EchoService::StubInterface::async_interface::Echo,
+                                      EchoRequest()))
+        .status();
+  }
+
+  ChannelOptions Client(std::optional<TlsFiles> files, const std::string& server_name = "") {
+    ChannelOptions channel_options;
+    channel_options.address = Address();
+    channel_options.tls = std::move(files);
+    channel_options.server_name = server_name;
+    return channel_options;
+  }
+
+  std::string folder_;
+  TestAuthority authority_;
+  TestAuthority stranger_;
+  base::Mutex mutex_;
+  bool authenticated_ CW_GUARDED_BY(mutex_) = false;
+  std::vector<std::string> identities_ CW_GUARDED_BY(mutex_);
+};
+
+TEST_F(TlsTest, AClientOfTheAuthorityIsServedAndKnownByItsNames) {
+  StartTlsServer();
+  CW_ASSERT_OK(CallWith(Client(
+      Files("client", authority_, "DNS:order.test,URI:spiffe://test/order", authority_))));
+  base::MutexLock lock(mutex_);
+  EXPECT_TRUE(authenticated_);
+  EXPECT_THAT(identities_, Contains("order.test"));
+  EXPECT_THAT(identities_, Contains("spiffe://test/order"));
+  server.reset();
+}
+
+TEST_F(TlsTest, AClientOfAnotherAuthorityIsRefused) {
+  StartTlsServer();
+  EXPECT_THAT(CallWith(Client(Files("client", stranger_, "DNS:order.test", authority_))),
+              StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(TlsTest, AClientWithoutTlsIsRefused) {
+  StartTlsServer();
+  EXPECT_THAT(CallWith(Client(std::nullopt)), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(TlsTest, AServerOfAnotherAuthorityIsNotTrusted) {
+  StartTlsServer();
+  EXPECT_THAT(CallWith(Client(Files("client", authority_, "DNS:order.test", stranger_))),
+              StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(TlsTest, TheServersNameIsChecked) {
+  StartTlsServer();
+  const TlsFiles files = Files("client", authority_, "DNS:order.test", authority_);
+  CW_EXPECT_OK(CallWith(Client(files, "localhost")));
+  EXPECT_FALSE(CallWith(Client(files, "other.test")).ok());
+}
+
+TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefusedAtTheStart) {
+  TlsFiles files = Files("a", authority_, "DNS:a.test", authority_);
+  CW_EXPECT_OK(CheckTlsFiles(files));
+  files.private_key = Files("b", authority_, "DNS:b.test", authority_).private_key;
+  EXPECT_THAT(CheckTlsFiles(files),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(files.private_key)));
+  options.listen_address = "127.0.0.1:0";
+  options.tls = files;
+  EXPECT_THAT(Server::Start(options, {{kService, &service}}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(TlsTest, AMissingFileIsNamed) {
+  const TlsFiles good = Files("a", authority_, "DNS:a.test", authority_);
+  for (std::string TlsFiles::*file :
+       {&TlsFiles::certificate, &TlsFiles::private_key, &TlsFiles::ca}) {
+    TlsFiles files = good;
+    files.*file = folder_ + "/nothing";
+    EXPECT_THAT(CheckTlsFiles(files),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/nothing")));
+  }
+}
+
+}  // namespace
+}  // namespace certwright::rpc::testing

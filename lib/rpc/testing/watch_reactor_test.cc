@@ -1,0 +1,234 @@
+#include "lib/rpc/watch_reactor.h"
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/fake_clock.h"
+#include "lib/rpc/testing/echo_service.h"
+#include "lib/runtime/fake_timers.h"
+
+namespace certwright::rpc::testing {
+namespace {
+
+using Watch = EchoServiceForTest::Watch;
+using ::testing::HasSubstr;
+
+WatchEchoResponse Event(int number, std::size_t padding = 0) {
+  WatchEchoResponse event;
+  event.set_number(number);
+  event.set_padding(std::string(padding, 'x'));
+  return event;
+}
+
+class WatchReactorTest : public EchoTest {
+ protected:
+  WatchReactorTest() {
+    service.on_watch = [this](std::shared_ptr<Watch> watch) {
+      if (!first_seen_.test_and_set()) watch_.set_value(std::move(watch));
+    };
+  }
+  ~WatchReactorTest() override { server.reset(); }
+
+  struct Client {
+    std::unique_ptr<EchoService::StubInterface> stub;
+    std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
+    std::unique_ptr<grpc::ClientReaderInterface<WatchEchoResponse>> reader;
+  };
+
+  Client StartWatch() {
+    Client client;
+    client.stub = Stub();
+    client.reader = client.stub->WatchEcho(client.context.get(), WatchEchoRequest());
+    return client;
+  }
+  std::shared_ptr<Watch> ServedWatch() { return watch_.get_future().get(); }
+
+  // Of the first watch.
+  std::promise<std::shared_ptr<Watch>> watch_;
+  std::atomic_flag first_seen_;
+};
+
+TEST_F(WatchReactorTest, EventsArriveInOrderAndThenTheStatus) {
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  for (int i = 0; i < 100; ++i) watch->Push(Event(i));
+  WatchEchoResponse event;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(client.reader->Read(&event));
+    EXPECT_EQ(event.number(), i);
+  }
+  watch->End(absl::OutOfRangeError("too old"));
+  EXPECT_FALSE(client.reader->Read(&event));
+  const grpc::Status status = client.reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(status.error_message(), "too old");
+}
+
+TEST_F(WatchReactorTest, OnlyTheFirstEndCounts) {
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  watch->End(absl::OutOfRangeError("first"));
+  watch->End(absl::UnavailableError("second"));
+  watch->Push(Event(1));
+  WatchEchoResponse event;
+  EXPECT_FALSE(client.reader->Read(&event));
+  EXPECT_EQ(client.reader->Finish().error_message(), "first");
+}
+
+TEST_F(WatchReactorTest, AWatcherThatDoesNotReadIsCut) {
+  service.watch_options.max_pending = 4;
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  // More than gRPC's flow control takes without a reader.
+  for (int i = 0; i < 400; ++i) watch->Push(Event(i, 64 * 1024));
+  WatchEchoResponse event;
+  while (client.reader->Read(&event)) {
+  }
+  const grpc::Status status = client.reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("too slow"));
+}
+
+TEST_F(WatchReactorTest, AWatcherThatCancelsEndsTheFeed) {
+  std::promise<void> done;
+  service.watch_options.on_done = [&done] { done.set_value(); };
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  std::atomic<bool> stop = false;
+  std::thread feeder([&] {
+    for (int i = 0; !stop; ++i) watch->Push(Event(i));
+  });
+  WatchEchoResponse event;
+  ASSERT_TRUE(client.reader->Read(&event));
+  client.context->TryCancel();
+  done.get_future().get();
+  stop = true;
+  feeder.join();
+  EXPECT_EQ(service.hub().size(), 0u);
+}
+
+TEST_F(WatchReactorTest, SetOnDoneAfterTheEndRunsAtOnce) {
+  std::promise<void> done;
+  service.watch_options.on_done = [&done] { done.set_value(); };
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  client.context->TryCancel();
+  done.get_future().get();
+  bool ran = false;
+  watch->SetOnDone([&ran] { ran = true; });
+  EXPECT_TRUE(ran);
+}
+
+TEST_F(WatchReactorTest, EndAllEndsLiveWatchesAndRefusesLaterOnes) {
+  StartServer();
+  Client client = StartWatch();
+  ServedWatch();
+  service.hub().EndAll(absl::UnavailableError("shutting down"));
+  WatchEchoResponse event;
+  EXPECT_FALSE(client.reader->Read(&event));
+  EXPECT_EQ(client.reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  Client late = StartWatch();
+  EXPECT_FALSE(late.reader->Read(&event));
+  EXPECT_EQ(late.reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(WatchReactorTest, ManyWatchesSurviveConcurrentPushesCancelsAndTheEnd) {
+  base::Mutex mutex;
+  std::vector<std::shared_ptr<Watch>> watches;
+  service.on_watch = [&](std::shared_ptr<Watch> watch) {
+    base::MutexLock lock(mutex);
+    watches.push_back(std::move(watch));
+  };
+  StartServer();
+  std::vector<Client> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(StartWatch());
+  std::atomic<bool> stop = false;
+  std::thread feeder([&] {
+    for (int i = 0; !stop; ++i) {
+      std::vector<std::shared_ptr<Watch>> snapshot;
+      {
+        base::MutexLock lock(mutex);
+        snapshot = watches;
+      }
+      for (const auto& watch : snapshot) watch->Push(Event(i));
+      std::this_thread::yield();
+    }
+  });
+  WatchEchoResponse event;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    ASSERT_TRUE(clients[i].reader->Read(&event));
+    if (i % 2 == 0) clients[i].context->TryCancel();
+  }
+  service.hub().EndAll(absl::UnavailableError("shutting down"));
+  for (Client& client : clients) {
+    while (client.reader->Read(&event)) {
+    }
+    EXPECT_FALSE(client.reader->Finish().ok());
+  }
+  stop = true;
+  feeder.join();
+  {
+    base::MutexLock lock(mutex);
+    watches.clear();
+  }
+  server.reset();
+  EXPECT_EQ(service.hub().size(), 0u);
+}
+
+class HeartbeatTest : public EchoTest {
+ protected:
+  HeartbeatTest() {
+    heartbeats_.on_watch = [this](std::shared_ptr<Watch> watch) { watch_.set_value(watch); };
+    heartbeats_.watch_options.make_heartbeat = [] { return Event(-1); };
+    options.listen_address = "127.0.0.1:0";
+  }
+  ~HeartbeatTest() override { server.reset(); }
+
+  base::FakeClock clock_;
+  runtime::FakeTimers fake_timers_{clock_};
+  EchoServiceForTest heartbeats_{environment, fake_timers_};
+  std::promise<std::shared_ptr<Watch>> watch_;
+};
+
+TEST_F(HeartbeatTest, ASilentWatchGetsABookmarkEveryThirtySeconds) {
+  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, {{kService, &heartbeats_}}));
+  grpc::ClientContext context;
+  const auto stub = Stub();
+  const auto reader = stub->WatchEcho(&context, WatchEchoRequest());
+  const auto watch = watch_.get_future().get();
+  std::atomic<int> received = 0;
+  std::thread client([&] {
+    WatchEchoResponse event;
+    while (reader->Read(&event)) {
+      EXPECT_EQ(event.number(), -1);
+      ++received;
+    }
+    reader->Finish();
+  });
+  // One may be left out while the one before is still being written.
+  int beats = 0;
+  for (; received < 3; ++beats) {
+    clock_.Advance(absl::Seconds(30));
+    std::this_thread::yield();
+  }
+  EXPECT_GE(beats, 3);
+  watch->End(absl::UnavailableError("end"));
+  client.join();
+  server.reset();
+  EXPECT_EQ(fake_timers_.pending(), 0u);
+}
+
+}  // namespace
+}  // namespace certwright::rpc::testing

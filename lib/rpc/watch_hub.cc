@@ -1,0 +1,36 @@
+#include <vector>
+
+#include "lib/rpc/watch_reactor.h"
+
+namespace certwright::rpc {
+
+bool WatchHub::Add(const std::shared_ptr<EndableWatch>& watch) {
+  base::MutexLock lock(mutex_);
+  if (ended_) return false;
+  watches_.emplace(watch.get(), watch);
+  return true;
+}
+
+void WatchHub::Remove(const EndableWatch* watch) {
+  base::MutexLock lock(mutex_);
+  watches_.erase(watch);
+}
+
+void WatchHub::EndAll(const absl::Status& status) {
+  std::vector<std::shared_ptr<EndableWatch>> watches;
+  {
+    base::MutexLock lock(mutex_);
+    ended_ = true;
+    for (const auto& [key, weak] : watches_) {
+      if (auto watch = weak.lock()) watches.push_back(std::move(watch));
+    }
+  }
+  for (const auto& watch : watches) watch->End(status);
+}
+
+std::size_t WatchHub::size() const {
+  base::MutexLock lock(mutex_);
+  return watches_.size();
+}
+
+}  // namespace certwright::rpc

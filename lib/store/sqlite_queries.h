@@ -1,0 +1,45 @@
+// What a SQLite store reads: each function sees one state of the database.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/store/sqlite_connection.h"
+#include "lib/store/store.h"
+
+namespace certwright::store {
+
+// The id of a row of `changes`: the revision, and the position in its commit.
+inline constexpr int64_t kPositionsPerRevision = 65536;
+inline int64_t FirstChangeId(int64_t revision) { return revision * kPositionsPerRevision; }
+inline int64_t RevisionOfChange(int64_t id) { return id / kPositionsPerRevision; }
+
+struct StoreMeta {
+  int64_t revision = 0;   // of the last commit
+  int64_t compacted = 0;  // lists at and watches from earlier revisions are impossible
+
+  friend bool operator==(const StoreMeta&, const StoreMeta&) = default;
+};
+
+struct ChangeBatch {
+  std::vector<Event> events;
+  int64_t revision = 0;  // all changes up to this one are in the batch or do not match
+};
+
+absl::StatusOr<StoreMeta> ReadMeta(SqliteConnection& connection);
+
+// Nothing if absent.
+absl::StatusOr<std::optional<Record>> ReadRecord(SqliteConnection& connection,
+                                                 const std::string& key);
+
+absl::StatusOr<ListResult> ReadList(SqliteConnection& connection, const ListRequest& request);
+
+// The changes after `from` up to `to` of keys with `prefix`; looks at no more than about
+// `limit` changes. OUT_OF_RANGE if `from` is compacted.
+absl::StatusOr<ChangeBatch> ReadChanges(SqliteConnection& connection, const std::string& prefix,
+                                        int64_t from, int64_t to, int64_t limit);
+
+}  // namespace certwright::store

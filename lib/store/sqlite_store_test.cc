@@ -1,0 +1,321 @@
+#include "lib/store/sqlite_store.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "lib/base/fake_clock.h"
+#include "lib/runtime/thread_pool.h"
+#include "lib/store/sqlite_connection.h"
+#include "lib/store/store_contract_test.h"
+
+namespace certwright::store {
+namespace {
+
+using base::IsOk;
+using testing::AllOf;
+using testing::Contains;
+using testing::Not;
+
+// A folder of its own, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = absl::StrCat(testing::TempDir(), "/sqlite_store_XXXXXX");
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  std::string File() const { return absl::StrCat(path_, "/test.db"); }
+
+ private:
+  std::string path_;
+};
+
+// A store that takes its folder with it.
+std::unique_ptr<Store> MakeStore() {
+  static std::vector<std::unique_ptr<TemporaryFolder>>& folders =
+      *new std::vector<std::unique_ptr<TemporaryFolder>>();
+  folders.clear();
+  folders.push_back(std::make_unique<TemporaryFolder>());
+  auto store = OpenSqliteStore(folders.back()->File(), {});
+  EXPECT_THAT(store, IsOk());
+  return store.ok() ? *std::move(store) : nullptr;
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContractTest,
+                         testing::Values(StoreBackend{"sqlite", MakeStore}));
+
+class SqliteStoreTest : public testing::Test {
+ protected:
+  std::unique_ptr<SqliteStore> Open(const SqliteOptions& options = {}) {
+    auto store = OpenSqliteStore(folder_.File(), options);
+    EXPECT_THAT(store, IsOk());
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(SqliteStoreTest, ReopeningKeepsRecordsRevisionsAndChanges) {
+  int64_t first = 0;
+  {
+    auto store = Open();
+    first = Put(*store, "k/1", "a").value();
+    CW_ASSERT_OK(Put(*store, "k/1", "b"));
+    CW_ASSERT_OK(Put(*store, "k/2", "c"));
+    CW_ASSERT_OK(Delete(*store, "k/2"));
+  }
+  auto store = Open();
+  EXPECT_EQ(ValueOf(*store, "k/1"), "b");
+  EXPECT_EQ(Put(*store, "k/3", "d").value(), first + 4);
+  WatchLog log;
+  const auto watch = store->Watch("k/", first, log.Callback());
+  EXPECT_THAT(log.WaitFor(5), ElementsAre("~k/1=b", "+k/2=c", "-k/2=c", "+k/3=d", "bookmark"));
+  EXPECT_THAT(Contents(List(*store, {.at_revision = first})->records), ElementsAre("k/1=a"));
+}
+
+TEST_F(SqliteStoreTest, FilesAreForTheirOwnerOnly) {
+  auto store = Open();
+  CW_ASSERT_OK(Put(*store, "k", "v"));
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"}) {
+    struct stat file;
+    ASSERT_EQ(stat((folder_.File() + suffix).c_str(), &file), 0) << suffix;
+    EXPECT_EQ(file.st_mode & 0777, 0600u) << suffix;
+  }
+}
+
+TEST_F(SqliteStoreTest, ASecondOpenerIsRefusedAndToldOfTheFirst) {
+  auto store = Open();
+  EXPECT_THAT(
+      OpenSqliteStore(folder_.File(), {}),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               AllOf(HasSubstr(folder_.File()), HasSubstr(absl::StrCat("pid ", getpid())))));
+  store.reset();
+  EXPECT_NE(Open(), nullptr);
+}
+
+TEST_F(SqliteStoreTest, AFolderThatDoesNotExistIsNamed) {
+  EXPECT_THAT(OpenSqliteStore("/nonexistent/x.db", {}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("/nonexistent/x.db")));
+}
+
+TEST_F(SqliteStoreTest, ADamagedFileIsRefusedAndLeftAsItIs) {
+  {
+    auto store = Open();
+    for (int i = 0; i < 200; ++i) {
+      CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), std::string(500, 'v')));
+    }
+  }
+  const auto size = std::filesystem::file_size(folder_.File());
+  ASSERT_GT(size, 40000u);
+  std::fstream file(folder_.File(), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(8192);
+  file << std::string(20000, 'x');
+  file.close();
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr(folder_.File()), HasSubstr("restore a backup"))));
+  EXPECT_EQ(std::filesystem::file_size(folder_.File()), size);
+}
+
+TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsRefusedAndLeftAsItIs) {
+  const std::string text(5000, 'z');
+  std::ofstream(folder_.File()) << text;
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(std::filesystem::file_size(folder_.File()), text.size());
+}
+
+TEST_F(SqliteStoreTest, AnEmptiedFileBesideItsLogIsRefused) {
+  std::ofstream(folder_.File() + "-wal") << "something";
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(std::filesystem::file_size(folder_.File() + "-wal"), 9u);
+}
+
+TEST_F(SqliteStoreTest, NewerAndForeignFilesAreRefused) {
+  Open().reset();
+  {
+    auto connection = SqliteConnection::Open(folder_.File());
+    CW_ASSERT_OK(connection);
+    CW_ASSERT_OK((*connection)->Execute("PRAGMA user_version = 99"));
+  }
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("format 99")));
+  {
+    auto connection = SqliteConnection::Open(folder_.File());
+    CW_ASSERT_OK(connection);
+    CW_ASSERT_OK((*connection)->Execute("PRAGMA application_id = 7"));
+  }
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another program")));
+}
+
+TEST_F(SqliteStoreTest, ManyWritersShareTransactions) {
+  auto store = Open();
+  constexpr int kCommits = 500;
+  runtime::ThreadPool pool(1);
+  // Submitted together from one coroutine, so they queue while the first is being synced.
+  auto write_all = [](Store& target) -> runtime::Awaitable<bool> {
+    std::vector<runtime::Awaitable<absl::StatusOr<int64_t>>> writes;
+    for (int i = 0; i < kCommits; ++i) {
+      writes.push_back(target.Put(TestContext(), absl::StrCat("k", i), "v"));
+    }
+    const auto results = co_await runtime::WhenAll(std::move(writes));
+    co_return std::all_of(results.begin(), results.end(),
+                          [](const auto& result) { return result.ok(); });
+  };
+  EXPECT_TRUE(runtime::RunSyncOn<bool>(pool.executor(), write_all(*store)));
+  EXPECT_EQ(store->stats().commits, kCommits);
+  EXPECT_LT(store->stats().transactions, kCommits / 4);
+  EXPECT_EQ(List(*store, {})->records.size(), static_cast<std::size_t>(kCommits));
+}
+
+// Writes numbered keys and reports each on `pipe` once it is acknowledged, until killed.
+[[noreturn]] void WriteUntilKilled(const std::string& path, int pipe) {
+  auto store = OpenSqliteStore(path, {});
+  if (!store.ok()) _exit(1);
+  for (int32_t i = 0;; ++i) {
+    if (!Put(**store, absl::StrCat("k", i), std::string(1000, 'v')).ok()) _exit(2);
+    if (write(pipe, &i, sizeof(i)) != sizeof(i)) _exit(3);
+  }
+}
+
+TEST_F(SqliteStoreTest, WhatWasAcknowledgedSurvivesAKill) {
+  for (int round = 1; round <= 3; ++round) {
+    TemporaryFolder folder;
+    int pipes[2];
+    ASSERT_EQ(pipe(pipes), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) WriteUntilKilled(folder.File(), pipes[1]);
+    close(pipes[1]);
+    int32_t last = -1;
+    int32_t number = 0;
+    while (read(pipes[0], &number, sizeof(number)) == sizeof(number)) {
+      last = number;
+      if (last == 100 * round) kill(child, SIGKILL);
+    }
+    close(pipes[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << status;
+    auto store = OpenSqliteStore(folder.File(), {});
+    CW_ASSERT_OK(store);
+    for (int32_t i = 0; i <= last; ++i) {
+      ASSERT_THAT(Get(**store, absl::StrCat("k", i)), IsOk());
+    }
+    CW_EXPECT_OK(Put(**store, "after", "v"));
+  }
+}
+
+TEST_F(SqliteStoreTest, AFullStoreSaysSoAndReadsAndGoesOnWithMoreRoom) {
+  {
+    auto store = Open({.max_pages = 40});
+    absl::Status status;
+    int written = 0;
+    while (status.ok() && written < 1000) {
+      status = Put(*store, absl::StrCat("k", written), std::string(3000, 'v')).status();
+      if (status.ok()) ++written;
+    }
+    EXPECT_THAT(status,
+                StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr(folder_.File())));
+    EXPECT_EQ(List(*store, {})->records.size(), static_cast<std::size_t>(written));
+    EXPECT_EQ(Await(store->CurrentRevision(TestContext())).value(), written);
+  }
+  auto store = Open();
+  CW_EXPECT_OK(Put(*store, "more", std::string(30000, 'v')));
+}
+
+TEST_F(SqliteStoreTest, RecoversByItselfWhenTheDiskDoes) {
+  auto store = Open();
+  CW_ASSERT_OK(Put(*store, "before", "v"));
+  ASSERT_NE(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  rlimit old_limit;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  rlimit tiny = old_limit;
+  tiny.rlim_cur = std::filesystem::file_size(folder_.File() + "-wal");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+  const auto failed = Put(*store, "during", std::string(100000, 'v'));
+  const auto read = ValueOf(*store, "before");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  EXPECT_THAT(failed, StatusIs(absl::StatusCode::kUnavailable, HasSubstr(folder_.File())));
+  EXPECT_EQ(read, "v");
+  CW_EXPECT_OK(Put(*store, "after", std::string(100000, 'v')));
+  EXPECT_EQ(ValueOf(*store, "during"), "NOT_FOUND");
+  store.reset();
+  EXPECT_EQ(ValueOf(*Open(), "after").size(), 100000u);
+}
+
+TEST_F(SqliteStoreTest, KeepsOnlyTheNewestRevisionsForWatches) {
+  auto store = Open({.keep_revisions = 10});
+  for (int i = 0; i < 50; ++i) CW_ASSERT_OK(Put(*store, "k", absl::StrCat(i)));
+  EXPECT_THAT(List(*store, {.at_revision = 39}), StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(Contents(List(*store, {.at_revision = 40})->records), ElementsAre("k=39"));
+  WatchLog log;
+  const auto watch = store->Watch("", 40, log.Callback());
+  EXPECT_EQ(log.WaitFor(11).size(), 11u);
+  WatchLog early;
+  const auto early_watch = store->Watch("", 39, early.Callback());
+  EXPECT_THAT(early.WaitFor(1), ElementsAre("end OUT_OF_RANGE"));
+}
+
+TEST_F(SqliteStoreTest, DropsOldChangesWithTheNextWrite) {
+  base::FakeClock clock;
+  auto store = Open({.keep_age = absl::Minutes(10), .clock = &clock});
+  for (int i = 1; i <= 5; ++i) CW_ASSERT_OK(Put(*store, "k", absl::StrCat(i)));
+  clock.Advance(absl::Minutes(9));
+  CW_ASSERT_OK(Put(*store, "k", "6"));
+  CW_EXPECT_OK(List(*store, {.at_revision = 1}));
+  clock.Advance(absl::Minutes(2));
+  CW_ASSERT_OK(Put(*store, "k", "7"));
+  EXPECT_THAT(List(*store, {.at_revision = 4}), StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(Contents(List(*store, {.at_revision = 5})->records), ElementsAre("k=5"));
+  EXPECT_EQ(ValueOf(*store, "k"), "7");
+}
+
+TEST_F(SqliteStoreTest, CompactsMoreThanOneStepInOneCall) {
+  auto store = Open();
+  std::vector<Mutation> mutations;
+  for (std::size_t i = 0; i < kMaxMutations; ++i) {
+    mutations.push_back(Mutation::Put(absl::StrCat("k", i), "v"));
+  }
+  for (int i = 0; i < 20; ++i) CW_ASSERT_OK(Commit(*store, mutations));
+  CW_ASSERT_OK(Await(store->Compact(TestContext(), 20)));
+  EXPECT_THAT(List(*store, {.at_revision = 19}), StatusIs(absl::StatusCode::kOutOfRange));
+  store.reset();
+  auto connection = SqliteConnection::Open(folder_.File());
+  CW_ASSERT_OK(connection);
+  EXPECT_EQ((*connection)->ReadInt("SELECT count(*) FROM changes").value(), 0);
+}
+
+TEST_F(SqliteStoreTest, AWatcherFarBehindIsServedFromTheChangeLog) {
+  auto store = Open();
+  std::vector<Mutation> mutations;
+  for (std::size_t i = 0; i < 100; ++i) {
+    mutations.push_back(Mutation::Put(absl::StrCat("k", i), std::string(20000, 'v')));
+  }
+  WatchLog log;
+  base::Mutex slow;
+  slow.Lock();
+  const WatchCallback callback = log.Callback();
+  const auto watch = store->Watch("", 0, [&](WatchUpdate update) {
+    base::MutexLock lock(slow);
+    callback(std::move(update));
+  });
+  // More than is kept in memory, while the watcher is stuck in its first call.
+  for (int i = 0; i < 15; ++i) CW_ASSERT_OK(Commit(*store, mutations));
+  slow.Unlock();
+  log.WaitFor(1501);
+  const std::vector<int64_t> revisions = log.revisions();
+  EXPECT_EQ(revisions.size(), 1500u);
+  EXPECT_TRUE(std::is_sorted(revisions.begin(), revisions.end()));
+}
+
+}  // namespace
+}  // namespace certwright::store

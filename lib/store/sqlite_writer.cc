@@ -1,0 +1,299 @@
+#include "lib/store/sqlite_writer.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "lib/base/status_macros.h"
+
+namespace certwright::store {
+namespace {
+
+constexpr char kBegin[] = "BEGIN IMMEDIATE";
+constexpr char kCommit[] = "COMMIT";
+constexpr char kStored[] =
+    "SELECT id, value, create_revision, mod_revision FROM records WHERE key = ?1";
+constexpr char kInsert[] =
+    "INSERT INTO records(key, value, create_revision, mod_revision) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kUpdate[] = "UPDATE records SET value = ?1, mod_revision = ?2 WHERE id = ?3";
+constexpr char kDelete[] = "DELETE FROM records WHERE id = ?1";
+constexpr char kLogChange[] =
+    "INSERT INTO changes(id, key, deleted, time, previous_value, previous_create_revision, "
+    "previous_mod_revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+constexpr char kSetMeta[] = "UPDATE meta SET revision = ?1, compacted = ?2 WHERE id = 1";
+constexpr char kOldestChanges[] = "SELECT id, time FROM changes ORDER BY id LIMIT ?1";
+constexpr char kDropChanges[] = "DELETE FROM changes WHERE id < ?1";
+
+// Changes dropped at most at a time, so that no commit waits long; more than one commit has.
+constexpr int64_t kCompactionStep = 4 * kMaxMutations;
+
+// `stored` is null if there is no such record.
+absl::Status CheckExpectation(const Mutation& mutation, const Record* stored) {
+  if (!mutation.value.has_value() && stored == nullptr) {
+    return absl::NotFoundError(absl::StrCat(mutation.key, ": not found"));
+  }
+  if (!mutation.expected_revision.has_value()) return absl::OkStatus();
+  const int64_t expected = *mutation.expected_revision;
+  const int64_t found = stored != nullptr ? stored->mod_revision : 0;
+  if (expected == found) return absl::OkStatus();
+  if (expected == 0) {
+    return absl::AlreadyExistsError(absl::StrCat(mutation.key, ": exists already"));
+  }
+  if (found == 0) {
+    return absl::AbortedError(absl::StrCat(mutation.key, ": is not there any more; revision ",
+                                           expected, " was expected"));
+  }
+  return absl::AbortedError(absl::StrCat(mutation.key, ": has been changed: its revision is ",
+                                         found, ", not the expected ", expected));
+}
+
+}  // namespace
+
+SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const StoreMeta& meta,
+                           WatchFeed& feed, const SqliteOptions& options)
+    : connection_(std::move(connection)),
+      feed_(feed),
+      options_(options),
+      meta_(meta),
+      thread_([this] { Run(); }) {}
+
+SqliteWriter::~SqliteWriter() {
+  base::MutexLock lock(mutex_);
+  stopping_ = true;
+  wake_.notify_all();
+}
+
+void SqliteWriter::Submit(runtime::Context context, std::vector<Mutation> mutations,
+                          Done done) {
+  Enqueue(Request{std::move(context), std::move(mutations), std::move(done), {}, {}});
+}
+
+void SqliteWriter::SubmitCompaction(runtime::Context context, int64_t revision, Done done) {
+  Enqueue(Request{std::move(context), {}, std::move(done), revision, {}});
+}
+
+void SqliteWriter::Enqueue(Request request) {
+  base::MutexLock lock(mutex_);
+  queue_.push_back(std::move(request));
+  wake_.notify_one();
+}
+
+SqliteStats SqliteWriter::stats() const { return {commits_.load(), transactions_.load()}; }
+
+void SqliteWriter::Run() {
+  while (true) {
+    Group group;
+    {
+      base::MutexLock lock(mutex_);
+      while (queue_.empty() && !stopping_) wake_.wait(mutex_);
+      if (queue_.empty()) return;
+      const auto size = std::min<std::size_t>(queue_.size(), std::max(options_.max_group, 1));
+      for (std::size_t i = 0; i < size; ++i) {
+        group.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+      }
+    }
+    ServeGroup(group);
+  }
+}
+
+void SqliteWriter::ServeGroup(Group& group) {
+  const absl::Status status = Transact(group, 0, group.size());
+  if (!status.ok()) {
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      group[i].result.reset();
+      const absl::Status alone = group.size() == 1 ? status : Transact(group, i, i + 1);
+      if (!alone.ok()) group[i].result = alone;
+    }
+  }
+  for (Request& request : group) {
+    // A compaction that is not finished goes to the end of the queue.
+    if (!request.result.has_value()) {
+      Enqueue(std::move(request));
+      continue;
+    }
+    if (request.result->ok() && !request.compact_to.has_value()) commits_.fetch_add(1);
+    request.done(*std::move(request.result));
+  }
+}
+
+// Commits the requests from `begin` to `end` in one transaction and fills in their results.
+// On error nothing is changed, and their results mean nothing.
+absl::Status SqliteWriter::Transact(Group& group, std::size_t begin, std::size_t end) {
+  pending_ = meta_;
+  changes_.clear();
+  now_ = absl::ToUnixSeconds(options_.clock->Now());
+  const absl::Status status = ApplyGroup(group, begin, end);
+  if (!status.ok()) {
+    connection_->Rollback();
+    return status;
+  }
+  if (pending_ != meta_) transactions_.fetch_add(1);
+  if (pending_.compacted != meta_.compacted) feed_.Compacted(pending_.compacted);
+  meta_ = pending_;
+  feed_.Publish(std::exchange(changes_, {}));
+  return absl::OkStatus();
+}
+
+absl::Status SqliteWriter::ApplyGroup(Group& group, std::size_t begin, std::size_t end) {
+  CW_RETURN_IF_ERROR(connection_->Query(kBegin).Run());
+  for (std::size_t i = begin; i < end; ++i) {
+    const absl::Status context = group[i].context.Check();
+    if (!context.ok()) {
+      group[i].result = context;
+    } else if (group[i].compact_to.has_value()) {
+      CW_RETURN_IF_ERROR(CompactRequested(group[i]));
+    } else {
+      CW_RETURN_IF_ERROR(Apply(group[i]));
+    }
+  }
+  if (!changes_.empty()) CW_RETURN_IF_ERROR(CompactOld());
+  if (pending_ != meta_) {
+    CW_RETURN_IF_ERROR(
+        connection_->Query(kSetMeta).Bind(pending_.revision).Bind(pending_.compacted).Run());
+  }
+  return connection_->Query(kCommit).Run();
+}
+
+// Checks all of a commit's expectations, then makes its changes. Only what spoils the whole
+// transaction is returned as an error.
+absl::Status SqliteWriter::Apply(Request& request) {
+  std::vector<std::optional<Stored>> stored;
+  for (const Mutation& mutation : request.mutations) {
+    CW_ASSIGN_OR_RETURN(std::optional<Stored> found, ReadStored(mutation.key));
+    const absl::Status expectation =
+        CheckExpectation(mutation, found.has_value() ? &found->record : nullptr);
+    if (!expectation.ok()) {
+      request.result = expectation;
+      return absl::OkStatus();
+    }
+    stored.push_back(std::move(found));
+  }
+  const int64_t revision = pending_.revision + 1;
+  CommittedChanges committed;
+  committed.revision = revision;
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    CW_ASSIGN_OR_RETURN(Event event, Write(request.mutations[i], std::move(stored[i]), revision,
+                                           FirstChangeId(revision) + static_cast<int64_t>(i)));
+    committed.events.push_back(std::move(event));
+  }
+  pending_.revision = revision;
+  changes_.push_back(std::move(committed));
+  request.result = revision;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<SqliteWriter::Stored>> SqliteWriter::ReadStored(
+    const std::string& key) {
+  SqliteQuery query = connection_->Query(kStored);
+  query.Bind(key);
+  CW_ASSIGN_OR_RETURN(const bool found, query.Step());
+  if (!found) return std::optional<Stored>();
+  Stored stored;
+  stored.id = query.Int(0);
+  stored.record = Record{key, query.Bytes(1), query.Int(2), query.Int(3)};
+  return std::optional<Stored>(std::move(stored));
+}
+
+absl::Status SqliteWriter::LogChange(const Mutation& mutation,
+                                     const std::optional<Stored>& stored, int64_t change_id) {
+  SqliteQuery query = connection_->Query(kLogChange);
+  query.Bind(change_id).Bind(mutation.key).Bind(int64_t{mutation.value ? 0 : 1}).Bind(now_);
+  if (stored.has_value()) {
+    query.Bind(stored->record.value)
+        .Bind(stored->record.create_revision)
+        .Bind(stored->record.mod_revision);
+  }
+  return query.Run();
+}
+
+// Makes one change and returns what watchers are told of it.
+absl::StatusOr<Event> SqliteWriter::Write(const Mutation& mutation,
+                                          std::optional<Stored> stored, int64_t revision,
+                                          int64_t change_id) {
+  CW_RETURN_IF_ERROR(LogChange(mutation, stored, change_id));
+  Event event;
+  event.revision = revision;
+  if (!mutation.value.has_value()) {
+    CW_RETURN_IF_ERROR(connection_->Query(kDelete).Bind(stored->id).Run());
+    event.type = Event::kDelete;
+    event.record = std::move(stored->record);
+    return event;
+  }
+  event.created = !stored.has_value();
+  const int64_t created = event.created ? revision : stored->record.create_revision;
+  event.record = Record{mutation.key, *mutation.value, created, revision};
+  if (event.created) {
+    CW_RETURN_IF_ERROR(connection_->Query(kInsert)
+                           .Bind(mutation.key)
+                           .Bind(*mutation.value)
+                           .Bind(revision)
+                           .Bind(revision)
+                           .Run());
+  } else {
+    CW_RETURN_IF_ERROR(connection_->Query(kUpdate)
+                           .Bind(*mutation.value)
+                           .Bind(revision)
+                           .Bind(stored->id)
+                           .Run());
+  }
+  return event;
+}
+
+absl::Status SqliteWriter::CompactOld() {
+  std::size_t written = 0;
+  for (const CommittedChanges& commit : changes_) written += commit.events.size();
+  const int64_t target = pending_.revision - options_.keep_revisions;
+  const int64_t oldest = now_ - absl::ToInt64Seconds(options_.keep_age);
+  const int64_t limit = std::max(kCompactionStep, 2 * static_cast<int64_t>(written));
+  return DropChanges(target, oldest, limit).status();
+}
+
+absl::Status SqliteWriter::CompactRequested(Request& request) {
+  const int64_t target = *request.compact_to;
+  if (target > pending_.revision) {
+    request.result = absl::OutOfRangeError(absl::StrCat(
+        "cannot compact to revision ", target, ": the store is at ", pending_.revision));
+    return absl::OkStatus();
+  }
+  CW_ASSIGN_OR_RETURN(
+      const bool finished,
+      DropChanges(target, std::numeric_limits<int64_t>::min(), kCompactionStep));
+  if (!finished) return absl::OkStatus();
+  pending_.compacted = std::max(pending_.compacted, target);
+  request.result = target;
+  return absl::OkStatus();
+}
+
+// Drops those of the oldest `limit` changes that are of revisions up to `target` or were made
+// before `oldest`. False if there may be more.
+absl::StatusOr<bool> SqliteWriter::DropChanges(int64_t target, int64_t oldest, int64_t limit) {
+  int64_t drop_to = 0;   // revisions of which all changes have been seen
+  int64_t revision = 0;  // of the last change seen
+  bool finished = false;
+  {
+    SqliteQuery query = connection_->Query(kOldestChanges);
+    query.Bind(limit);
+    for (int64_t seen = 0; !finished; ++seen) {
+      CW_ASSIGN_OR_RETURN(const bool row, query.Step());
+      if (!row) {
+        finished = seen < limit;
+        if (finished) drop_to = revision;
+        break;
+      }
+      const int64_t next = RevisionOfChange(query.Int(0));
+      if (next != revision) drop_to = revision;
+      revision = next;
+      finished = revision > target && query.Int(1) >= oldest;
+    }
+  }
+  if (drop_to > pending_.compacted) {
+    CW_RETURN_IF_ERROR(connection_->Query(kDropChanges).Bind(FirstChangeId(drop_to + 1)).Run());
+    pending_.compacted = drop_to;
+  }
+  return finished;
+}
+
+}  // namespace certwright::store

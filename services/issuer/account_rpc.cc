@@ -1,0 +1,106 @@
+#include "services/issuer/account_rpc.h"
+
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/pki/jose.h"
+#include "lib/rpc/status.h"
+#include "lib/service/metadata.h"
+#include "services/issuer/jws_policy.h"
+#include "services/issuer/not_served.h"
+
+namespace certwright::issuer_service {
+
+namespace v1 = issuer::v1;
+
+namespace {
+
+constexpr std::size_t kMaxPayload = 128 << 10;
+
+absl::Status CheckSignRequest(const v1::SignJwsRequest& request) {
+  rpc::Violations violations;
+  service::CheckIssuerRef(request.issuer_ref(), "issuerRef", violations);
+  violations.Require(!request.url().empty(), "url", "is required");
+  violations.Require(!request.nonce().empty(), "nonce", "is required");
+  violations.Require(request.payload().size() <= kMaxPayload, "payload",
+                     "must be at most 128 KiB");
+  return violations.ToStatus();
+}
+
+}  // namespace
+
+runtime::Awaitable<absl::StatusOr<v1::GetAccountResponse>> AccountRpc::Get(
+    rpc::CallContext call, v1::GetAccountRequest request) {
+  if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
+  CW_CO_ASSIGN_OR_RETURN(
+      const std::shared_ptr<const SigningAccount> account,
+      co_await accounts_.Find(call.context, request.issuer_ref(), request.namespace_()));
+  v1::GetAccountResponse response;
+  response.mutable_account()->set_uri(account->uri);
+  response.mutable_account()->set_key_thumbprint(pki::JwkThumbprint(account->public_key));
+  response.mutable_account()->set_server(account->client->options().directory_url);
+  response.mutable_account()->set_key_algorithm(pki::JoseAlgorithm(account->public_key));
+  co_return response;
+}
+
+runtime::Awaitable<absl::StatusOr<v1::SignJwsResponse>> AccountRpc::Sign(
+    rpc::CallContext call, v1::SignJwsRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckSignRequest(request));
+  CW_CO_ASSIGN_OR_RETURN(const JwsCaller caller, callers_.SigningCaller(call));
+  if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
+  CW_CO_ASSIGN_OR_RETURN(
+      const std::shared_ptr<const SigningAccount> account,
+      co_await accounts_.Find(call.context, request.issuer_ref(), request.namespace_()));
+  CW_CO_ASSIGN_OR_RETURN(const acme::DirectoryCache::Shared directory,
+                         co_await account->client->GetDirectory(call.context));
+  CW_CO_RETURN_IF_ERROR(CheckJwsUrl(request.url(), caller, *directory,
+                                    account->client->options().directory_url, account->uri));
+  acme::SignRequest sign;
+  sign.url = std::move(*request.mutable_url());
+  sign.nonce = std::move(*request.mutable_nonce());
+  sign.payload = std::move(*request.mutable_payload());
+  CW_CO_ASSIGN_OR_RETURN(acme::SignedRequest signed_request, account->signer->SignNow(sign));
+  v1::SignJwsResponse response;
+  response.set_jws(std::move(signed_request.body));
+  co_return response;
+}
+
+grpc::ServerUnaryReactor* AccountRpc::GetAccount(grpc::CallbackServerContext* context,
+                                                 const v1::GetAccountRequest* request,
+                                                 v1::GetAccountResponse* response) {
+  return rpc::HandleUnary(handlers_, context, "GetAccount", request, response,
+                          [this](rpc::CallContext call, const v1::GetAccountRequest& request) {
+                            return Get(std::move(call), request);
+                          });
+}
+
+grpc::ServerUnaryReactor* AccountRpc::SignJws(grpc::CallbackServerContext* context,
+                                              const v1::SignJwsRequest* request,
+                                              v1::SignJwsResponse* response) {
+  return rpc::HandleUnary(handlers_, context, "SignJws", request, response,
+                          [this](rpc::CallContext call, const v1::SignJwsRequest& request) {
+                            return Sign(std::move(call), request);
+                          });
+}
+
+grpc::ServerUnaryReactor* AccountRpc::RolloverAccountKey(
+    grpc::CallbackServerContext* context, const v1::RolloverAccountKeyRequest* request,
+    v1::RolloverAccountKeyResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "RolloverAccountKey", request, response,
+      [](const rpc::CallContext&, const v1::RolloverAccountKeyRequest&) {
+        return NotServed<v1::RolloverAccountKeyResponse>("RolloverAccountKey");
+      });
+}
+
+grpc::ServerUnaryReactor* AccountRpc::DeactivateAccount(
+    grpc::CallbackServerContext* context, const v1::DeactivateAccountRequest* request,
+    v1::DeactivateAccountResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "DeactivateAccount", request, response,
+      [](const rpc::CallContext&, const v1::DeactivateAccountRequest&) {
+        return NotServed<v1::DeactivateAccountResponse>("DeactivateAccount");
+      });
+}
+
+}  // namespace certwright::issuer_service

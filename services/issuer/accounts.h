@@ -1,0 +1,103 @@
+// Accounts: the ACME accounts of the issuers: their keys, and what is signed with them.
+//
+// Keys are read from their Secrets when first used and kept in memory until the issuer or the
+// Secret changes. Threading: safe from any thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+
+#include "absl/status/statusor.h"
+#include "certwright/issuer/v1/issuer.pb.h"
+#include "certwright/meta/v1/meta.pb.h"
+#include "lib/acme/client.h"
+#include "lib/acme/jws.h"
+#include "lib/base/mutex.h"
+#include "lib/pki/key.h"
+#include "lib/runtime/awaitable.h"
+#include "lib/service/environment.h"
+#include "services/issuer/kinds.h"
+
+namespace certwright::issuer_service {
+
+// An issuer of either kind.
+struct AnyIssuer {
+  meta::v1::IssuerRef ref;
+  meta::v1::ObjectMeta metadata;
+  issuer::v1::IssuerSpec spec;
+  issuer::v1::IssuerStatus status;
+};
+
+template <typename Resource>
+AnyIssuer ToAnyIssuer(const Resource& resource, meta::v1::IssuerKind kind) {
+  AnyIssuer issuer;
+  issuer.ref.set_name(resource.metadata().name());
+  issuer.ref.set_kind(kind);
+  issuer.metadata = resource.metadata();
+  issuer.spec = resource.spec();
+  issuer.status = resource.status();
+  return issuer;
+}
+
+// Whether Ready is True and about the present spec.
+bool IsReady(const AnyIssuer& issuer);
+
+struct SigningAccount {
+  std::string uri;
+  pki::PublicKey public_key;
+  std::shared_ptr<acme::LocalJwsSigner> signer;
+  std::shared_ptr<acme::AcmeClient> client;
+};
+
+class Accounts {
+ public:
+  // References must outlive this.
+  Accounts(service::Environment environment, Stores& stores,
+           std::string cluster_resource_namespace)
+      : environment_(environment),
+        stores_(stores),
+        cluster_resource_namespace_(std::move(cluster_resource_namespace)) {}
+
+  // Where the Secrets are that an issuer names.
+  std::string SecretNamespace(const meta::v1::IssuerRef& ref,
+                              absl::string_view issuer_namespace) const;
+
+  // NOT_FOUND if there is no such issuer.
+  runtime::Awaitable<absl::StatusOr<AnyIssuer>> FindIssuer(runtime::Context context,
+                                                           meta::v1::IssuerRef ref,
+                                                           std::string resource_namespace);
+
+  // One value of a Secret; NOT_FOUND names what is missing.
+  runtime::Awaitable<absl::StatusOr<base::Secret>> ReadSecret(runtime::Context context,
+                                                              std::string secret_namespace,
+                                                              meta::v1::SecretKeyRef ref);
+
+  // The account of a registered issuer. FAILED_PRECONDITION if it is not registered.
+  runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Find(
+      runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace);
+
+  // A client of the CA, shared by the issuers that have the same directory and trust.
+  std::shared_ptr<acme::AcmeClient> ClientFor(const issuer::v1::AcmeIssuer& spec);
+
+  // Forgets what is kept of one issuer (IssuerKey()), or of all whose Secret may have changed.
+  void Forget(const std::string& issuer_key);
+  void ForgetAll();
+
+ private:
+  runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Load(
+      runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace);
+
+  const service::Environment environment_;
+  Stores& stores_;
+  const std::string cluster_resource_namespace_;
+  base::Mutex mutex_;
+  // Grows with each Forget(), so that what was read before one is not kept after it.
+  int64_t generation_ CW_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, std::shared_ptr<const SigningAccount>> accounts_ CW_GUARDED_BY(mutex_);
+  std::map<std::tuple<std::string, std::string, bool>, std::weak_ptr<acme::AcmeClient>> clients_
+      CW_GUARDED_BY(mutex_);
+};
+
+}  // namespace certwright::issuer_service

@@ -1,0 +1,77 @@
+// What a Certificate needs next: pure functions of what is stored and of the time.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "certwright/issuer/v1/certificate.pb.h"
+#include "certwright/issuer/v1/certificate_request.pb.h"
+#include "certwright/issuer/v1/secret.pb.h"
+#include "lib/pki/certificate.h"
+
+namespace certwright::issuer_service {
+
+// What is stored about one Certificate. Pointers may be null where nothing is stored.
+struct CertificateSnapshot {
+  const issuer::v1::Certificate* certificate = nullptr;
+  // spec.secret_name.
+  const issuer::v1::Secret* secret = nullptr;
+  // status.certificate_request_name.
+  const issuer::v1::CertificateRequest* request = nullptr;
+  // Another Certificate that wrote the Secret, still exists and still names it.
+  std::string secret_owner;
+};
+
+// Why the present key pair does not do; the reasons are cert-manager's.
+struct Finding {
+  std::string reason;
+  std::string message;
+};
+
+// The present certificate of the Secret; nothing if there is none that can be read.
+std::optional<pki::Certificate> PresentCertificate(const issuer::v1::Secret& secret);
+
+// Nothing if the Secret holds what the spec asks for, to be renewed later than `now`.
+std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now);
+
+// When to renew: renew_before or renew_before_percentage before the end, else at two thirds of
+// the real lifetime, half of it if that is under 10 days.
+absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_before,
+                       absl::Time not_after);
+
+// Wait after the Nth failure in a row: 1 h, doubling up to 32 h.
+absl::Duration FailureBackoff(int failed_attempts);
+
+enum class CertificateAction {
+  // All is well until `at`.
+  kReady,
+  // Make a key and a request.
+  kBegin,
+  // The request is on its way.
+  kWait,
+  // Too soon after a failure: wait until `at`.
+  kBackOff,
+  // The request has a certificate: write the Secret.
+  kComplete,
+  // The request has failed.
+  kFail,
+  // The Secret belongs to another Certificate.
+  kBlocked,
+};
+
+struct CertificateDecision {
+  CertificateAction action = CertificateAction::kReady;
+  // Why; for kReady empty.
+  Finding finding;
+  absl::Time at = absl::InfiniteFuture();
+};
+
+CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot, absl::Time now);
+
+// Whether `request` asks for what `spec` says.
+bool RequestFitsSpec(const issuer::v1::CertificateRequestSpec& request,
+                     const issuer::v1::CertificateSpec& spec);
+
+}  // namespace certwright::issuer_service

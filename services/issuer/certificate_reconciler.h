@@ -1,0 +1,79 @@
+// CertificateReconciler: keeps a valid key pair in the Secret of each Certificate.
+//
+// Key, request and status are committed together before anything is asked of anyone, and the
+// new key pair together with the status that announces it: a kill in between loses nothing and
+// repeats nothing.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/controller/controller.h"
+#include "lib/controller/store_informer.h"
+#include "lib/service/environment.h"
+#include "services/issuer/certificate_decision.h"
+#include "services/issuer/kinds.h"
+
+namespace certwright::issuer_service {
+
+// Keys are "<namespace>/<name>".
+class CertificateReconciler final : public controller::Reconciler {
+ public:
+  using Requests = controller::StoreInformer<issuer::v1::CertificateRequest>;
+
+  // `requests` tells which requests a Certificate has.
+  CertificateReconciler(service::Environment environment, Stores& stores, Requests& requests);
+
+  runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
+                                                                   std::string key) override;
+
+ private:
+  // Everything read at the start of a pass.
+  struct World {
+    issuer::v1::Certificate certificate;
+    std::optional<issuer::v1::Secret> secret;
+    std::optional<issuer::v1::Secret> next_key;
+    std::optional<issuer::v1::CertificateRequest> request;
+    std::string secret_owner;
+  };
+  using Status = issuer::v1::CertificateStatus;
+
+  runtime::Awaitable<absl::StatusOr<World>> Read(runtime::Context context,
+                                                 issuer::v1::Certificate certificate);
+  runtime::Awaitable<absl::StatusOr<std::string>> FindSecretOwner(
+      runtime::Context context, const issuer::v1::Certificate& certificate,
+      const issuer::v1::Secret& secret);
+  runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
+                                                             World world,
+                                                             CertificateDecision decision);
+  runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
+                                         Finding finding);
+  runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(
+      runtime::Context context, const issuer::v1::Certificate& certificate);
+  runtime::Awaitable<absl::Status> Complete(runtime::Context context, World world);
+  runtime::Awaitable<absl::Status> Fail(runtime::Context context, World world, Finding finding);
+  runtime::Awaitable<absl::Status> WriteStatus(runtime::Context context,
+                                               issuer::v1::Certificate certificate);
+  runtime::Awaitable<absl::Status> Prune(runtime::Context context,
+                                         const issuer::v1::Certificate& certificate);
+  runtime::Awaitable<absl::Status> CleanUpAfter(runtime::Context context,
+                                                std::string resource_namespace,
+                                                std::string name);
+
+  void SetReady(issuer::v1::Certificate& certificate, bool ready, const Finding& finding) const;
+  void DescribePresent(issuer::v1::Certificate& certificate,
+                       const issuer::v1::Secret& secret) const;
+  std::vector<Requests::Object> RequestsOf(absl::string_view resource_namespace,
+                                           absl::string_view name) const;
+
+  const service::Environment environment_;
+  Stores& stores_;
+  Requests& requests_;
+  telemetry::Histogram& issuance_seconds_;
+  telemetry::Counter& issued_;
+  telemetry::Counter& failed_;
+};
+
+}  // namespace certwright::issuer_service

@@ -1,0 +1,235 @@
+#include "services/issuer/certificate_request_reconciler.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/status_macros.h"
+#include "lib/pki/certificate.h"
+#include "lib/pki/csr.h"
+#include "lib/rpc/client_call.h"
+#include "lib/rpc/status.h"
+#include "lib/service/conditions.h"
+#include "lib/service/derived_name.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+using issuer::v1::CertificateRequest;
+using order::v1::OrderService;
+
+constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+
+bool IsFinal(const CertificateRequest& request) {
+  const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
+  return ready != nullptr && (ready->status() == meta::v1::CONDITION_STATUS_TRUE ||
+                              ready->reason() == "Failed" || ready->reason() == "Denied");
+}
+
+absl::StatusOr<order::v1::Order> MakeOrder(const CertificateRequest& request,
+                                           const AnyIssuer& issuer) {
+  CW_ASSIGN_OR_RETURN(const pki::Csr csr, pki::ParseCsrPem(request.spec().request()));
+  order::v1::Order order;
+  meta::v1::ObjectMeta& metadata = *order.mutable_metadata();
+  metadata.set_namespace_(request.metadata().namespace_());
+  metadata.set_name(CertificateRequestReconciler::OrderName(request));
+  *metadata.mutable_labels() = request.metadata().labels();
+  meta::v1::OwnerReference& owner = *metadata.mutable_owner();
+  owner.set_kind("CertificateRequest");
+  owner.set_namespace_(request.metadata().namespace_());
+  owner.set_name(request.metadata().name());
+  owner.set_uid(request.metadata().uid());
+  order::v1::OrderSpec& spec = *order.mutable_spec();
+  spec.set_request(request.spec().request());
+  *spec.mutable_issuer_ref() = request.spec().issuer_ref();
+  spec.set_common_name(csr.subject.common_name);
+  spec.mutable_dns_names()->Assign(csr.names.dns_names.begin(), csr.names.dns_names.end());
+  spec.mutable_ip_addresses()->Assign(csr.names.ip_addresses.begin(),
+                                      csr.names.ip_addresses.end());
+  if (issuer.spec.acme().enable_duration_feature() && request.spec().has_duration()) {
+    *spec.mutable_duration() = request.spec().duration();
+  }
+  spec.set_profile(issuer.spec.acme().profile());
+  return order;
+}
+
+}  // namespace
+
+runtime::Awaitable<absl::StatusOr<order::v1::Order>> GrpcOrders::Create(
+    runtime::Context context, order::v1::Order order) {
+  using AsyncStub = OrderService::StubInterface::async_interface;
+  order::v1::GetOrderRequest get;
+  get.set_namespace_(order.metadata().namespace_());
+  get.set_name(order.metadata().name());
+  order::v1::CreateOrderRequest create;
+  *create.mutable_order() = std::move(order);
+  auto created = co_await rpc::CallUnary(context.Within(kCallTimeout), stub_.async(),
+                                         &AsyncStub::CreateOrder, std::move(create));
+  if (created.ok()) co_return std::move(*created->mutable_order());
+  if (!absl::IsAlreadyExists(created.status())) co_return created.status();
+  auto found = co_await rpc::CallUnary(context.Within(kCallTimeout), stub_.async(),
+                                       &AsyncStub::GetOrder, std::move(get));
+  if (!found.ok()) co_return found.status();
+  co_return std::move(*found->mutable_order());
+}
+
+runtime::Awaitable<absl::Status> GrpcOrders::Delete(runtime::Context context,
+                                                    std::string resource_namespace,
+                                                    std::string name) {
+  order::v1::DeleteOrderRequest request;
+  request.set_namespace_(std::move(resource_namespace));
+  request.set_name(std::move(name));
+  const auto deleted = co_await rpc::CallUnary(
+      context.Within(kCallTimeout), stub_.async(),
+      &OrderService::StubInterface::async_interface::DeleteOrder, std::move(request));
+  co_return absl::IsNotFound(deleted.status()) ? absl::OkStatus() : deleted.status();
+}
+
+std::string CertificateRequestReconciler::OrderName(const CertificateRequest& request) {
+  return service::DerivedName(request.metadata().name(), {request.metadata().uid()});
+}
+
+runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateRequestReconciler::Reconcile(
+    runtime::Context context, std::string key) {
+  CW_CO_ASSIGN_OR_RETURN(const store::ResourceName name, store::ParseQueueKey(key));
+  absl::StatusOr<Request> request =
+      co_await stores_.requests.Get(context, name.resource_namespace, name.name);
+  if (absl::IsNotFound(request.status())) co_return controller::Result();
+  if (!request.ok()) co_return request.status();
+  if (request->metadata().has_delete_time()) {
+    CW_CO_RETURN_IF_ERROR(co_await CleanUp(context, *std::move(request)));
+    co_return controller::Result();
+  }
+  if (IsFinal(*request)) co_return controller::Result();
+  const absl::Status advanced = co_await Advance(context, *request);
+  const auto written = co_await stores_.requests.UpdateStatus(context, *std::move(request));
+  if (!written.ok()) co_return written.status();
+  if (!advanced.ok()) co_return advanced;
+  co_return controller::Result();
+}
+
+runtime::Awaitable<absl::Status> CertificateRequestReconciler::CleanUp(runtime::Context context,
+                                                                       Request request) {
+  CW_CO_RETURN_IF_ERROR(
+      co_await orders_.Delete(context, request.metadata().namespace_(), OrderName(request)));
+  const absl::Status deleted = co_await stores_.requests.Delete(
+      context, request.metadata().namespace_(), request.metadata().name());
+  co_return absl::IsNotFound(deleted) ? absl::OkStatus() : deleted;
+}
+
+runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::Context context,
+                                                                       Request& request) {
+  auto& conditions = *request.mutable_status()->mutable_conditions();
+  if (service::IsTrue(conditions, "Denied")) {
+    const auto* denied = service::FindCondition(conditions, "Denied");
+    SetReady(request, false, "Denied",
+             absl::StrCat("The request was denied: ", denied->message()));
+    *request.mutable_status()->mutable_failure_time() =
+        service::ToProto(environment_.clock().Now());
+    co_return absl::OkStatus();
+  }
+  if (!service::IsTrue(conditions, "Approved")) {
+    const service::ConditionUpdate approved{"Approved", true, "certwright.io",
+                                            "Approved by the issuer service."};
+    service::SetCondition(conditions, approved, request.metadata().generation(),
+                          environment_.clock().Now());
+  }
+  const meta::v1::IssuerRef ref = request.spec().issuer_ref();
+  const std::string resource_namespace = request.metadata().namespace_();
+  absl::StatusOr<AnyIssuer> issuer =
+      co_await accounts_.FindIssuer(context, ref, resource_namespace);
+  // The issuer's appearance, and its getting ready, wake this request again.
+  if (absl::IsNotFound(issuer.status())) {
+    SetReady(request, false, "IssuerNotFound",
+             absl::StrCat(IssuerKey(ref, resource_namespace), " does not exist."));
+    co_return absl::OkStatus();
+  }
+  if (!issuer.ok()) co_return issuer.status();
+  const std::string order_name = OrderName(request);
+  if (request.status().order_name().empty() && !IsReady(*issuer)) {
+    const auto* ready = service::FindCondition(issuer->status.conditions(), "Ready");
+    SetReady(request, false, "IssuerNotReady",
+             absl::StrCat(IssuerKey(ref, resource_namespace), " is not ready: ",
+                          ready == nullptr ? "it was just created." : ready->message()));
+    co_return absl::OkStatus();
+  }
+  auto order = co_await FindOrCreateOrder(context, request, *issuer);
+  if (!order.ok()) {
+    SetReady(request, false, "Pending",
+             absl::StrCat("The order service could not be asked: ", order.status().message()));
+    co_return order.status();
+  }
+  request.mutable_status()->set_order_name(order_name);
+  Follow(**order, request);
+  co_return absl::OkStatus();
+}
+
+runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>>
+CertificateRequestReconciler::FindOrCreateOrder(runtime::Context context,
+                                                const Request& request,
+                                                const AnyIssuer& issuer) {
+  std::shared_ptr<const order::v1::Order> known =
+      orders_.Find(store::QueueKey(request.metadata().namespace_(), OrderName(request)));
+  if (known != nullptr) co_return known;
+  CW_CO_ASSIGN_OR_RETURN(order::v1::Order order, MakeOrder(request, issuer));
+  CW_CO_ASSIGN_OR_RETURN(order::v1::Order created,
+                         co_await orders_.Create(context, std::move(order)));
+  co_return std::make_shared<const order::v1::Order>(std::move(created));
+}
+
+void CertificateRequestReconciler::Follow(const order::v1::Order& order,
+                                          Request& request) const {
+  switch (order.status().state()) {
+    case order::v1::ORDER_STATE_VALID:
+      return Accept(order, request);
+    case order::v1::ORDER_STATE_INVALID:
+    case order::v1::ORDER_STATE_EXPIRED:
+    case order::v1::ORDER_STATE_ERRORED:
+      return Fail(request, order.status().reason());
+    default:
+      break;
+  }
+  const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
+  if (ready == nullptr || ready->message().empty()) {
+    return SetReady(request, false, "Pending",
+                    absl::StrCat("Waiting for the Order ", order.metadata().name(), "."));
+  }
+  const bool final_word = ready->reason() == "Failed" || ready->reason() == "Denied";
+  SetReady(request, false, final_word ? "Pending" : ready->reason(), ready->message());
+}
+
+void CertificateRequestReconciler::Accept(const order::v1::Order& order,
+                                          Request& request) const {
+  const auto csr = pki::ParseCsrPem(request.spec().request());
+  const auto chain = pki::ParseChainPem(order.status().certificate());
+  if (!csr.ok() || !chain.ok()) {
+    return Fail(request, absl::StrCat("The certificate cannot be read: ",
+                                      (csr.ok() ? chain.status() : csr.status()).message()));
+  }
+  pki::ChainExpectation expected;
+  expected.public_key = &csr->public_key;
+  expected.names = csr->names;
+  expected.now = environment_.clock().Now();
+  const absl::Status verified = pki::VerifyIssuedChain(*chain, expected);
+  if (!verified.ok()) {
+    return Fail(request, absl::StrCat("The certificate is not what was asked for: ",
+                                      verified.message()));
+  }
+  request.mutable_status()->set_certificate(order.status().certificate());
+  request.mutable_status()->set_ca(pki::TopmostCertificate(*chain).Pem());
+  SetReady(request, true, "Issued", "The certificate was issued.");
+}
+
+void CertificateRequestReconciler::SetReady(Request& request, bool ready, std::string reason,
+                                            std::string message) const {
+  const service::ConditionUpdate update{"Ready", ready, std::move(reason), std::move(message)};
+  service::SetCondition(*request.mutable_status()->mutable_conditions(), update,
+                        request.metadata().generation(), environment_.clock().Now());
+}
+
+void CertificateRequestReconciler::Fail(Request& request, std::string message) const {
+  *request.mutable_status()->mutable_failure_time() =
+      service::ToProto(environment_.clock().Now());
+  SetReady(request, false, "Failed", std::move(message));
+}
+
+}  // namespace certwright::issuer_service

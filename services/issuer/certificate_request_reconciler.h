@@ -1,0 +1,87 @@
+// CertificateRequestReconciler: takes an approved request to the order service and brings the
+// certificate back.
+//
+// The Order's name is derived from the request's uid, so that a repeated CreateOrder finds the
+// Order that an earlier one has made.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "certwright/order/v1/order.grpc.pb.h"
+#include "lib/controller/controller.h"
+#include "lib/controller/informer.h"
+#include "lib/service/environment.h"
+#include "services/issuer/accounts.h"
+#include "services/issuer/kinds.h"
+
+namespace certwright::issuer_service {
+
+// What is needed of the order service.
+class Orders {
+ public:
+  virtual ~Orders() = default;
+  // The Order as last seen; null if none is known, which does not mean that there is none.
+  virtual std::shared_ptr<const order::v1::Order> Find(const std::string& key) const = 0;
+  // The Order, also if it existed already.
+  virtual runtime::Awaitable<absl::StatusOr<order::v1::Order>> Create(
+      runtime::Context context, order::v1::Order order) = 0;
+  // OK if there is none.
+  virtual runtime::Awaitable<absl::Status> Delete(runtime::Context context,
+                                                  std::string resource_namespace,
+                                                  std::string name) = 0;
+};
+
+class GrpcOrders final : public Orders {
+ public:
+  using Cache = controller::Informer<order::v1::Order>;
+  // All must outlive this.
+  GrpcOrders(order::v1::OrderService::StubInterface& stub, Cache& cache)
+      : stub_(stub), cache_(cache) {}
+
+  std::shared_ptr<const order::v1::Order> Find(const std::string& key) const override {
+    return cache_.Get(key);
+  }
+  runtime::Awaitable<absl::StatusOr<order::v1::Order>> Create(runtime::Context context,
+                                                              order::v1::Order order) override;
+  runtime::Awaitable<absl::Status> Delete(runtime::Context context,
+                                          std::string resource_namespace,
+                                          std::string name) override;
+
+ private:
+  order::v1::OrderService::StubInterface& stub_;
+  Cache& cache_;
+};
+
+// Keys are "<namespace>/<name>".
+class CertificateRequestReconciler final : public controller::Reconciler {
+ public:
+  CertificateRequestReconciler(service::Environment environment, Stores& stores,
+                               Accounts& accounts, Orders& orders)
+      : environment_(environment), stores_(stores), accounts_(accounts), orders_(orders) {}
+
+  runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
+                                                                   std::string key) override;
+
+  // The Order that serves a request.
+  static std::string OrderName(const issuer::v1::CertificateRequest& request);
+
+ private:
+  using Request = issuer::v1::CertificateRequest;
+
+  runtime::Awaitable<absl::Status> Advance(runtime::Context context, Request& request);
+  runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>> FindOrCreateOrder(
+      runtime::Context context, const Request& request, const AnyIssuer& issuer);
+  runtime::Awaitable<absl::Status> CleanUp(runtime::Context context, Request request);
+  void Follow(const order::v1::Order& order, Request& request) const;
+  void Accept(const order::v1::Order& order, Request& request) const;
+  void SetReady(Request& request, bool ready, std::string reason, std::string message) const;
+  void Fail(Request& request, std::string message) const;
+
+  const service::Environment environment_;
+  Stores& stores_;
+  Accounts& accounts_;
+  Orders& orders_;
+};
+
+}  // namespace certwright::issuer_service

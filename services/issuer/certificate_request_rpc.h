@@ -1,0 +1,67 @@
+// The RPCs of CertificateRequestService.
+#pragma once
+
+#include "certwright/issuer/v1/certificate_request.grpc.pb.h"
+#include "lib/rpc/unary_handler.h"
+#include "lib/rpc/watch_reactor.h"
+#include "lib/service/conditions.h"
+#include "lib/service/environment.h"
+#include "lib/service/resource_verbs.h"
+#include "services/issuer/kinds.h"
+
+namespace certwright::issuer_service {
+
+class CertificateRequestRpc final
+    : public issuer::v1::CertificateRequestService::CallbackService {
+ public:
+  // All must outlive this.
+  CertificateRequestRpc(service::Environment environment, Stores& stores,
+                        const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub);
+
+  grpc::ServerUnaryReactor* CreateCertificateRequest(
+      grpc::CallbackServerContext* context,
+      const issuer::v1::CreateCertificateRequestRequest* request,
+      issuer::v1::CreateCertificateRequestResponse* response) override;
+  grpc::ServerUnaryReactor* GetCertificateRequest(
+      grpc::CallbackServerContext* context,
+      const issuer::v1::GetCertificateRequestRequest* request,
+      issuer::v1::GetCertificateRequestResponse* response) override;
+  grpc::ServerUnaryReactor* ListCertificateRequests(
+      grpc::CallbackServerContext* context,
+      const issuer::v1::ListCertificateRequestsRequest* request,
+      issuer::v1::ListCertificateRequestsResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteCertificateRequest(
+      grpc::CallbackServerContext* context,
+      const issuer::v1::DeleteCertificateRequestRequest* request,
+      issuer::v1::DeleteCertificateRequestResponse* response) override;
+  grpc::ServerWriteReactor<issuer::v1::WatchCertificateRequestsResponse>*
+  WatchCertificateRequests(grpc::CallbackServerContext* context,
+                           const issuer::v1::WatchCertificateRequestsRequest* request) override;
+
+  grpc::ServerUnaryReactor* ApproveCertificateRequest(
+      grpc::CallbackServerContext* context,
+      const issuer::v1::ApproveCertificateRequestRequest* request,
+      issuer::v1::ApproveCertificateRequestResponse* response) override;
+  grpc::ServerUnaryReactor* DenyCertificateRequest(
+      grpc::CallbackServerContext* context,
+      const issuer::v1::DenyCertificateRequestRequest* request,
+      issuer::v1::DenyCertificateRequestResponse* response) override;
+
+ private:
+  // Sets Approved or Denied, once and for all.
+  runtime::Awaitable<absl::StatusOr<issuer::v1::CertificateRequest>> Judge(
+      rpc::CallContext call, std::string resource_namespace, std::string name,
+      service::ConditionUpdate verdict);
+  template <typename Response>
+  runtime::Awaitable<absl::StatusOr<Response>> JudgeAndWrap(rpc::CallContext call,
+                                                            std::string resource_namespace,
+                                                            std::string name,
+                                                            service::ConditionUpdate verdict);
+
+  const service::Environment environment_;
+  Stores& stores_;
+  const rpc::HandlerEnvironment& handlers_;
+  service::ResourceVerbs<issuer::v1::CertificateRequest> requests_;
+};
+
+}  // namespace certwright::issuer_service

@@ -1,0 +1,185 @@
+#include "services/issuer/certificate_rpc.h"
+
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/rpc/status.h"
+#include "lib/service/conditions.h"
+#include "services/issuer/certificate_validation.h"
+#include "services/issuer/not_served.h"
+
+namespace certwright::issuer_service {
+
+namespace v1 = issuer::v1;
+
+namespace {
+
+runtime::Awaitable<absl::Status> CheckServed(runtime::Context, v1::CertificateSpec spec) {
+  co_return CheckCertificateIsServed(spec);
+}
+
+std::string WithDefault(const std::string& resource_namespace) {
+  return resource_namespace.empty() ? service::kDefaultNamespace : resource_namespace;
+}
+
+}  // namespace
+
+CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
+                               const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub)
+    : environment_(environment),
+      stores_(stores),
+      handlers_(handlers),
+      certificates_({.kind = "Certificate",
+                     .validate = ValidateCertificate,
+                     .check =
+                         [](runtime::Context context, const v1::Certificate& certificate) {
+                           return CheckServed(std::move(context), certificate.spec());
+                         }},
+                    stores.certificates, environment.executor, environment.timers, hub) {}
+
+runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(
+    runtime::Context context, const std::string& resource_namespace, const std::string& name) {
+  auto found = co_await stores_.certificates.Get(context, resource_namespace, name);
+  if (absl::IsNotFound(found.status())) {
+    co_return rpc::NotFound("Certificate", resource_namespace, name);
+  }
+  co_return found;
+}
+
+runtime::Awaitable<absl::StatusOr<v1::RenewCertificateResponse>> CertificateRpc::Renew(
+    rpc::CallContext call, std::string resource_namespace, std::string name) {
+  CW_CO_ASSIGN_OR_RETURN(v1::Certificate certificate,
+                         co_await Find(call.context, resource_namespace, name));
+  v1::RenewCertificateResponse response;
+  // One on the way is what was asked for.
+  if (certificate.status().certificate_request_name().empty()) {
+    const service::ConditionUpdate issuing{"Issuing", true, "ManuallyTriggered",
+                                           "A new certificate was asked for."};
+    service::SetCondition(*certificate.mutable_status()->mutable_conditions(), issuing,
+                          certificate.metadata().generation(), environment_.clock().Now());
+    CW_CO_ASSIGN_OR_RETURN(certificate, co_await stores_.certificates.UpdateStatus(
+                                            call.context, std::move(certificate)));
+  }
+  *response.mutable_certificate() = std::move(certificate);
+  co_return response;
+}
+
+runtime::Awaitable<absl::StatusOr<v1::GetCertificateChainResponse>> CertificateRpc::GetChain(
+    rpc::CallContext call, std::string resource_namespace, std::string name) {
+  CW_CO_ASSIGN_OR_RETURN(const v1::Certificate certificate,
+                         co_await Find(call.context, resource_namespace, name));
+  auto secret = co_await stores_.secrets.Get(call.context, resource_namespace,
+                                             certificate.spec().secret_name());
+  if (!secret.ok() && !absl::IsNotFound(secret.status())) co_return secret.status();
+  if (!secret.ok() || !secret->data().contains(kCertificateKey)) {
+    co_return rpc::FailedPrecondition("NOT_ISSUED", "there is no certificate yet");
+  }
+  v1::GetCertificateChainResponse response;
+  response.set_certificate(secret->data().at(kCertificateKey));
+  const auto ca = secret->data().find(kCaKey);
+  if (ca != secret->data().end()) response.set_ca(ca->second);
+  base::Wipe((*secret->mutable_data())[kPrivateKeyKey]);
+  co_return response;
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::CreateCertificate(
+    grpc::CallbackServerContext* context, const v1::CreateCertificateRequest* request,
+    v1::CreateCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "CreateCertificate", request, response,
+      [this](rpc::CallContext call, const v1::CreateCertificateRequest& request) {
+        return certificates_.Create(std::move(call), request.certificate(),
+                                    &v1::CreateCertificateResponse::mutable_certificate);
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::GetCertificate(
+    grpc::CallbackServerContext* context, const v1::GetCertificateRequest* request,
+    v1::GetCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "GetCertificate", request, response,
+      [this](rpc::CallContext call, const v1::GetCertificateRequest& request) {
+        return certificates_.Get(std::move(call), request.namespace_(), request.name(),
+                                 &v1::GetCertificateResponse::mutable_certificate);
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::ListCertificates(
+    grpc::CallbackServerContext* context, const v1::ListCertificatesRequest* request,
+    v1::ListCertificatesResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "ListCertificates", request, response,
+      [this](rpc::CallContext call, const v1::ListCertificatesRequest& request) {
+        return certificates_.List(std::move(call), request,
+                                  &v1::ListCertificatesResponse::add_certificates);
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::UpdateCertificate(
+    grpc::CallbackServerContext* context, const v1::UpdateCertificateRequest* request,
+    v1::UpdateCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "UpdateCertificate", request, response,
+      [this](rpc::CallContext call, const v1::UpdateCertificateRequest& request) {
+        return certificates_.Update(std::move(call), request.certificate(),
+                                    &v1::UpdateCertificateResponse::mutable_certificate);
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::DeleteCertificate(
+    grpc::CallbackServerContext* context, const v1::DeleteCertificateRequest* request,
+    v1::DeleteCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "DeleteCertificate", request, response,
+      [this](rpc::CallContext call, const v1::DeleteCertificateRequest& request) {
+        return certificates_.Delete<v1::DeleteCertificateResponse>(
+            std::move(call), request.namespace_(), request.name());
+      });
+}
+
+grpc::ServerWriteReactor<v1::WatchCertificatesResponse>* CertificateRpc::WatchCertificates(
+    grpc::CallbackServerContext*, const v1::WatchCertificatesRequest* request) {
+  return certificates_.Watch(*request, &v1::WatchCertificatesResponse::mutable_certificate);
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::RenewCertificate(
+    grpc::CallbackServerContext* context, const v1::RenewCertificateRequest* request,
+    v1::RenewCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "RenewCertificate", request, response,
+      [this](rpc::CallContext call, const v1::RenewCertificateRequest& request) {
+        return Renew(std::move(call), WithDefault(request.namespace_()), request.name());
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::GetCertificateChain(
+    grpc::CallbackServerContext* context, const v1::GetCertificateChainRequest* request,
+    v1::GetCertificateChainResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "GetCertificateChain", request, response,
+      [this](rpc::CallContext call, const v1::GetCertificateChainRequest& request) {
+        return GetChain(std::move(call), WithDefault(request.namespace_()), request.name());
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::RevokeCertificate(
+    grpc::CallbackServerContext* context, const v1::RevokeCertificateRequest* request,
+    v1::RevokeCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "RevokeCertificate", request, response,
+      [](const rpc::CallContext&, const v1::RevokeCertificateRequest&) {
+        return NotServed<v1::RevokeCertificateResponse>("RevokeCertificate");
+      });
+}
+
+grpc::ServerUnaryReactor* CertificateRpc::DescribeCertificate(
+    grpc::CallbackServerContext* context, const v1::DescribeCertificateRequest* request,
+    v1::DescribeCertificateResponse* response) {
+  return rpc::HandleUnary(
+      handlers_, context, "DescribeCertificate", request, response,
+      [](const rpc::CallContext&, const v1::DescribeCertificateRequest&) {
+        return NotServed<v1::DescribeCertificateResponse>("DescribeCertificate");
+      });
+}
+
+}  // namespace certwright::issuer_service

@@ -1,0 +1,28 @@
+// The rules of Certificates, CertificateRequests and Secrets, and their defaults.
+#pragma once
+
+#include "absl/status/status.h"
+#include "certwright/issuer/v1/certificate.pb.h"
+#include "certwright/issuer/v1/certificate_request.pb.h"
+#include "certwright/issuer/v1/secret.pb.h"
+#include "lib/pki/csr.h"
+#include "lib/pki/key.h"
+#include "lib/rpc/validation.h"
+
+namespace certwright::issuer_service {
+
+// Each normalises names, fills defaults in and adds a violation for every broken rule.
+void ValidateCertificate(issuer::v1::Certificate& certificate, rpc::Violations& violations);
+void ValidateCertificateRequest(issuer::v1::CertificateRequest& request,
+                                rpc::Violations& violations);
+void ValidateSecret(issuer::v1::Secret& secret, rpc::Violations& violations);
+
+// UNIMPLEMENTED, naming the fields, for what this version does not do yet.
+absl::Status CheckCertificateIsServed(const issuer::v1::CertificateSpec& spec);
+
+// What a validated spec says, in terms of lib/pki.
+pki::KeySpec KeySpecOf(const issuer::v1::CertificateSpec& spec);
+pki::KeyEncoding KeyEncodingOf(const issuer::v1::CertificateSpec& spec);
+pki::CsrSpec CsrSpecOf(const issuer::v1::CertificateSpec& spec);
+
+}  // namespace certwright::issuer_service

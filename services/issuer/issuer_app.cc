@@ -1,0 +1,311 @@
+#include "services/issuer/issuer_app.h"
+
+#include <set>
+#include <string>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/controller/controller.h"
+#include "lib/controller/grpc_watch_source.h"
+#include "lib/controller/informer.h"
+#include "lib/controller/store_informer.h"
+#include "lib/runtime/run_sync.h"
+#include "lib/service/call_metrics.h"
+#include "lib/service/metadata.h"
+#include "lib/service/peers.h"
+#include "lib/store/sqlite_store.h"
+#include "lib/telemetry/log.h"
+#include "services/issuer/account_rpc.h"
+#include "services/issuer/accounts.h"
+#include "services/issuer/callers.h"
+#include "services/issuer/certificate_reconciler.h"
+#include "services/issuer/certificate_request_reconciler.h"
+#include "services/issuer/certificate_request_rpc.h"
+#include "services/issuer/certificate_rpc.h"
+#include "services/issuer/issuer_reconciler.h"
+#include "services/issuer/issuer_rpc.h"
+#include "services/issuer/kinds.h"
+#include "services/issuer/secret_rpc.h"
+#include "services/issuer/secret_users.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+using OrderSource = controller::GrpcWatchSource<order::v1::Order, order::v1::WatchOrdersRequest,
+                                                order::v1::WatchOrdersResponse>;
+
+std::set<std::string> Identities(const google::protobuf::RepeatedPtrField<std::string>& given,
+                                 const char* fallback) {
+  if (given.empty()) return {fallback};
+  return {given.begin(), given.end()};
+}
+
+controller::ControllerOptions Options(int workers) {
+  controller::ControllerOptions options;
+  options.queue.backoff = {absl::Milliseconds(100), absl::Seconds(30), 0.1};
+  if (workers > 0) options.workers = workers;
+  return options;
+}
+
+std::string KeyOf(const meta::v1::ObjectMeta& metadata) {
+  return store::QueueKey(metadata.namespace_(), metadata.name());
+}
+
+class IssuerApp final : public service::App {
+ public:
+  IssuerApp(const config::v1::IssuerConfig& config, service::Environment environment,
+            std::unique_ptr<store::Store> store, std::shared_ptr<grpc::Channel> order_channel)
+      : environment_(environment),
+        store_(std::move(store)),
+        stores_(*store_, environment.clock(), environment.random),
+        accounts_(environment, stores_,
+                  config.cluster_resource_namespace().empty()
+                      ? "certwright"
+                      : config.cluster_resource_namespace()),
+        callers_(Identities(config.order_identities(), "order"),
+                 Identities(config.solver_identities(), "solver")),
+        call_metrics_(environment.metrics, "issuer"),
+        handlers_{environment.executor, environment.clock(), &call_metrics_, {}},
+        order_stub_(order::v1::OrderService::NewStub(std::move(order_channel))),
+        order_source_(OrderCall()),
+        order_cache_(order_source_, environment.timers, environment.random),
+        orders_(*order_stub_, order_cache_),
+        issuers_(stores_.issuers, environment.executor, environment.timers, environment.random),
+        cluster_issuers_(stores_.cluster_issuers, environment.executor, environment.timers,
+                         environment.random),
+        certificates_(stores_.certificates, environment.executor, environment.timers,
+                      environment.random),
+        requests_(stores_.requests, environment.executor, environment.timers,
+                  environment.random),
+        issuer_reconciler_(environment, stores_, accounts_),
+        certificate_reconciler_(environment, stores_, requests_),
+        request_reconciler_(environment, stores_, accounts_, orders_),
+        issuer_controller_("issuers", environment.executor, environment.timers,
+                           environment.random, Options(8), issuer_reconciler_),
+        certificate_controller_("certificates", environment.executor, environment.timers,
+                                environment.random, Options(config.workers()),
+                                certificate_reconciler_),
+        request_controller_("certificaterequests", environment.executor, environment.timers,
+                            environment.random, Options(config.workers()), request_reconciler_),
+        issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
+        account_rpc_(accounts_, callers_, handlers_),
+        secret_rpc_(environment, stores_, handlers_, hub_),
+        certificate_rpc_(environment, stores_, handlers_, hub_),
+        request_rpc_(environment, stores_, handlers_, hub_) {
+    AddHandlers();
+  }
+
+  ~IssuerApp() override { StopInformers(); }
+
+  std::vector<rpc::NamedService> Services() override {
+    return {{"certwright.issuer.v1.IssuerService", &issuer_rpc_},
+            {"certwright.issuer.v1.AccountService", &account_rpc_},
+            {"certwright.issuer.v1.SecretService", &secret_rpc_},
+            {"certwright.issuer.v1.CertificateService", &certificate_rpc_},
+            {"certwright.issuer.v1.CertificateRequestService", &request_rpc_}};
+  }
+
+  rpc::WatchHub& watch_hub() override { return hub_; }
+
+  absl::Status Start() override {
+    issuer_controller_.Start();
+    certificate_controller_.Start();
+    request_controller_.Start();
+    issuers_.Start();
+    cluster_issuers_.Start();
+    requests_.Start();
+    certificates_.Start();
+    order_cache_.Start();
+    return WatchSecrets();
+  }
+
+  void StopWork(absl::Duration grace) override {
+    StopInformers();
+    for (controller::Controller* controller :
+         {&certificate_controller_, &request_controller_, &issuer_controller_}) {
+      const absl::Status stopped =
+          runtime::RunSyncOn(environment_.executor, controller->Stop(grace));
+      if (!stopped.ok()) {
+        telemetry::LogWarning("work was cut off", {{"controller", controller->name()},
+                                                   {"error", stopped.message()}});
+      }
+    }
+  }
+
+ private:
+  OrderSource::Call OrderCall() {
+    OrderSource::Call call;
+    call.start = [this](auto* context, auto* request, auto* reactor) {
+      order_stub_->async()->WatchOrders(context, request, reactor);
+    };
+    call.make_request = [](const std::string& version) {
+      order::v1::WatchOrdersRequest request;
+      request.set_resource_version(version);
+      return request;
+    };
+    call.to_event = [](order::v1::WatchOrdersResponse response) {
+      OrderSource::Event event;
+      event.type = service::FromProto(response.type());
+      event.resource = std::move(*response.mutable_order());
+      event.resource_version = std::move(*response.mutable_resource_version());
+      return event;
+    };
+    return call;
+  }
+
+  void AddHandlers() {
+    issuers_.AddHandler([this](const std::string&, const auto& before, const auto& now) {
+      OnIssuer((now != nullptr ? now : before)->metadata(), meta::v1::ISSUER_KIND_ISSUER);
+    });
+    cluster_issuers_.AddHandler(
+        [this](const std::string&, const auto& before, const auto& now) {
+          OnIssuer((now != nullptr ? now : before)->metadata(),
+                   meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+        });
+    certificates_.AddHandler(
+        [this](const std::string& key, const auto& before, const auto& now) {
+          secret_users_.Replace(before.get(), now.get());
+          certificate_controller_.Enqueue(key);
+        });
+    requests_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {
+      request_controller_.Enqueue(key);
+      const meta::v1::OwnerReference& owner =
+          (now != nullptr ? now : before)->metadata().owner();
+      if (owner.kind() == "Certificate") {
+        certificate_controller_.Enqueue(store::QueueKey(owner.namespace_(), owner.name()));
+      }
+    });
+    order_cache_.AddHandler([this](const std::string&, const auto& before, const auto& now) {
+      const meta::v1::OwnerReference& owner =
+          (now != nullptr ? now : before)->metadata().owner();
+      request_controller_.Enqueue(store::QueueKey(owner.namespace_(), owner.name()));
+    });
+  }
+
+  // Wakes the issuer, and the requests that wait for it.
+  void OnIssuer(const meta::v1::ObjectMeta& metadata, meta::v1::IssuerKind kind) {
+    meta::v1::IssuerRef ref;
+    ref.set_name(metadata.name());
+    ref.set_kind(kind);
+    const std::string issuer = IssuerKey(ref, metadata.namespace_());
+    accounts_.Forget(issuer);
+    issuer_controller_.Enqueue(issuer);
+    for (const auto& request : requests_.List()) {
+      const bool waits =
+          request->status().order_name().empty() && !request->metadata().has_delete_time();
+      if (waits &&
+          IssuerKey(request->spec().issuer_ref(), request->metadata().namespace_()) == issuer) {
+        request_controller_.Enqueue(KeyOf(request->metadata()));
+      }
+    }
+  }
+
+  // Values of Secrets are not kept in memory, so their changes come from the store directly.
+  absl::Status WatchSecrets() {
+    const auto context = runtime::Context::WithTimeout(environment_.clock(), absl::Seconds(30));
+    CW_ASSIGN_OR_RETURN(
+        const int64_t revision,
+        runtime::RunSyncOn(environment_.executor, store_->CurrentRevision(context)));
+    secret_watch_ = store_->Watch(stores_.secrets.Prefix(), revision,
+                                  [this](const store::WatchUpdate& update) {
+                                    for (const store::Event& event : update.events) {
+                                      OnSecret(event.record.key);
+                                    }
+                                  });
+    return absl::OkStatus();
+  }
+
+  void OnSecret(const std::string& record_key) {
+    const std::string key = record_key.substr(stores_.secrets.Prefix().size());
+    for (const std::string& certificate : secret_users_.CertificatesOf(key)) {
+      certificate_controller_.Enqueue(certificate);
+    }
+    const auto name = store::ParseQueueKey(key);
+    if (!name.ok()) return;
+    const auto uses = [&](const issuer::v1::AcmeIssuer& acme) {
+      return acme.private_key_secret_ref().name() == name->name ||
+             acme.external_account_binding().key_secret_ref().name() == name->name;
+    };
+    for (const auto& issuer : issuers_.List()) {
+      if (uses(issuer->spec().acme())) {
+        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_ISSUER);
+      }
+    }
+    for (const auto& issuer : cluster_issuers_.List()) {
+      if (uses(issuer->spec().acme())) {
+        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+      }
+    }
+  }
+
+  void StopInformers() {
+    secret_watch_.reset();
+    issuers_.Stop();
+    cluster_issuers_.Stop();
+    certificates_.Stop();
+    requests_.Stop();
+    order_cache_.Stop();
+  }
+
+  const service::Environment environment_;
+  const std::unique_ptr<store::Store> store_;
+  Stores stores_;
+  Accounts accounts_;
+  const Callers callers_;
+  service::CallMetrics call_metrics_;
+  const rpc::HandlerEnvironment handlers_;
+  rpc::WatchHub hub_;
+  SecretUsers secret_users_;
+
+  const std::unique_ptr<order::v1::OrderService::StubInterface> order_stub_;
+  OrderSource order_source_;
+  GrpcOrders::Cache order_cache_;
+  GrpcOrders orders_;
+
+  controller::StoreInformer<issuer::v1::Issuer> issuers_;
+  controller::StoreInformer<issuer::v1::ClusterIssuer> cluster_issuers_;
+  controller::StoreInformer<issuer::v1::Certificate> certificates_;
+  controller::StoreInformer<issuer::v1::CertificateRequest> requests_;
+  std::unique_ptr<store::WatchHandle> secret_watch_;
+
+  IssuerReconciler issuer_reconciler_;
+  CertificateReconciler certificate_reconciler_;
+  CertificateRequestReconciler request_reconciler_;
+  controller::Controller issuer_controller_;
+  controller::Controller certificate_controller_;
+  controller::Controller request_controller_;
+
+  IssuerRpc issuer_rpc_;
+  AccountRpc account_rpc_;
+  SecretRpc secret_rpc_;
+  CertificateRpc certificate_rpc_;
+  CertificateRequestRpc request_rpc_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<service::App>> BuildIssuerApp(
+    const config::v1::IssuerConfig& config, service::Environment environment) {
+  CW_ASSIGN_OR_RETURN(auto store, store::OpenSqliteStore(config.store().sqlite().path(),
+                                                              store::SqliteOptions()));
+  CW_ASSIGN_OR_RETURN(auto order_channel, service::MakePeerChannel(config.order()));
+  return std::make_unique<IssuerApp>(config, environment, std::move(store),
+                                     std::move(order_channel));
+}
+
+std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& config) {
+  std::vector<std::string> problems = service::ValidateServer(config.server());
+  const auto append = [&](std::vector<std::string> more) {
+    problems.insert(problems.end(), more.begin(), more.end());
+  };
+  append(service::ValidateStore(config.store()));
+  append(service::ValidatePeer(config.order(), "order"));
+  if (config.has_solver()) append(service::ValidatePeer(config.solver(), "solver"));
+  const std::string& cluster_namespace = config.cluster_resource_namespace();
+  if (!cluster_namespace.empty() && !rpc::IsDnsLabel(cluster_namespace)) {
+    problems.push_back("clusterResourceNamespace: must be a DNS label");
+  }
+  return problems;
+}
+
+}  // namespace certwright::issuer_service

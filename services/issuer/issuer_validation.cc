@@ -1,0 +1,253 @@
+#include "services/issuer/issuer_validation.h"
+
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "boost/url/parse.hpp"
+#include "lib/pki/certificate.h"
+#include "lib/pki/names.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+using issuer::v1::AcmeIssuer;
+using issuer::v1::AcmeSolver;
+using rpc::Indexed;
+using rpc::Violations;
+
+constexpr int kMaxSolvers = 100;
+constexpr int kMaxNameservers = 8;
+constexpr std::size_t kMaxCaBundle = 256 << 10;
+constexpr std::size_t kMaxPreferredChain = 64;
+constexpr int64_t kDefaultDeadline = 600;
+constexpr int64_t kMaxDeadline = 24 * 3600;
+constexpr int kDefaultTtl = 60;
+
+void DefaultKey(meta::v1::SecretKeyRef& ref, const char* key) {
+  if (ref.key().empty()) ref.set_key(key);
+}
+
+void CheckSecretRef(const meta::v1::SecretKeyRef& ref, const std::string& field,
+                    Violations& violations) {
+  rpc::CheckName(ref.name(), field + ".name", violations);
+}
+
+bool IsHttpsUrl(const std::string& text) {
+  const auto url = boost::urls::parse_absolute_uri(text);
+  return url.has_value() && url->scheme() == "https" && !url->host().empty();
+}
+
+// "host", "host:port", "IPv6" or "[IPv6]:port".
+bool IsServerAddress(absl::string_view text) {
+  absl::string_view host = text;
+  int port = 53;
+  const std::size_t colon = text.rfind(':');
+  const bool one_colon = colon != absl::string_view::npos && text.find(':') == colon;
+  const bool bracketed = absl::StartsWith(text, "[");
+  if (one_colon || (bracketed && text.back() != ']')) {
+    host = text.substr(0, colon);
+    if (!absl::SimpleAtoi(text.substr(colon + 1), &port)) return false;
+  }
+  if (bracketed) {
+    if (!absl::ConsumePrefix(&host, "[") || !absl::ConsumeSuffix(&host, "]")) return false;
+  }
+  return port >= 1 && port <= 65535 &&
+         (pki::NormalizeIpAddress(host).ok() || pki::NormalizeDnsName(host).ok());
+}
+
+void ValidateSelector(issuer::v1::Selector& selector, const std::string& field,
+                      Violations& violations) {
+  for (const auto& [key, value] : selector.match_labels()) {
+    violations.Require(rpc::IsLabelKey(key) && rpc::IsLabelValue(value), field + ".matchLabels",
+                       "must hold keys and values of labels");
+  }
+  const auto normalize = [&](auto& names, const char* name) {
+    for (int i = 0; i < names.size(); ++i) {
+      const auto normalized = pki::NormalizeDnsName(names[i]);
+      if (normalized.ok()) {
+        names[i] = *normalized;
+      } else {
+        violations.Add(Indexed(absl::StrCat(field, ".", name), i),
+                       normalized.status().message());
+      }
+    }
+  };
+  normalize(*selector.mutable_dns_names(), "dnsNames");
+  normalize(*selector.mutable_dns_zones(), "dnsZones");
+}
+
+void ValidateSelfCheck(issuer::v1::SelfCheck& check, const std::string& field,
+                       Violations& violations) {
+  if (check.mode() == issuer::v1::SELF_CHECK_MODE_UNSPECIFIED) {
+    check.set_mode(issuer::v1::SELF_CHECK_MODE_AUTHORITATIVE);
+  }
+  for (int i = 0; i < check.nameservers_size(); ++i) {
+    violations.Require(IsServerAddress(check.nameservers(i)),
+                       Indexed(field + ".nameservers", i),
+                       "must be an address with an optional port");
+  }
+  if (!check.has_deadline()) check.mutable_deadline()->set_seconds(kDefaultDeadline);
+  violations.Require(
+      check.deadline().seconds() >= 1 && check.deadline().seconds() <= kMaxDeadline,
+      field + ".deadline", "must be between 1 s and 24 h");
+  violations.Require(!check.has_wait() || check.mode() == issuer::v1::SELF_CHECK_MODE_NONE,
+                     field + ".wait", "is only for mode NONE");
+  for (const auto& [duration, name] :
+       {std::pair(check.wait(), "wait"), std::pair(check.settle(), "settle")}) {
+    violations.Require(duration.seconds() >= 0 && duration.nanos() >= 0 &&
+                           duration.seconds() <= check.deadline().seconds(),
+                       absl::StrCat(field, ".", name),
+                       "must not be negative or beyond the deadline");
+  }
+}
+
+void ValidateRfc2136(issuer::v1::Rfc2136& rfc2136, const std::string& field,
+                     Violations& violations) {
+  violations.Require(
+      rfc2136.nameservers_size() >= 1 && rfc2136.nameservers_size() <= kMaxNameservers,
+      field + ".nameservers", "must be 1 to 8");
+  for (int i = 0; i < rfc2136.nameservers_size(); ++i) {
+    violations.Require(IsServerAddress(rfc2136.nameservers(i)),
+                       Indexed(field + ".nameservers", i),
+                       "must be \"host\", \"host:port\" or \"[IPv6]:port\"");
+  }
+  if (rfc2136.tsig_algorithm() == issuer::v1::TSIG_ALGORITHM_UNSPECIFIED) {
+    rfc2136.set_tsig_algorithm(issuer::v1::TSIG_ALGORITHM_HMAC_SHA256);
+  }
+  if (rfc2136.protocol() == issuer::v1::DNS_PROTOCOL_UNSPECIFIED) {
+    rfc2136.set_protocol(issuer::v1::DNS_PROTOCOL_UDP);
+  }
+  if (rfc2136.tsig_key_name().empty()) {
+    violations.Require(!rfc2136.has_tsig_secret_secret_ref(), field + ".tsigKeyName",
+                       "is required with tsigSecretSecretRef");
+  } else {
+    DefaultKey(*rfc2136.mutable_tsig_secret_secret_ref(), "tsig-secret");
+    CheckSecretRef(rfc2136.tsig_secret_secret_ref(), field + ".tsigSecretSecretRef",
+                   violations);
+  }
+  if (!rfc2136.zone().empty()) {
+    const auto zone = pki::NormalizeDnsName(rfc2136.zone());
+    if (zone.ok()) {
+      rfc2136.set_zone(*zone);
+    } else {
+      violations.Add(field + ".zone", zone.status().message());
+    }
+  }
+}
+
+void ValidateDns01(issuer::v1::Dns01Solver& dns01, const std::string& field,
+                   Violations& violations) {
+  if (dns01.cname_strategy() == issuer::v1::CNAME_STRATEGY_UNSPECIFIED) {
+    dns01.set_cname_strategy(issuer::v1::CNAME_STRATEGY_FOLLOW);
+  }
+  if (!dns01.has_ttl()) dns01.mutable_ttl()->set_seconds(kDefaultTtl);
+  violations.Require(dns01.ttl().seconds() >= 0 && dns01.ttl().seconds() <= 86400,
+                     field + ".ttl", "must be between 0 and 1 day");
+  if (dns01.provider_case() == issuer::v1::Dns01Solver::PROVIDER_NOT_SET) {
+    violations.Add(field, "a provider is required, for example rfc2136");
+  } else if (dns01.has_rfc2136()) {
+    ValidateRfc2136(*dns01.mutable_rfc2136(), field + ".rfc2136", violations);
+  }
+}
+
+void ValidateSolver(AcmeSolver& solver, int index, std::set<std::string>& names,
+                    Violations& violations) {
+  const std::string field = Indexed("spec.acme.solvers", index);
+  if (solver.name().empty()) solver.set_name(absl::StrCat("solver-", index + 1));
+  rpc::CheckName(solver.name(), field + ".name", violations);
+  violations.Require(names.insert(solver.name()).second, field + ".name",
+                     "must be unique within the issuer");
+  if (solver.has_selector()) {
+    ValidateSelector(*solver.mutable_selector(), field + ".selector", violations);
+  }
+  ValidateSelfCheck(*solver.mutable_self_check(), field + ".selfCheck", violations);
+  switch (solver.solver_case()) {
+    case AcmeSolver::kHttp01:
+      violations.Require(
+          solver.http01().self_check_port() >= 0 && solver.http01().self_check_port() <= 65535,
+          field + ".http01.selfCheckPort", "must be a port");
+      break;
+    case AcmeSolver::kDns01:
+      ValidateDns01(*solver.mutable_dns01(), field + ".dns01", violations);
+      break;
+    case AcmeSolver::SOLVER_NOT_SET:
+      violations.Add(field, "http01 or dns01 is required");
+  }
+}
+
+void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& violations) {
+  violations.Require(IsHttpsUrl(acme.server()), "spec.acme.server",
+                     "must be the https URL of an ACME directory");
+  if (!acme.email().empty()) {
+    const auto email = pki::NormalizeEmail(acme.email());
+    violations.Require(email.ok(), "spec.acme.email", "must be one e-mail address");
+  }
+  meta::v1::SecretKeyRef& key = *acme.mutable_private_key_secret_ref();
+  if (key.name().empty()) key.set_name(absl::StrCat(issuer_name.substr(0, 50), "-account-key"));
+  DefaultKey(key, "tls.key");
+  CheckSecretRef(key, "spec.acme.privateKeySecretRef", violations);
+  if (acme.account_key_algorithm() == issuer::v1::ACCOUNT_KEY_ALGORITHM_UNSPECIFIED) {
+    acme.set_account_key_algorithm(issuer::v1::ACCOUNT_KEY_ALGORITHM_ECDSA_P256);
+  }
+  if (acme.has_external_account_binding()) {
+    const std::string field = "spec.acme.externalAccountBinding";
+    auto& binding = *acme.mutable_external_account_binding();
+    violations.Require(!binding.key_id().empty(), field + ".keyId", "is required");
+    DefaultKey(*binding.mutable_key_secret_ref(), "secret");
+    CheckSecretRef(binding.key_secret_ref(), field + ".keySecretRef", violations);
+  }
+  violations.Require(acme.preferred_chain().size() <= kMaxPreferredChain,
+                     "spec.acme.preferredChain", "must be at most 64 characters");
+  violations.Require(
+      acme.ca_bundle().size() <= kMaxCaBundle &&
+          (acme.ca_bundle().empty() || pki::ParseChainPem(acme.ca_bundle()).ok()),
+      "spec.acme.caBundle", "must be PEM certificates, at most 256 KiB");
+  if (acme.renewal_information() == issuer::v1::RENEWAL_INFORMATION_UNSPECIFIED) {
+    acme.set_renewal_information(issuer::v1::RENEWAL_INFORMATION_ARI);
+  }
+  violations.Require(acme.solvers_size() <= kMaxSolvers, "spec.acme.solvers",
+                     "must be at most 100");
+  std::set<std::string> names;
+  for (int i = 0; i < acme.solvers_size(); ++i) {
+    ValidateSolver(*acme.mutable_solvers(i), i, names, violations);
+  }
+}
+
+}  // namespace
+
+void ValidateIssuerSpec(const std::string& issuer_name, issuer::v1::IssuerSpec& spec,
+                        Violations& violations) {
+  if (spec.has_acme()) {
+    ValidateAcme(issuer_name, *spec.mutable_acme(), violations);
+  } else if (spec.issuer_case() == issuer::v1::IssuerSpec::ISSUER_NOT_SET) {
+    violations.Add("spec", "acme, ca, selfSigned or vault is required");
+  }
+}
+
+absl::Status CheckIssuerIsServed(const issuer::v1::IssuerSpec& spec) {
+  if (!spec.has_acme()) {
+    return absl::UnimplementedError("this version serves ACME issuers only: spec.acme");
+  }
+  for (int i = 0; i < spec.acme().solvers_size(); ++i) {
+    const AcmeSolver& solver = spec.acme().solvers(i);
+    if (solver.has_dns01() && !solver.dns01().has_rfc2136()) {
+      return absl::UnimplementedError(
+          absl::StrCat(Indexed("spec.acme.solvers", i),
+                       ".dns01: this version serves the provider rfc2136 only"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<meta::v1::SecretKeyRef> SecretRefsOf(const AcmeSolver& solver) {
+  std::vector<meta::v1::SecretKeyRef> refs;
+  if (solver.dns01().has_rfc2136() && solver.dns01().rfc2136().has_tsig_secret_secret_ref()) {
+    refs.push_back(solver.dns01().rfc2136().tsig_secret_secret_ref());
+  }
+  return refs;
+}
+
+}  // namespace certwright::issuer_service

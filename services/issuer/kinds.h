@@ -1,0 +1,62 @@
+// The kinds of resources that the issuer service owns, and the names that it gives to parts of
+// them.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "certwright/issuer/v1/certificate.pb.h"
+#include "certwright/issuer/v1/certificate_request.pb.h"
+#include "certwright/issuer/v1/issuer.pb.h"
+#include "certwright/issuer/v1/secret.pb.h"
+#include "certwright/meta/v1/meta.pb.h"
+#include "lib/base/clock.h"
+#include "lib/base/random.h"
+#include "lib/store/resource_store.h"
+
+namespace certwright::issuer_service {
+
+inline constexpr char kTlsSecretType[] = "kubernetes.io/tls";
+inline constexpr char kCertificateKey[] = "tls.crt";
+inline constexpr char kPrivateKeyKey[] = "tls.key";
+inline constexpr char kCaKey[] = "ca.crt";
+
+inline constexpr char kCertificateNameAnnotation[] = "certwright.io/certificate-name";
+inline constexpr char kCertificateRevisionAnnotation[] = "certwright.io/certificate-revision";
+inline constexpr char kIssuerNameAnnotation[] = "certwright.io/issuer-name";
+inline constexpr char kIssuerKindAnnotation[] = "certwright.io/issuer-kind";
+
+// The resource stores of the service, over one Store.
+struct Stores {
+  Stores(store::Store& store, const base::Clock& clock, base::Random& random)
+      : issuers(store, "issuers", clock, random),
+        cluster_issuers(store, "clusterissuers", clock, random),
+        certificates(store, "certificates", clock, random),
+        requests(store, "certificaterequests", clock, random),
+        secrets(store, "secrets", clock, random) {}
+
+  store::ResourceStore<issuer::v1::Issuer> issuers;
+  store::ResourceStore<issuer::v1::ClusterIssuer> cluster_issuers;
+  store::ResourceStore<issuer::v1::Certificate> certificates;
+  store::ResourceStore<issuer::v1::CertificateRequest> requests;
+  store::ResourceStore<issuer::v1::Secret> secrets;
+};
+
+inline bool IsCluster(const meta::v1::IssuerRef& ref) {
+  return ref.kind() == meta::v1::ISSUER_KIND_CLUSTER_ISSUER;
+}
+
+// "ClusterIssuer" or "Issuer".
+inline const char* IssuerKindName(const meta::v1::IssuerRef& ref) {
+  return IsCluster(ref) ? "ClusterIssuer" : "Issuer";
+}
+
+// "Issuer <namespace>/<name>" or "ClusterIssuer <name>", for messages and as a key.
+inline std::string IssuerKey(const meta::v1::IssuerRef& ref,
+                             absl::string_view resource_namespace) {
+  return IsCluster(ref) ? absl::StrCat("ClusterIssuer ", ref.name())
+                        : absl::StrCat("Issuer ", resource_namespace, "/", ref.name());
+}
+
+}  // namespace certwright::issuer_service

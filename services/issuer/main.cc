@@ -1,0 +1,45 @@
+// certwright-issuer: issuers, certificates, keys and accounts.
+#include "lib/service/main.h"
+
+#include <string>
+#include <vector>
+
+#include "certwright/config/v1/issuer_config.pb.h"
+#include "services/issuer/issuer_app.h"
+
+namespace {
+
+using certwright::service::App;
+using certwright::service::CommonConfig;
+using certwright::service::Environment;
+using certwright::service::ServiceDescription;
+
+class IssuerFactory final : public certwright::service::ServiceFactory {
+ public:
+  ServiceDescription Describe() const override {
+    return {"certwright-issuer", "Keeps issuers, certificates, their keys and ACME accounts.",
+            "  server: {listen: \"127.0.0.1:7001\"}\n"
+            "  store: {sqlite: {path: issuer.db}}\n"
+            "  order: {address: \"127.0.0.1:7002\"}\n"};
+  }
+  google::protobuf::Message& config() override { return config_; }
+  CommonConfig common() const override {
+    return {config_.server(), config_.log(), config_.acme()};
+  }
+  std::vector<std::string> Validate() const override {
+    return certwright::issuer_service::ValidateIssuerConfig(config_);
+  }
+  absl::StatusOr<std::unique_ptr<App>> Build(Environment environment) override {
+    return certwright::issuer_service::BuildIssuerApp(config_, environment);
+  }
+
+ private:
+  certwright::config::v1::IssuerConfig config_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  IssuerFactory factory;
+  return certwright::service::RunMain(argc, argv, factory);
+}

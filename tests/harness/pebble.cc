@@ -1,0 +1,93 @@
+#include "tests/harness/pebble.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "boost/json/object.hpp"
+#include "boost/json/serialize.hpp"
+#include "lib/base/clock.h"
+#include "lib/base/status_macros.h"
+#include "lib/http/curl_http_client.h"
+#include "lib/pki/self_signed.h"
+#include "lib/runtime/run_sync.h"
+#include "lib/runtime/thread_pool.h"
+
+namespace certwright::harness {
+namespace {
+
+constexpr absl::Duration kStartTimeout = absl::Seconds(20);
+
+std::string Config(const PebbleOptions& options, int port, int management_port) {
+  boost::json::object pebble;
+  pebble["listenAddress"] = absl::StrCat("127.0.0.1:", port);
+  pebble["managementListenAddress"] = absl::StrCat("127.0.0.1:", management_port);
+  pebble["certificate"] = options.folder + "/pebble.crt";
+  pebble["privateKey"] = options.folder + "/pebble.key";
+  pebble["httpPort"] = options.http_port;
+  pebble["tlsPort"] = FreePort();
+  pebble["certificateValidityPeriod"] = 7776000;
+  boost::json::object root;
+  root["pebble"] = std::move(pebble);
+  return boost::json::serialize(root);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Pebble>> Pebble::Start(PebbleOptions options) {
+  CW_ASSIGN_OR_RETURN(const std::string program, FindProgram(options.program, "pebble"));
+  std::unique_ptr<Pebble> pebble(new Pebble);
+  pebble->port_ = options.port != 0 ? options.port : FreePort();
+  pebble->management_port_ = FreePort();
+
+  const pki::TestCa ca("Pebble TLS");
+  pki::SubjectAltNames names;
+  names.dns_names = {"localhost"};
+  names.ip_addresses = {"127.0.0.1"};
+  const pki::TestIdentity identity = ca.Issue(names);
+  WriteFile(options.folder + "/pebble.crt", identity.chain_pem);
+  WriteFile(options.folder + "/pebble.key", identity.key_pem);
+  const std::string config_file = options.folder + "/pebble.json";
+  WriteFile(config_file, Config(options, pebble->port_, pebble->management_port_));
+  pebble->tls_ca_pem_ = ca.root().Pem();
+
+  ProcessSpec spec;
+  spec.name = "pebble";
+  spec.arguments = {program, "-config", config_file, "-strict"};
+  if (!options.dns_server.empty()) {
+    spec.arguments.insert(spec.arguments.end(), {"-dnsserver", options.dns_server});
+  }
+  spec.environment["PEBBLE_VA_NOSLEEP"] = "1";
+  if (options.nonce_reject_percent >= 0) {
+    spec.environment["PEBBLE_WFE_NONCEREJECT"] = absl::StrCat(options.nonce_reject_percent);
+  }
+  if (options.authorization_reuse_percent >= 0) {
+    spec.environment["PEBBLE_AUTHZREUSE"] = absl::StrCat(options.authorization_reuse_percent);
+  }
+  spec.log_file = options.folder + "/pebble.log";
+  CW_ASSIGN_OR_RETURN(pebble->process_, Process::Start(std::move(spec)));
+  CW_RETURN_IF_ERROR(WaitForPort(*pebble->process_, pebble->port_, kStartTimeout));
+  CW_RETURN_IF_ERROR(WaitForPort(*pebble->process_, pebble->management_port_, kStartTimeout));
+  return pebble;
+}
+
+std::string Pebble::directory_url() const {
+  return absl::StrCat("https://localhost:", port_, "/dir");
+}
+
+absl::StatusOr<std::string> Pebble::FetchRootPem() const {
+  runtime::ThreadPool pool(1);
+  auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
+  auto http = http::MakeCurlHttpClient(pool.executor(), *timers);
+  http::HttpRequest request;
+  request.url = absl::StrCat("https://localhost:", management_port_, "/roots/0");
+  request.trust.ca_bundle_pem = tls_ca_pem_;
+  const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(10));
+  CW_ASSIGN_OR_RETURN(const http::HttpResponse response,
+                      runtime::RunSyncOn(pool.executor(), http->Send(context, request)));
+  if (response.status != 200) {
+    return absl::InternalError(absl::StrCat("pebble answered ", response.status));
+  }
+  return response.body;
+}
+
+}  // namespace certwright::harness

@@ -1,0 +1,52 @@
+// Pebble: Let's Encrypt's ACME server for tests, as a child process with a TLS certificate
+// made on the spot. It validates for real: over HTTP at `http_port` and through `dns_server`.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "tests/harness/process.h"
+
+namespace certwright::harness {
+
+struct PebbleOptions {
+  // A folder of its own, which exists.
+  std::string folder;
+  // Default: Debian's.
+  std::string program = "pebble";
+  // Where it looks for HTTP-01 tokens.
+  int http_port = 0;
+  // "address:port" of the resolver it asks.
+  std::string dns_server;
+  // Percent of good nonces that it rejects, and of authorizations it uses again; negative:
+  // its defaults, 5 and 50.
+  int nonce_reject_percent = -1;
+  int authorization_reuse_percent = -1;
+  // A port to listen on, for a restart at the same address; 0: a free one.
+  int port = 0;
+};
+
+class Pebble {
+ public:
+  // Returns once it answers.
+  static absl::StatusOr<std::unique_ptr<Pebble>> Start(PebbleOptions options);
+
+  std::string directory_url() const;
+  // What clients must trust for its TLS.
+  const std::string& tls_ca_pem() const { return tls_ca_pem_; }
+  // The root that it issues under. Pebble makes a new one at each start.
+  absl::StatusOr<std::string> FetchRootPem() const;
+  Process& process() { return *process_; }
+  int port() const { return port_; }
+
+ private:
+  Pebble() = default;
+
+  std::unique_ptr<Process> process_;
+  std::string tls_ca_pem_;
+  int port_ = 0;
+  int management_port_ = 0;
+};
+
+}  // namespace certwright::harness

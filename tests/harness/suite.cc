@@ -1,0 +1,128 @@
+#include "tests/harness/suite.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/substitute.h"
+#include "absl/time/clock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "lib/base/status_macros.h"
+
+namespace certwright::harness {
+namespace {
+
+constexpr absl::Duration kStartTimeout = absl::Seconds(20);
+
+std::string Binary(const SuiteOptions& options, Service service) {
+  const std::string name = ServiceName(service);
+  std::string root = options.binaries;
+  if (root.empty() && std::getenv("TEST_SRCDIR") != nullptr) {
+    root = absl::StrCat(std::getenv("TEST_SRCDIR"), "/certwright");
+  }
+  return absl::StrCat(root.empty() ? "." : root, "/services/", name, "/certwright-", name);
+}
+
+bool Healthy(const std::shared_ptr<grpc::Channel>& channel) {
+  auto stub = grpc::health::v1::Health::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
+  grpc::health::v1::HealthCheckRequest request;
+  grpc::health::v1::HealthCheckResponse response;
+  return stub->Check(&context, request, &response).ok() &&
+         response.status() == grpc::health::v1::HealthCheckResponse::SERVING;
+}
+
+}  // namespace
+
+const char* ServiceName(Service service) {
+  switch (service) {
+    case Service::kIssuer:
+      return "issuer";
+    case Service::kOrder:
+      return "order";
+    case Service::kSolver:
+      return "solver";
+  }
+  std::abort();
+}
+
+absl::StatusOr<std::unique_ptr<Suite>> Suite::Start(SuiteOptions options) {
+  std::unique_ptr<Suite> suite(new Suite(std::move(options)));
+  for (int& port : suite->ports_) port = FreePort();
+  if (suite->options_.http01_port == 0) suite->options_.http01_port = FreePort();
+  suite->WriteConfiguration();
+  for (const Service service : kServices) CW_RETURN_IF_ERROR(suite->Launch(service));
+  for (const Service service : kServices) CW_RETURN_IF_ERROR(suite->Restart(service));
+  return suite;
+}
+
+std::shared_ptr<grpc::Channel> Suite::channel(Service service) const {
+  grpc::ChannelArguments arguments;
+  // A service that is started again is to be found at once, not after gRPC's back-off.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  return grpc::CreateCustomChannel(address(service), grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+std::string Suite::address(Service service) const {
+  return absl::StrCat("127.0.0.1:", ports_[Index(service)]);
+}
+
+void Suite::WriteConfiguration() {
+  const auto common = [this](Service service) {
+    return absl::Substitute(
+        "server: {listen: \"$0\", drainGrace: 5s}\n"
+        "store: {sqlite: {path: \"$1/$2.db\"}}\n",
+        address(service), options_.folder, ServiceName(service));
+  };
+  const auto peer = [this](Service service) {
+    return absl::Substitute("$0: {address: \"$1\"}\n", ServiceName(service), address(service));
+  };
+  const std::string configurations[3] = {
+      absl::StrCat(common(Service::kIssuer), peer(Service::kOrder), peer(Service::kSolver)),
+      absl::StrCat(common(Service::kOrder), peer(Service::kIssuer), peer(Service::kSolver)),
+      absl::StrCat(common(Service::kSolver), peer(Service::kIssuer),
+                   absl::Substitute("http01Listen: \"127.0.0.1:$0\"\n"
+                                    "recursiveNameservers: [\"$1\"]\n"
+                                    "authoritativePort: $2\n"
+                                    "selfCheckAllowedRanges: [\"127.0.0.0/8\"]\n",
+                                    options_.http01_port, options_.dns_server,
+                                    options_.authoritative_port))};
+  for (const Service service : kServices) {
+    WriteFile(
+        absl::StrCat(options_.folder, "/", ServiceName(service), ".yaml"),
+        absl::StrCat(configurations[Index(service)], options_.extra_config[Index(service)]));
+  }
+}
+
+absl::Status Suite::Launch(Service service) {
+  const std::string name = ServiceName(service);
+  ProcessSpec spec;
+  spec.name = absl::StrCat("certwright-", name);
+  spec.arguments = {Binary(options_, service),
+                    absl::StrCat("--config=", options_.folder, "/", name, ".yaml")};
+  spec.log_file = absl::StrCat(options_.folder, "/", name, ".log");
+  CW_ASSIGN_OR_RETURN(processes_[Index(service)], Process::Start(std::move(spec)));
+  return absl::OkStatus();
+}
+
+void Suite::Kill(Service service) { process(service).Kill(); }
+
+absl::Status Suite::Restart(Service service) {
+  if (!process(service).Running()) CW_RETURN_IF_ERROR(Launch(service));
+  CW_RETURN_IF_ERROR(WaitForPort(process(service), ports_[Index(service)], kStartTimeout));
+  const std::shared_ptr<grpc::Channel> to_service = channel(service);
+  if (!WaitUntil([&] { return Healthy(to_service); }, kStartTimeout)) {
+    return absl::DeadlineExceededError(absl::StrCat(ServiceName(service),
+                                                    " does not get healthy; its log says:\n",
+                                                    process(service).LogTail()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace certwright::harness

@@ -1,0 +1,68 @@
+// Suite: the three services of Certwright as child processes on free loopback ports, each
+// with a configuration file and a store in one folder, so that any of them can be killed and
+// started again.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/channel.h"
+#include "tests/harness/process.h"
+
+namespace certwright::harness {
+
+enum class Service { kIssuer, kOrder, kSolver };
+inline constexpr std::array kServices = {Service::kIssuer, Service::kOrder, Service::kSolver};
+// "issuer", "order", "solver"
+const char* ServiceName(Service service);
+
+struct SuiteOptions {
+  // A folder of its own, which exists: configuration, stores and logs.
+  std::string folder;
+  // Where the binaries are: <binaries>/services/<name>/certwright-<name>. Default: Bazel's
+  // runfiles of a test, or the working directory.
+  std::string binaries;
+  // "address:port" of the resolver that self-checks ask.
+  std::string dns_server;
+  // The port at which they ask nameservers of zones.
+  int authoritative_port = 53;
+  // Of the HTTP-01 listener; 0: a free one.
+  int http01_port = 0;
+  // Appended to a service's configuration, as YAML.
+  std::string extra_config[3];
+};
+
+class Suite {
+ public:
+  // Returns once all three answer health checks.
+  static absl::StatusOr<std::unique_ptr<Suite>> Start(SuiteOptions options);
+
+  std::shared_ptr<grpc::Channel> channel(Service service) const;
+  // "127.0.0.1:PORT"
+  std::string address(Service service) const;
+  int http01_port() const { return options_.http01_port; }
+  Process& process(Service service) { return *processes_[Index(service)]; }
+  const std::string& folder() const { return options_.folder; }
+
+  // As a crash would: SIGKILL, now.
+  void Kill(Service service);
+  // After Kill(), or after the process ended by itself. Returns once it is healthy.
+  absl::Status Restart(Service service);
+
+ private:
+  explicit Suite(SuiteOptions options) : options_(std::move(options)) {}
+  static std::size_t Index(Service service) { return static_cast<std::size_t>(service); }
+  void WriteConfiguration();
+  absl::Status Launch(Service service);
+
+  SuiteOptions options_;
+  std::array<int, 3> ports_{};
+  std::array<std::unique_ptr<Process>, 3> processes_;
+};
+
+}  // namespace certwright::harness
