@@ -201,11 +201,12 @@ TEST(ParseDirectoryTest, ToleratesAbsentOptionalAndUnknownMembers) {
 }
 
 TEST(ParseDirectoryTest, ReadsMeta) {
-  CW_ASSERT_OK_AND_ASSIGN(
-      const Directory directory,
-      ParseDirectory(std::string("{") + kEndpoints + R"(,
-          "renewalInfo": "https://ca.test/r", "meta": {"termsOfService": "https://ca.test/tos", "externalAccountRequired": true,
-                   "caaIdentities": ["ca.test"], "profiles": {"short": "a week", "odd": 3}}})"));
+  CW_ASSERT_OK_AND_ASSIGN(const Directory directory,
+                          ParseDirectory(std::string("{") + kEndpoints + R"(,
+          "renewalInfo": "https://ca.test/r",
+          "meta": {"termsOfService": "https://ca.test/tos", "externalAccountRequired": true,
+                   "caaIdentities": ["ca.test"],
+                   "profiles": {"short": "a week", "odd": 3}}})"));
   EXPECT_EQ(directory.meta.terms_of_service, "https://ca.test/tos");
   EXPECT_TRUE(directory.meta.external_account_required);
   EXPECT_THAT(directory.meta.caa_identities, ElementsAre("ca.test"));

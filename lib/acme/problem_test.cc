@@ -175,7 +175,8 @@ TEST(ParseProblemTest, ReadsEveryMemberAndForgivesWrongKinds) {
       "type": "urn:ietf:params:acme:error:compound", "title": 7, "detail": "several",
       "status": 400, "instance": "https://ca.test/help", "algorithms": ["ES256", 1],
       "subproblems": [{"type": "a", "detail": "b",
-                       "identifier": {"type": "dns", "value": "x.test"}}, 3, {"type": "c"}]})"));
+                       "identifier": {"type": "dns", "value": "x.test"}},
+                      3, {"type": "c"}]})"));
   EXPECT_EQ(problem.ShortType(), "compound");
   EXPECT_EQ(problem.title, "");
   EXPECT_EQ(problem.status, 400);

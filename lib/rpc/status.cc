@@ -9,8 +9,11 @@
 namespace certwright::rpc {
 namespace {
 
-constexpr std::size_t kMaxDetailsBytes = 6 * 1024;
-constexpr std::size_t kMaxMessageBytes = 2 * 1024;
+// gRPC drops trailers of more than 8 KiB, in which the message is twice (clients such as
+// grpcurl show the copy in the details) and the details are in base64.
+constexpr std::size_t kMaxDetailsBytes = 4 * 1024;
+constexpr std::size_t kMaxMessageBytes = 1536;
+constexpr std::size_t kMaxBadRequestBytes = kMaxDetailsBytes - kMaxMessageBytes - 256;
 constexpr std::size_t kMaxViolations = 20;
 
 google::rpc::Status DetailsOf(const absl::Status& status) {
@@ -84,8 +87,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   if (!FindDetail(details, &info)) SetReason(details, DefaultReason(status.code()));
   const std::string message = Shortened(status.message(), kMaxMessageBytes);
   details.set_code(static_cast<int>(status.code()));
-  // The message travels in its own header; a second copy would only use up the trailer.
-  details.clear_message();
+  details.set_message(message);
   while (details.ByteSizeLong() > kMaxDetailsBytes) details.mutable_details()->RemoveLast();
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.SerializeAsString());
@@ -115,7 +117,7 @@ absl::Status InvalidArgument(const std::vector<FieldViolation>& violations) {
   if (shown < violations.size()) {
     absl::StrAppend(&message, "; and ", violations.size() - shown, " more");
   }
-  while (bad_request.ByteSizeLong() > kMaxDetailsBytes - 512) {
+  while (bad_request.ByteSizeLong() > kMaxBadRequestBytes) {
     bad_request.mutable_field_violations()->RemoveLast();
   }
   google::rpc::Status details;

@@ -3,7 +3,7 @@
 //
 // Details ride in an absl::Status as one payload (kDetailsUrl: a serialized
 // google.rpc.Status), so base::Annotate() keeps them. Every error leaves with an ErrorInfo of
-// domain "certwright". Details are kept under 6 KiB, since gRPC drops larger trailers and
+// domain "certwright". Details are kept under 4 KiB, since gRPC drops larger trailers and
 // the error with them.
 #pragma once
 

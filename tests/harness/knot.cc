@@ -18,7 +18,7 @@ constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 
 // zonefile-sync -1 and a journal that holds everything keep updates quick: the zone file is
 // never written.
-constexpr char kConfig[] = R"(server:
+constexpr char kServer[] = R"(server:
     rundir: "$0"
     listen: $1@$2
     pidfile: "$0/knot.pid"
@@ -36,7 +36,15 @@ acl:
     address: [127.0.0.0/8]
     key: $3
     action: [update, transfer]
-template:
+)";
+
+constexpr char kRemote[] = R"(remote:
+  - id: primary
+    address: 127.0.0.1@$0
+    key: $1
+)";
+
+constexpr char kTemplate[] = R"(template:
   - id: default
     storage: "$0"
     file: "%s.zone"
@@ -47,40 +55,21 @@ template:
 zone:
 )";
 
-}  // namespace
+// A secondary looks for changes every 3 s, whatever the zone's SOA says.
+constexpr char kSecondary[] = R"(    master: primary
+    refresh-min-interval: 3
+    refresh-max-interval: 3
+)";
 
-std::string LoopbackZone(const std::string& name) {
-  return absl::Substitute(
-      "$$ORIGIN $0.\n$$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\n"
-      "ns A 127.0.0.1\n@ A 127.0.0.1\n* A 127.0.0.1\n",
-      name);
-}
-
-std::string MakeTsigSecret() {
-  unsigned char bytes[32];
-  if (RAND_bytes(bytes, sizeof bytes) != 1) std::abort();
-  return absl::Base64Escape(
-      absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
-}
-
-absl::StatusOr<std::unique_ptr<Knot>> Knot::Start(KnotOptions options) {
-  CW_ASSIGN_OR_RETURN(const std::string program, FindProgram("knotd", "knot"));
-  std::unique_ptr<Knot> knot(new Knot);
-  knot->host_ = options.address;
-  knot->port_ = options.port != 0 ? options.port : FreePort();
-  knot->tsig_key_name_ = "certwright-key";
-  knot->tsig_secret_ = MakeTsigSecret();
-  // Without this folder Knot answers every update with SERVFAIL.
-  mkdir((options.folder + "/db").c_str(), 0700);
-  std::string config = absl::Substitute(kConfig, options.folder, options.address, knot->port_,
-                                        knot->tsig_key_name_, knot->tsig_secret_);
+std::string Configuration(const KnotOptions& options, const Knot& knot) {
   for (const KnotZone& zone : options.zones) {
-    absl::StrAppend(&config, "  - domain: ", zone.name, "\n");
+    // A secondary gets its zones from the primary.
+    if (options.primary != nullptr) continue;
     WriteFile(absl::StrCat(options.folder, "/", zone.name, ".zone"),
               zone.text.empty() ? LoopbackZone(zone.name) : zone.text);
   }
   const std::string config_file = options.folder + "/knot.conf";
-  WriteFile(config_file, config);
+  WriteFile(config_file, Configuration(options, *knot));
 
   ProcessSpec spec;
   spec.name = "knotd";

@@ -17,6 +17,8 @@ struct KnotZone {
   std::string text;
 };
 
+class Knot;
+
 struct KnotOptions {
   // A folder of its own, which exists.
   std::string folder;
@@ -24,6 +26,8 @@ struct KnotOptions {
   // 0: a free one.
   int port = 0;
   std::string address = "127.0.0.1";
+  // Serve what this one serves, and look for changes every 3 s, untold.
+  Knot* primary = nullptr;
 };
 
 // "certwright-key", with a secret made on the spot.

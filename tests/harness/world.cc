@@ -73,7 +73,8 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   suite.folder = SubFolder(world->folder_, "suite");
   suite.binaries = options.binaries;
   suite.dns_server = resolver;
-  suite.authoritative_port = world->knot_->port();
+  suite.authoritative_port =
+      options.authoritative_port != 0 ? options.authoritative_port : world->knot_->port();
   for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
   CW_ASSIGN_OR_RETURN(world->suite_, Suite::Start(std::move(suite)));
 

@@ -32,6 +32,8 @@ struct WorldOptions {
   std::string pebble_program = "pebble";
   // "address:port" of another resolver for Pebble and the self-checks; empty: Knot.
   std::string resolver;
+  // Port at which nameservers of zones are asked; 0: Knot's.
+  int authoritative_port = 0;
   // Appended to a service's configuration.
   std::string extra_config[3];
 };

@@ -1,0 +1,113 @@
+// MemoryStore: a Store for tests that answers at once, counts its commits, and can die around
+// one of them as a killed process does. Neither watches nor history.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "lib/store/store.h"
+
+namespace certwright::order {
+
+class MemoryStore final : public store::Store {
+ public:
+  int commits() const { return commits_; }
+
+  // The caller of commit number `n` (from 1) never hears of it, as if the process had been
+  // killed before it was `applied`, or right after.
+  void DieAtCommit(int n, bool applied) {
+    die_at_ = n;
+    die_applied_ = applied;
+  }
+  // Runs before the next commit, as something that happens at the same time.
+  void BeforeNextCommit(std::function<void()> action) { before_commit_ = std::move(action); }
+
+  runtime::Awaitable<absl::StatusOr<store::Record>> Get(runtime::Context,
+                                                        std::string key) override {
+    auto it = records_.find(key);
+    if (it == records_.end()) co_return absl::NotFoundError(key);
+    co_return it->second;
+  }
+
+  runtime::Awaitable<absl::StatusOr<store::ListResult>> List(
+      runtime::Context, store::ListRequest request) override {
+    store::ListResult result;
+    result.revision = revision_;
+    for (const auto& [key, record] : records_) {
+      if (absl::StartsWith(key, request.prefix)) result.records.push_back(record);
+    }
+    co_return result;
+  }
+
+  runtime::Awaitable<absl::StatusOr<int64_t>> Commit(
+      runtime::Context, std::vector<store::Mutation> mutations) override {
+    if (before_commit_) std::exchange(before_commit_, nullptr)();
+    const bool dies = ++commits_ == die_at_;
+    if (dies && !die_applied_) co_await Never();
+    for (const store::Mutation& mutation : mutations) {
+      const absl::Status allowed = Check(mutation);
+      if (!allowed.ok()) co_return allowed;
+    }
+    ++revision_;
+    for (store::Mutation& mutation : mutations) Apply(std::move(mutation));
+    if (dies) co_await Never();
+    co_return revision_;
+  }
+
+  std::unique_ptr<store::WatchHandle> Watch(std::string, int64_t,
+                                            store::WatchCallback) override {
+    return nullptr;
+  }
+  runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(runtime::Context) override {
+    co_return revision_;
+  }
+  runtime::Awaitable<absl::Status> Compact(runtime::Context, int64_t) override {
+    co_return absl::OkStatus();
+  }
+
+ private:
+  // The coroutine that waits for it is destroyed.
+  static runtime::Awaitable<bool> Never() {
+    auto drop = [](absl::AnyInvocable<void(bool)>) {};
+    co_return co_await runtime::AwaitCallback<bool>(std::move(drop));
+  }
+
+  absl::Status Check(const store::Mutation& mutation) const {
+    auto it = records_.find(mutation.key);
+    const int64_t present = it == records_.end() ? 0 : it->second.mod_revision;
+    if (!mutation.value.has_value() && present == 0) return absl::NotFoundError(mutation.key);
+    if (!mutation.expected_revision.has_value() || *mutation.expected_revision == present) {
+      return absl::OkStatus();
+    }
+    if (*mutation.expected_revision == 0) return absl::AlreadyExistsError(mutation.key);
+    return absl::AbortedError(mutation.key);
+  }
+
+  void Apply(store::Mutation mutation) {
+    if (!mutation.value.has_value()) {
+      records_.erase(mutation.key);
+      return;
+    }
+    store::Record& record = records_[mutation.key];
+    if (record.create_revision == 0) record.create_revision = revision_;
+    record.key = mutation.key;
+    record.value = *std::move(mutation.value);
+    record.mod_revision = revision_;
+  }
+
+  std::map<std::string, store::Record> records_;
+  int64_t revision_ = 0;
+  int commits_ = 0;
+  int die_at_ = 0;
+  bool die_applied_ = false;
+  std::function<void()> before_commit_;
+};
+
+}  // namespace certwright::order

@@ -1,0 +1,29 @@
+#include "services/order/order_memory.h"
+
+#include "gtest/gtest.h"
+
+namespace certwright::order {
+namespace {
+
+TEST(OrderMemoryTest, TheFirstToClaimAUrlHasItUntilItIsForgotten) {
+  OrderMemory memory;
+  EXPECT_EQ(memory.ClaimUrl("u", "ns/a"), "");
+  EXPECT_EQ(memory.ClaimUrl("u", "ns/a"), "") << "a claim may be repeated";
+  EXPECT_EQ(memory.ClaimUrl("u", "ns/b"), "ns/a");
+  memory.Forget("ns/b");
+  EXPECT_EQ(memory.ClaimUrl("u", "ns/b"), "ns/a");
+  memory.Forget("ns/a");
+  EXPECT_EQ(memory.ClaimUrl("u", "ns/b"), "");
+}
+
+TEST(OrderMemoryTest, RemembersPollsPerOrder) {
+  OrderMemory memory;
+  memory.SetPolls("ns/a", OrderMemory::Polls{3, absl::UnixEpoch()});
+  EXPECT_EQ(memory.polls("ns/a").count, 3);
+  EXPECT_EQ(memory.polls("ns/b").count, 0);
+  memory.Forget("ns/a");
+  EXPECT_EQ(memory.polls("ns/a").count, 0);
+}
+
+}  // namespace
+}  // namespace certwright::order

@@ -1,0 +1,638 @@
+#include "services/order/order_reconciler.h"
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "boost/asio/io_context.hpp"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/acme/key_authorization.h"
+#include "lib/base/fake_clock.h"
+#include "lib/base/random.h"
+#include "lib/base/status_matchers.h"
+#include "lib/pki/certificate.h"
+#include "lib/runtime/fake_timers.h"
+#include "lib/runtime/run_sync.h"
+#include "lib/service/conditions.h"
+#include "services/order/memory_store.h"
+#include "services/order/order_fakes.h"
+
+namespace certwright::order {
+namespace {
+
+using base::StatusIs;
+using controller::Result;
+using solver::v1::CHALLENGE_STATE_EXPIRED;
+using solver::v1::CHALLENGE_STATE_INVALID;
+using solver::v1::CHALLENGE_STATE_PRESENTED;
+using solver::v1::CHALLENGE_STATE_VALID;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+
+class OrderReconcilerTest : public testing::Test {
+ protected:
+  OrderReconcilerTest() : timers_(clock_), orders_(store_, "orders", clock_, random_) {
+    auto& dns = *ca_->settings.add_solvers();
+    dns.set_name("dns");
+    dns.mutable_dns01();
+    Restart();
+  }
+
+  // A new process on the same store.
+  void Restart() {
+    reconciler_ = std::make_unique<OrderReconciler>(OrderEnvironment{
+        timers_, random_, orders_, authorities_, challenges_, absl::Hours(24),
+        [this](const v1::Order& order) { finished_.push_back(order.status().state()); }});
+  }
+
+  void Create(const std::vector<std::string>& names, const std::string& name = "o") {
+    pki::CsrSpec csr;
+    csr.names.dns_names = names;
+    v1::Order order;
+    order.mutable_metadata()->set_namespace_("default");
+    order.mutable_metadata()->set_name(name);
+    order.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
+    order.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+    for (const std::string& dns_name : names) order.mutable_spec()->add_dns_names(dns_name);
+    CW_ASSERT_OK(runtime::RunSync(orders_.Create(Context(), order)));
+  }
+
+  runtime::Context Context() {
+    return runtime::Context::WithTimeout(clock_, absl::Seconds(60));
+  }
+
+  // One pass; nothing if the process died in it. Short waits within it pass at once.
+  std::optional<absl::StatusOr<Result>> TryPass(const std::string& name = "o") {
+    auto io = std::make_unique<boost::asio::io_context>();
+    std::optional<absl::StatusOr<Result>> result;
+    runtime::SpawnThen<absl::StatusOr<Result>>(
+        io->get_executor(), reconciler_->Reconcile(Context(), "default/" + name),
+        [&result](absl::StatusOr<Result> value) { result = std::move(value); });
+    for (int i = 0; i < 1000 && !result.has_value(); ++i) {
+      io->restart();
+      if (io->poll() > 0) continue;
+      if (timers_.pending() == 0) break;
+      clock_.Advance(absl::Milliseconds(10));
+    }
+    return result;
+  }
+  Result Pass(const std::string& name = "o") {
+    std::optional<absl::StatusOr<Result>> result = TryPass(name);
+    if (!result.has_value()) {
+      ADD_FAILURE() << "the pass did not end";
+      return Result();
+    }
+    EXPECT_THAT(*result, base::IsOk());
+    return result->ok() ? **result : Result();
+  }
+
+  v1::Order Read(const std::string& name = "o") {
+    return runtime::RunSync(orders_.Get(Context(), "default", name)).value_or(v1::Order());
+  }
+  v1::OrderState State() { return Read().status().state(); }
+  const meta::v1::Condition Ready() {
+    const v1::Order order = Read();
+    const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
+    return ready == nullptr ? meta::v1::Condition() : *ready;
+  }
+
+  // The CA is convinced of every name, and the solver service says so.
+  void Prove() {
+    for (auto& [url, authorization] : ca_->authorizations) {
+      if (authorization.status == acme::AuthorizationStatus::kPending) ca_->Validate(url);
+      challenges_.Set(authorization.identifier.value, CHALLENGE_STATE_VALID);
+    }
+  }
+  std::string AuthorizationOf(const std::string& name) {
+    for (const auto& [url, authorization] : ca_->authorizations) {
+      if (authorization.identifier.value == name) return url;
+    }
+    return "";
+  }
+
+  const pki::PrivateKey key_ = *pki::PrivateKey::Generate(pki::KeySpec());
+  base::FakeClock clock_;
+  base::FixedRandom random_;
+  runtime::FakeTimers timers_;
+  MemoryStore store_;
+  OrderStore orders_;
+  std::shared_ptr<FakeAuthority> ca_ = std::make_shared<FakeAuthority>();
+  FakeAuthorities authorities_{ca_};
+  FakeChallenges challenges_;
+  std::vector<v1::OrderState> finished_;
+  std::unique_ptr<OrderReconciler> reconciler_;
+};
+
+TEST_F(OrderReconcilerTest, IssuesWithFourCommitsAndFiveRequests) {
+  Create({"example.test"});
+  const Result waiting = Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
+  EXPECT_EQ(waiting.requeue_after, absl::Hours(24 * 7));
+  ASSERT_THAT(challenges_.challenges, SizeIs(1));
+  Prove();
+  Pass();
+
+  const v1::Order order = Read();
+  EXPECT_EQ(order.status().state(), v1::ORDER_STATE_VALID);
+  CW_ASSERT_OK_AND_ASSIGN(const auto chain, pki::ParseChainPem(order.status().certificate()));
+  EXPECT_THAT(chain[0].names.dns_names, ElementsAre("example.test"));
+  EXPECT_EQ(Ready().reason(), "Issued");
+  EXPECT_EQ(Ready().status(), meta::v1::CONDITION_STATUS_TRUE);
+  EXPECT_TRUE(order.status().has_placed_time());
+  EXPECT_EQ(store_.commits(), 4);
+  EXPECT_THAT(ca_->calls, ElementsAre("NewOrder", "GetAuthorization", "Finalize", "GetOrder",
+                                      "DownloadCertificate"));
+  EXPECT_THAT(finished_, ElementsAre(v1::ORDER_STATE_VALID));
+}
+
+TEST_F(OrderReconcilerTest, DescribesTheChallengeToTheSolver) {
+  Create({"*.example.test"});
+  Pass();
+  ASSERT_THAT(challenges_.challenges, SizeIs(1));
+  const solver::v1::Challenge challenge = *challenges_.challenges.begin()->second;
+  EXPECT_EQ(challenge.metadata().namespace_(), "default");
+  EXPECT_EQ(challenge.metadata().owner().kind(), "Order");
+  EXPECT_EQ(challenge.metadata().owner().name(), "o");
+  EXPECT_EQ(challenge.metadata().owner().uid(), Read().metadata().uid());
+  EXPECT_EQ(challenge.spec().dns_name(), "example.test");
+  EXPECT_TRUE(challenge.spec().wildcard());
+  EXPECT_EQ(challenge.spec().type(), solver::v1::CHALLENGE_TYPE_DNS01);
+  EXPECT_EQ(challenge.spec().solver_name(), "dns");
+  EXPECT_EQ(challenge.spec().issuer_ref().name(), "ca");
+  EXPECT_EQ(challenge.spec().url(), challenge.spec().authorization_url() + "/dns-01");
+  EXPECT_EQ(challenge.spec().key(), acme::Dns01Digest(acme::KeyAuthorization(
+                                        challenge.spec().token(), ca_->key_thumbprint())));
+}
+
+TEST_F(OrderReconcilerTest, AnOrderBornReadyNeedsNeitherAuthorizationsNorChallenges) {
+  ca_->born_ready = true;
+  ca_->processing_polls = 0;
+  Create({"a.test", "b.test"});
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_THAT(ca_->calls, ElementsAre("NewOrder", "Finalize", "DownloadCertificate"));
+  EXPECT_EQ(store_.commits(), 3);
+}
+
+TEST_F(OrderReconcilerTest, ProvesOnlyTheNamesThatAreNotProvenYet) {
+  Create({"a.test", "b.test"});
+  store_.BeforeNextCommit([this] { ca_->Validate(AuthorizationOf("a.test")); });
+  Pass();
+  ASSERT_THAT(challenges_.challenges, SizeIs(1));
+  EXPECT_EQ(challenges_.challenges.begin()->second->spec().dns_name(), "b.test");
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+TEST_F(OrderReconcilerTest, SaysPerChallengeWhatIsMissing) {
+  Create({"a.test", "b.test"});
+  Pass();
+  EXPECT_EQ(Read().status().reason(), "2 names have to be proven: a.test, b.test.");
+  challenges_.Set("a.test", CHALLENGE_STATE_VALID);
+  challenges_.Set("b.test", CHALLENGE_STATE_PRESENTED,
+                  "ns.b.test (127.0.0.1:5353) does not have the record");
+  const int commits = store_.commits();
+  Pass();
+  Pass();
+  EXPECT_EQ(Read().status().reason(),
+            "1 of 2 challenges are not valid yet: b.test (DNS01): ns.b.test (127.0.0.1:5353) "
+            "does not have the record.");
+  EXPECT_EQ(Ready().reason(), "Pending");
+  EXPECT_EQ(store_.commits(), commits + 1) << "an unchanged status is not written";
+}
+
+TEST_F(OrderReconcilerTest, ARestartAfterAnyCommitEndsInOneOrderAndACertificate) {
+  for (int n = 2; n <= 4; ++n) {
+    for (const bool applied : {true, false}) {
+      SCOPED_TRACE(testing::Message() << "commit " << n << (applied ? " applied" : " lost"));
+      MemoryStore store;
+      OrderStore orders(store, "orders", clock_, random_);
+      auto ca = std::make_shared<FakeAuthority>();
+      ca->settings = ca_->settings;
+      FakeAuthorities authorities(ca);
+      FakeChallenges challenges;
+      const v1::Order created = [&] {
+        pki::CsrSpec csr;
+        csr.names.dns_names = {"example.test"};
+        v1::Order order;
+        order.mutable_metadata()->set_namespace_("default");
+        order.mutable_metadata()->set_name("o");
+        order.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
+        order.mutable_spec()->add_dns_names("example.test");
+        return runtime::RunSync(orders.Create(Context(), order)).value_or(order);
+      }();
+      store.DieAtCommit(n, applied);
+      int deaths = 0;
+      for (int i = 0; i < 6; ++i) {
+        reconciler_ = std::make_unique<OrderReconciler>(OrderEnvironment{
+            timers_, random_, orders, authorities, challenges, absl::Hours(24), nullptr});
+        if (!TryPass().has_value()) ++deaths;
+        for (auto& [url, authorization] : ca->authorizations) {
+          if (challenges.challenges.empty()) break;
+          ca->Validate(url);
+          challenges.Set("example.test", CHALLENGE_STATE_VALID);
+        }
+      }
+      const v1::Order order =
+          runtime::RunSync(orders.Get(Context(), "default", "o")).value_or(created);
+      EXPECT_EQ(deaths, 1);
+      EXPECT_EQ(order.status().state(), v1::ORDER_STATE_VALID);
+      EXPECT_THAT(challenges.challenges, SizeIs(1));
+      // Only the answer of newOrder itself can be lost, and then the CA gives the same order.
+      EXPECT_EQ(ca->Count("NewOrder"), n == 2 && !applied ? 2 : 1);
+      EXPECT_EQ(ca->order.url, "https://ca.test/order/1");
+    }
+  }
+}
+
+TEST_F(OrderReconcilerTest, AFinalizeWhoseReplyIsLostIsNotRepeated) {
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->LoseReplyOf("Finalize");
+  EXPECT_THAT(*TryPass(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(State(), v1::ORDER_STATE_READY);
+  EXPECT_EQ(Ready().reason(), "ServerUnavailable");
+  Restart();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 1);
+}
+
+TEST_F(OrderReconcilerTest, ARepeatedFinalizeIsAnsweredByReadingTheOrder) {
+  Create({"example.test"});
+  Pass();
+  Prove();
+  store_.DieAtCommit(4, false);
+  EXPECT_FALSE(TryPass().has_value());
+  Restart();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 2);
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
+TEST_F(OrderReconcilerTest, OrderNotReadyIsReadAndTriedAgain) {
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->FailNext("Finalize", FakeAuthority::NotReady());
+  ca_->FailNext("Finalize", FakeAuthority::NotReady());
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 3);
+}
+
+TEST_F(OrderReconcilerTest, AnOrderThatNeverGetsReadyIsLeftAloneAfterFiveTries) {
+  Create({"example.test"});
+  Pass();
+  Prove();
+  for (int i = 0; i < 10; ++i) ca_->FailNext("Finalize", FakeAuthority::NotReady());
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(ca_->Count("Finalize"), 6);
+  EXPECT_EQ(State(), v1::ORDER_STATE_READY);
+}
+
+TEST_F(OrderReconcilerTest, WaitsForACaThatIsSlowToCountItsValidations) {
+  Create({"example.test"});
+  Pass();
+  challenges_.Set("example.test", CHALLENGE_STATE_VALID);
+  const Result polling = Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
+  ASSERT_TRUE(polling.requeue_after.has_value());
+  EXPECT_LT(*polling.requeue_after, absl::Seconds(1));
+  Prove();
+  clock_.Advance(*polling.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 2);
+}
+
+TEST_F(OrderReconcilerTest, LongProcessingIsPolledAndNotFinalizedAgain) {
+  ca_->processing_polls = 30;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  int passes = 0;
+  while (State() != v1::ORDER_STATE_VALID && passes < 60) {
+    const Result result = Pass();
+    EXPECT_TRUE(State() == v1::ORDER_STATE_PROCESSING || State() == v1::ORDER_STATE_VALID);
+    ++passes;
+    // An event in between asks the CA nothing.
+    const int asked = ca_->Count("GetOrder");
+    Pass();
+    if (State() != v1::ORDER_STATE_VALID) {
+      EXPECT_EQ(ca_->Count("GetOrder"), asked);
+    }
+    if (passes == 10) Restart();
+    clock_.Advance(result.requeue_after.value_or(absl::ZeroDuration()));
+  }
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 1);
+}
+
+TEST_F(OrderReconcilerTest, ObeysTheRetryAfterOfAProcessingOrderAcrossARestart) {
+  ca_->processing_polls = 2;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Seconds(30);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+  EXPECT_TRUE(Read().status().has_next_check_time());
+  Restart();
+  const int asked = ca_->Count("GetOrder");
+  const Result waiting = Pass();
+  EXPECT_EQ(ca_->Count("GetOrder"), asked);
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+TEST_F(OrderReconcilerTest, ARefusedNameFailsTheOrderWithTheCasReason) {
+  Create({"a.test", "b.test", "c.test"});
+  Pass();
+  ca_->Refuse(AuthorizationOf("b.test"), "dns", "no such record");
+  challenges_.Set("a.test", CHALLENGE_STATE_VALID);
+  challenges_.Set("b.test", CHALLENGE_STATE_INVALID);
+  Pass();
+  const v1::Order order = Read();
+  EXPECT_EQ(order.status().state(), v1::ORDER_STATE_INVALID);
+  ASSERT_THAT(order.status().failures(), SizeIs(1));
+  EXPECT_EQ(order.status().failures(0).identifier(), "b.test");
+  EXPECT_EQ(order.status().failures(0).type(), "dns");
+  EXPECT_THAT(order.status().reason(), HasSubstr("b.test (dns): no such record"));
+  EXPECT_TRUE(order.status().has_failure_time());
+  EXPECT_EQ(Ready().reason(), "Failed");
+  EXPECT_THAT(ca_->deactivated, ElementsAre(AuthorizationOf("c.test")));
+  EXPECT_THAT(challenges_.deleted, SizeIs(1)) << "the one of c.test, which was still open";
+  EXPECT_THAT(finished_, ElementsAre(v1::ORDER_STATE_INVALID));
+}
+
+TEST_F(OrderReconcilerTest, AChallengeOutOfTimeExpiresTheOrderWithTheSolversReason) {
+  Create({"a.test"});
+  Pass();
+  challenges_.Set("a.test", CHALLENGE_STATE_EXPIRED, "ns.a.test never had the record");
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("a.test: ns.a.test never had the record"));
+  EXPECT_THAT(ca_->deactivated, ElementsAre(AuthorizationOf("a.test")));
+}
+
+TEST_F(OrderReconcilerTest, ExpiresWithTheCasOrder) {
+  Create({"a.test"});
+  const Result waiting = Pass();
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("not completed in time: 1 of 1"));
+  EXPECT_THAT(challenges_.challenges, IsEmpty());
+}
+
+TEST_F(OrderReconcilerTest, WithoutASolverItSaysSoAndTakesTheOneThatComes) {
+  ca_->settings.clear_solvers();
+  auto& web = *ca_->settings.add_solvers();
+  web.set_name("web");
+  web.mutable_http01();
+  Create({"a.test", "*.b.test"});
+  Pass();
+  EXPECT_EQ(Ready().reason(), "NoSolver");
+  EXPECT_THAT(Ready().message(), HasSubstr("*.b.test"));
+  EXPECT_THAT(Ready().message(), HasSubstr("web (http-01 cannot prove wildcards"));
+  EXPECT_THAT(challenges_.challenges, IsEmpty()) << "nothing is shown for a lost order";
+  auto& dns = *ca_->settings.add_solvers();
+  dns.set_name("dns");
+  dns.mutable_dns01();
+  Pass();
+  EXPECT_THAT(challenges_.challenges, SizeIs(2));
+  EXPECT_EQ(Ready().reason(), "Pending");
+}
+
+TEST_F(OrderReconcilerTest, WaitsForAnIssuerThatAppearsLater) {
+  authorities_.unavailable = absl::NotFoundError("Issuer default/ca does not exist");
+  Create({"a.test"});
+  Pass();
+  EXPECT_EQ(Ready().reason(), "IssuerNotFound");
+  EXPECT_EQ(Ready().message(), "Issuer default/ca does not exist.");
+  authorities_.unavailable = absl::FailedPreconditionError("Issuer default/ca is not ready");
+  Pass();
+  EXPECT_EQ(Ready().reason(), "IssuerNotReady");
+  EXPECT_THAT(ca_->calls, IsEmpty());
+  authorities_.unavailable = absl::OkStatus();
+  Pass();
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
+  const absl::Time when = clock_.Now() + absl::Hours(3);
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many", when));
+  Create({"a.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(3));
+  EXPECT_EQ(Ready().reason(), "RateLimited");
+  EXPECT_EQ(service::FromProto(Read().status().retry_time()), when);
+  Restart();
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+  clock_.Advance(absl::Hours(3));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+  EXPECT_FALSE(Read().status().has_retry_time());
+}
+
+TEST_F(OrderReconcilerTest, AnUnreachableCaIsTriedAgainAndReportedOnce) {
+  Create({"a.test"});
+  for (int i = 0; i < 3; ++i) ca_->FailNext("NewOrder", absl::UnavailableError("no route"));
+  const int commits = store_.commits();
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Ready().reason(), "ServerUnavailable");
+  EXPECT_EQ(store_.commits(), commits + 1);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
+}
+
+TEST_F(OrderReconcilerTest, ARejectedNameFailsTheOrderForGood) {
+  ca_->FailNext("NewOrder",
+                FakeAuthority::Problem(400, "rejectedIdentifier", "a.test is forbidden"));
+  Create({"a.test"});
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("a.test is forbidden"));
+  ASSERT_THAT(Read().status().failures(), SizeIs(1));
+  EXPECT_EQ(Read().status().failures(0).type(), "rejectedIdentifier");
+}
+
+TEST_F(OrderReconcilerTest, WaitsForAPersonWhereOneIsNeeded) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(403, "userActionRequired", "new terms"));
+  Create({"a.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(10));
+  EXPECT_THAT(Ready().message(), HasSubstr("new terms"));
+  EXPECT_EQ(State(), v1::ORDER_STATE_UNSPECIFIED);
+}
+
+TEST_F(OrderReconcilerTest, ACertificateThatIsNotTheOneOrderedIsAnError) {
+  ca_->wrong_names = {"other.test"};
+  Create({"a.test"});
+  Pass();
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("other.test"));
+  EXPECT_EQ(Read().status().certificate(), "");
+}
+
+TEST_F(OrderReconcilerTest, ACertificateThatIsNotThereYetIsFetchedLater) {
+  Create({"a.test"});
+  Pass();
+  Prove();
+  ca_->FailNext("DownloadCertificate",
+                acme::ErrorWithClass(absl::StatusCode::kNotFound, "not there",
+                                     acme::ErrorClass::kRetryBackoff));
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+  Restart();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 1);
+}
+
+TEST_F(OrderReconcilerTest, TakesThePreferredChain) {
+  const pki::TestCa other("Other Root");
+  ca_->settings.set_preferred_chain("Other Root");
+  ca_->alternate_urls = {"https://ca.test/broken", "https://ca.test/other"};
+  Create({"a.test"});
+  Pass();
+  Prove();
+  ca_->LoseReplyOf("DownloadCertificate");
+  EXPECT_FALSE(TryPass()->ok());
+  ca_->alternates["https://ca.test/other"] = other.ChainFor(ca_->IssueBy(other));
+  Pass();
+  CW_ASSERT_OK_AND_ASSIGN(const auto chain, pki::ParseChainPem(Read().status().certificate()));
+  EXPECT_EQ(chain[0].issuer_common_name, "Other Root");
+  EXPECT_EQ(Read().status().reason(), "");
+}
+
+TEST_F(OrderReconcilerTest, TakesTheDefaultChainWhereThePreferredOneIsNotOffered) {
+  ca_->settings.set_preferred_chain("Other Root");
+  Create({"a.test"});
+  Pass();
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_THAT(Ready().message(), HasSubstr("does not offer the chain Other Root"));
+}
+
+TEST_F(OrderReconcilerTest, AsksForWhatTheSpecAndTheIssuerSay) {
+  ca_->settings.set_enable_duration_feature(true);
+  ca_->settings.set_profile("shortlived");
+  Create({"b.test", "a.test"});
+  v1::Order order = Read();
+  order.mutable_spec()->mutable_duration()->set_seconds(3600);
+  order.mutable_spec()->set_replaces("aki.serial");
+  CW_ASSERT_OK(runtime::RunSync(orders_.Update(Context(), order)));
+  Pass();
+  EXPECT_THAT(ca_->last_request.identifiers,
+              ElementsAre(acme::DnsIdentifier("a.test"), acme::DnsIdentifier("b.test")));
+  EXPECT_EQ(ca_->last_request.not_after, clock_.Now() + absl::Hours(1));
+  EXPECT_EQ(ca_->last_request.profile, "shortlived");
+  EXPECT_EQ(ca_->last_request.replaces, "aki.serial");
+}
+
+TEST_F(OrderReconcilerTest, TwoOrdersForTheSameNamesDoNotShareOneOfTheCa) {
+  Create({"a.test"}, "o");
+  Create({"a.test"}, "p");
+  Pass("o");
+  EXPECT_EQ(Pass("p").requeue_after, absl::Seconds(5));
+  EXPECT_EQ(Read("p").status().url(), "");
+  EXPECT_THAT(Read("p").status().reason(), HasSubstr("default/o"));
+  Prove();
+  Pass("o");
+  EXPECT_EQ(Read("o").status().state(), v1::ORDER_STATE_VALID);
+  Pass("p");
+  EXPECT_EQ(Read("p").status().url(), "https://ca.test/order/2");
+}
+
+TEST_F(OrderReconcilerTest, ANameThatNobodyAskedForIsNotProven) {
+  Create({"a.test"});
+  store_.BeforeNextCommit([this] {
+    for (auto& [url, authorization] : ca_->authorizations) {
+      authorization.identifier.value = "victim.test";
+    }
+  });
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_EQ(challenges_.creations, 0);
+}
+
+TEST_F(OrderReconcilerTest, TheOrdersUrlIsKeptThoughTheOrderWasDeletedMeanwhile) {
+  Create({"a.test"});
+  store_.BeforeNextCommit([this] {
+    CW_EXPECT_OK(runtime::RunSync(orders_.MarkDeleted(Context(), "default", "o")));
+  });
+  Pass();
+  EXPECT_THAT(runtime::RunSync(orders_.Get(Context(), "default", "o")),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(ca_->calls, ElementsAre("NewOrder"));
+  EXPECT_EQ(challenges_.creations, 0);
+}
+
+TEST_F(OrderReconcilerTest, ADeletedOrderTakesItsChallengesAlong) {
+  Create({"a.test", "b.test"});
+  Pass();
+  challenges_.Set("a.test", CHALLENGE_STATE_VALID);
+  CW_ASSERT_OK(runtime::RunSync(orders_.MarkDeleted(Context(), "default", "o")));
+  challenges_.delete_error = absl::UnavailableError("solver is down");
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Read().metadata().name(), "o");
+  challenges_.delete_error = absl::OkStatus();
+  Pass();
+  EXPECT_THAT(challenges_.challenges, IsEmpty());
+  EXPECT_THAT(ca_->deactivated, ElementsAre(AuthorizationOf("b.test")));
+  EXPECT_THAT(runtime::RunSync(orders_.Get(Context(), "default", "o")),
+              StatusIs(absl::StatusCode::kNotFound));
+  Pass();  // A late event of an order that is gone.
+}
+
+TEST_F(OrderReconcilerTest, AFinishedOrderIsDeletedAfterItsRetention) {
+  Create({"a.test"});
+  Pass();
+  Prove();
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(24));
+  clock_.Advance(absl::Hours(24));
+  Pass();
+  EXPECT_THAT(runtime::RunSync(orders_.Get(Context(), "default", "o")),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(challenges_.challenges, IsEmpty());
+  EXPECT_THAT(ca_->deactivated, IsEmpty());
+}
+
+TEST_F(OrderReconcilerTest, AChallengeThatVanishedIsMadeAgain) {
+  Create({"a.test"});
+  Pass();
+  challenges_.challenges.clear();
+  Pass();
+  EXPECT_THAT(challenges_.challenges, SizeIs(1));
+}
+
+TEST_F(OrderReconcilerTest, ASolverServiceThatIsDownIsTriedAgain) {
+  challenges_.create_error = absl::UnavailableError("connection refused");
+  Create({"a.test"});
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Ready().reason(), "ServerUnavailable");
+  EXPECT_THAT(Ready().message(), HasSubstr("solver service"));
+  challenges_.create_error = absl::OkStatus();
+  Pass();
+  EXPECT_EQ(Ready().reason(), "Pending");
+}
+
+}  // namespace
+}  // namespace certwright::order

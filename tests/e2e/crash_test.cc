@@ -1,0 +1,91 @@
+// One service killed in the middle of fifty issuances and started again: every certificate
+// gets Ready, no order is placed twice, nothing is left behind.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/status_matchers.h"
+#include "lib/dns/resolver.h"
+#include "lib/runtime/run_sync.h"
+#include "lib/runtime/thread_pool.h"
+#include "tests/harness/world.h"
+
+namespace certwright {
+namespace {
+
+using harness::Service;
+using harness::World;
+using ::testing::IsEmpty;
+
+constexpr int kCertificates = 50;
+constexpr absl::Duration kTimeout = absl::Minutes(2);
+
+// The TXT values at _acme-challenge.<name>.
+std::vector<std::string> TxtValues(World& world, const std::string& name) {
+  runtime::ThreadPool pool(1);
+  const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
+  dns::AresDnsResolver resolver(pool.executor(), *timers);
+  dns::Query query;
+  query.name = absl::StrCat("_acme-challenge.", name);
+  query.type = dns::RecordType::kTxt;
+  query.servers = {world.knot().address()};
+  query.recursion_desired = false;
+  const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(5));
+  const auto answer = runtime::RunSyncOn(pool.executor(), resolver.Resolve(context, query));
+  EXPECT_THAT(answer, base::IsOk());
+  std::vector<std::string> values;
+  if (!answer.ok()) return values;
+  for (const dns::Record& record : answer->message.answer) {
+    if (record.type == dns::RecordType::kTxt) values.push_back(record.name);
+  }
+  return values;
+}
+
+class CrashTest : public testing::TestWithParam<Service> {};
+
+TEST_P(CrashTest, NothingIsLostDoubledOrLeftBehind) {
+  CW_ASSERT_OK_AND_ASSIGN(const auto world, World::Start({}));
+  // Half of the names are proven by DNS-01, half by HTTP-01.
+  CW_ASSERT_OK(world->CreateClusterIssuer(world->MakeClusterIssuer({}, {"dns.example.test"})));
+  std::vector<std::string> names;
+  std::vector<std::string> dns_names;
+  for (int i = 0; i < kCertificates; ++i) {
+    names.push_back(absl::StrCat("c", i));
+    const bool dns = i % 2 == 0;
+    const std::string name =
+        absl::StrCat(names.back(), dns ? ".dns.example.test" : ".example.test");
+    if (dns) dns_names.push_back(name);
+    CW_ASSERT_OK(world->CreateCertificate(World::MakeCertificate(names.back(), {name})));
+  }
+  // In the middle: when some orders are known and not all are done.
+  ASSERT_TRUE(harness::WaitUntil([&] { return world->ListOrders().size() >= 10; }, kTimeout));
+  world->suite().Kill(GetParam());
+  CW_ASSERT_OK(world->suite().Restart(GetParam()));
+  CW_ASSERT_OK(world->WaitUntilReady(names, kTimeout));
+
+  // One Order per certificate: none was given up and begun anew.
+  EXPECT_EQ(world->ListOrders().size(), static_cast<std::size_t>(kCertificates));
+  EXPECT_TRUE(harness::WaitUntil(
+      [&] {
+        for (const auto& challenge : world->ListChallenges()) {
+          if (challenge.status().presented()) return false;
+        }
+        return true;
+      },
+      kTimeout))
+      << "a proof is still presented";
+  for (const std::string& name : dns_names) {
+    EXPECT_THAT(TxtValues(*world, name), IsEmpty()) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CrashTest, testing::ValuesIn(harness::kServices),
+                         [](const auto& info) {
+                           return std::string(harness::ServiceName(info.param));
+                         });
+
+}  // namespace
+}  // namespace certwright
