@@ -62,6 +62,46 @@ constexpr char kSecondary[] = R"(    master: primary
 )";
 
 std::string Configuration(const KnotOptions& options, const Knot& knot) {
+  std::string config = absl::Substitute(kServer, options.folder, options.address, knot.port(),
+                                        knot.tsig_key_name(), knot.tsig_secret());
+  if (options.primary != nullptr) {
+    absl::StrAppend(&config, absl::Substitute(kRemote, options.primary->port(),
+                                              options.primary->tsig_key_name()));
+  }
+  absl::StrAppend(&config, absl::Substitute(kTemplate, options.folder));
+  for (const KnotZone& zone : options.zones) {
+    absl::StrAppend(&config, "  - domain: ", zone.name, "\n");
+    if (options.primary != nullptr) absl::StrAppend(&config, kSecondary);
+  }
+  return config;
+}
+
+}  // namespace
+
+std::string LoopbackZone(const std::string& name) {
+  return absl::Substitute(
+      "$$ORIGIN $0.\n$$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\n"
+      "ns A 127.0.0.1\n@ A 127.0.0.1\n* A 127.0.0.1\n",
+      name);
+}
+
+std::string MakeTsigSecret() {
+  unsigned char bytes[32];
+  if (RAND_bytes(bytes, sizeof bytes) != 1) std::abort();
+  return absl::Base64Escape(
+      absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
+}
+
+absl::StatusOr<std::unique_ptr<Knot>> Knot::Start(KnotOptions options) {
+  CW_ASSIGN_OR_RETURN(const std::string program, FindProgram("knotd", "knot"));
+  std::unique_ptr<Knot> knot(new Knot);
+  knot->host_ = options.address;
+  knot->port_ = options.port != 0 ? options.port : FreePort();
+  knot->tsig_key_name_ = "certwright-key";
+  knot->tsig_secret_ =
+      options.primary == nullptr ? MakeTsigSecret() : options.primary->tsig_secret();
+  // Without this folder Knot answers every update with SERVFAIL.
+  mkdir((options.folder + "/db").c_str(), 0700);
   for (const KnotZone& zone : options.zones) {
     // A secondary gets its zones from the primary.
     if (options.primary != nullptr) continue;

@@ -1,0 +1,110 @@
+#include "services/solver/clean_up_reconciler.h"
+
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/service/conditions.h"
+#include "lib/store/resource_key.h"
+#include "lib/telemetry/log.h"
+
+namespace certwright::solver {
+
+using runtime::Awaitable;
+using runtime::Context;
+
+Awaitable<absl::StatusOr<controller::Result>> CleanUpReconciler::Reconcile(Context context,
+                                                                           std::string key) {
+  CW_CO_ASSIGN_OR_RETURN(const store::ResourceName name, store::ParseQueueKey(key));
+  const absl::StatusOr<ledger::Presentation> presentation =
+      co_await environment_.presentations.Get(context, name.resource_namespace, name.name);
+  if (absl::IsNotFound(presentation.status())) co_return controller::Result();
+  if (!presentation.ok()) co_return presentation.status();
+  const absl::StatusOr<v1::Challenge> challenge = co_await environment_.challenges.Get(
+      context, name.resource_namespace, presentation->challenge_name());
+  if (!challenge.ok() && !absl::IsNotFound(challenge.status())) co_return challenge.status();
+  const bool exists =
+      challenge.ok() && challenge->metadata().uid() == presentation->challenge_uid();
+  if (exists && !IsFinal(challenge->status().state())) co_return controller::Result();
+  absl::Status done = co_await Remove(context, *presentation);
+  if (done.ok()) {
+    done = co_await Forget(context, *presentation, exists ? &*challenge : nullptr);
+  }
+  if (done.ok()) co_return controller::Result();
+  if (!absl::IsAborted(done) && !absl::IsCancelled(done)) {
+    telemetry::LogWarning("clean-up has to be tried again",
+                          {{"challenge", store::QueueKey(name.resource_namespace,
+                                                         presentation->challenge_name())},
+                           {"record", presentation->record_name()},
+                           {"error", done.message()}});
+  }
+  co_return done;
+}
+
+CleanUpReconciler::Task CleanUpReconciler::Remove(Context context,
+                                                  const ledger::Presentation& presentation) {
+  if (presentation.type() != v1::CHALLENGE_TYPE_DNS01) co_return absl::OkStatus();
+  CW_CO_ASSIGN_OR_RETURN(const bool needed, co_await IsNeeded(context, presentation));
+  if (needed) co_return absl::OkStatus();
+  SolverName name;
+  name.issuer_ref = presentation.issuer_ref();
+  name.resource_namespace = presentation.metadata().namespace_();
+  name.solver_name = presentation.solver_name();
+  CW_CO_ASSIGN_OR_RETURN(std::shared_ptr<const SolverConfig> config,
+                         co_await environment_.configs.Resolve(context, std::move(name)));
+  CW_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Dns01Provider> provider,
+                         environment_.providers.Find(std::move(config)));
+  Dns01Record record;
+  record.name = presentation.record_name();
+  record.zone = presentation.zone();
+  record.value = presentation.value();
+  co_return co_await provider->CleanUp(context, std::move(record));
+}
+
+CleanUpReconciler::Task CleanUpReconciler::Forget(Context context,
+                                                  const ledger::Presentation& presentation,
+                                                  const v1::Challenge* challenge) {
+  std::vector<store::Mutation> mutations;
+  mutations.push_back(environment_.presentations.DeleteMutation(presentation));
+  if (challenge != nullptr) {
+    v1::Challenge cleaned = *challenge;
+    cleaned.mutable_status()->set_presented(false);
+    service::ConditionUpdate update;
+    update.type = "CleanedUp";
+    update.status = true;
+    update.reason = "CleanedUp";
+    update.message = "the proof was removed";
+    service::SetCondition(*cleaned.mutable_status()->mutable_conditions(), update,
+                          challenge->metadata().generation(), environment_.Now());
+    CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> mutation,
+                           environment_.challenges.StatusMutation(*challenge, cleaned));
+    if (mutation.has_value()) mutations.push_back(*std::move(mutation));
+  }
+  const absl::StatusOr<int64_t> committed =
+      co_await environment_.presentations.store().Commit(context, std::move(mutations));
+  if (!committed.ok()) co_return committed.status();
+  environment_.tokens.Remove(
+      store::QueueKey(presentation.metadata().namespace_(), presentation.metadata().name()));
+  co_return absl::OkStatus();
+}
+
+Awaitable<absl::StatusOr<bool>> CleanUpReconciler::IsNeeded(
+    Context context, const ledger::Presentation& presentation) {
+  const auto records = list_records_();
+  for (const auto& other : records) {
+    if (other->challenge_uid() == presentation.challenge_uid() ||
+        other->record_name() != presentation.record_name() ||
+        other->value() != presentation.value()) {
+      continue;
+    }
+    const absl::StatusOr<v1::Challenge> challenge = co_await environment_.challenges.Get(
+        context, other->metadata().namespace_(), other->challenge_name());
+    if (!challenge.ok() && !absl::IsNotFound(challenge.status())) co_return challenge.status();
+    if (challenge.ok() && challenge->metadata().uid() == other->challenge_uid() &&
+        !IsFinal(challenge->status().state())) {
+      co_return true;
+    }
+  }
+  co_return false;
+}
+
+}  // namespace certwright::solver

@@ -1,0 +1,159 @@
+#include "services/solver/rfc2136_provider.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lib/base/status_macros.h"
+#include "lib/dns/name.h"
+#include "services/solver/host_addresses.h"
+
+namespace certwright::solver {
+namespace {
+
+using runtime::Awaitable;
+using runtime::Context;
+
+absl::StatusOr<dns::TsigAlgorithm> ToAlgorithm(issuer::v1::TsigAlgorithm algorithm) {
+  switch (algorithm) {
+    case issuer::v1::TSIG_ALGORITHM_UNSPECIFIED:
+    case issuer::v1::TSIG_ALGORITHM_HMAC_SHA256:
+      return dns::TsigAlgorithm::kHmacSha256;
+    case issuer::v1::TSIG_ALGORITHM_HMAC_SHA512:
+      return dns::TsigAlgorithm::kHmacSha512;
+    case issuer::v1::TSIG_ALGORITHM_HMAC_SHA1:
+      return dns::TsigAlgorithm::kHmacSha1;
+    case issuer::v1::TSIG_ALGORITHM_HMAC_MD5:
+      return dns::TsigAlgorithm::kHmacMd5;
+    default:
+      return absl::FailedPreconditionError(
+          "the solver's TSIG algorithm is not supported; use HMAC_SHA256 or HMAC_SHA512");
+  }
+}
+
+// Null if updates are to be unsigned.
+absl::StatusOr<std::shared_ptr<const dns::TsigKey>> MakeKey(const SolverConfig& config) {
+  const issuer::v1::Rfc2136& settings = config.solver.dns01().rfc2136();
+  if (settings.tsig_key_name().empty()) return std::shared_ptr<const dns::TsigKey>();
+  const base::Secret* secret = config.Find(settings.tsig_secret_secret_ref());
+  if (secret == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the issuer service sent no value of the TSIG secret \"",
+                     settings.tsig_secret_secret_ref().name(), "\""));
+  }
+  auto key = std::make_shared<dns::TsigKey>();
+  key->name = settings.tsig_key_name();
+  CW_ASSIGN_OR_RETURN(key->algorithm, ToAlgorithm(settings.tsig_algorithm()));
+  absl::StatusOr<base::Secret> parsed = dns::ParseTsigSecret(secret->Reveal());
+  if (!parsed.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the TSIG secret \"", settings.tsig_secret_secret_ref().name(),
+                     "\" cannot be used: ", parsed.status().message()));
+  }
+  key->secret = *std::move(parsed);
+  return std::shared_ptr<const dns::TsigKey>(std::move(key));
+}
+
+class Rfc2136Provider final : public Dns01Provider {
+ public:
+  Rfc2136Provider(dns::UpdateBatcher& batcher, dns::DnsResolver& resolver,
+                  std::vector<std::string> nameservers,
+                  std::shared_ptr<const SolverConfig> config,
+                  std::shared_ptr<const dns::TsigKey> key)
+      : batcher_(batcher),
+        resolver_(resolver),
+        nameservers_(std::move(nameservers)),
+        config_(std::move(config)),
+        key_(std::move(key)) {}
+
+  Dns01Capabilities capabilities() const override { return Dns01Capabilities(); }
+
+  std::string account() const override {
+    return absl::StrCat("rfc2136 ", absl::StrJoin(settings().nameservers(), ","), " ",
+                        settings().tsig_key_name());
+  }
+
+  Awaitable<absl::Status> Present(Context context, Dns01Record record) override {
+    return Apply(std::move(context), std::move(record), dns::TxtChange::Kind::kAdd);
+  }
+
+  Awaitable<absl::Status> CleanUp(Context context, Dns01Record record) override {
+    return Apply(std::move(context), std::move(record), dns::TxtChange::Kind::kRemove);
+  }
+
+ private:
+  const issuer::v1::Rfc2136& settings() const { return config_->solver.dns01().rfc2136(); }
+
+  Awaitable<absl::Status> Apply(Context context, Dns01Record record,
+                                dns::TxtChange::Kind kind) {
+    dns::UpdateTarget target;
+    CW_CO_ASSIGN_OR_RETURN(target.servers, co_await FindServers(context));
+    target.zone = std::move(record.zone);
+    target.key = key_;
+    target.tcp_only = settings().protocol() == issuer::v1::DNS_PROTOCOL_TCP;
+    dns::TxtChange change;
+    change.kind = kind;
+    change.name = std::move(record.name);
+    change.value = std::move(record.value);
+    change.ttl = record.ttl_seconds;
+    co_return co_await batcher_.Apply(std::move(context), std::move(target), std::move(change));
+  }
+
+  // The addresses of the nameservers, in the configuration's order.
+  Awaitable<absl::StatusOr<std::vector<std::string>>> FindServers(Context context) {
+    std::vector<std::string> servers;
+    absl::Status unresolved;
+    for (const std::string& text : settings().nameservers()) {
+      CW_CO_ASSIGN_OR_RETURN(const NameserverAddress nameserver, ParseNameserver(text));
+      const absl::StatusOr<HostAddresses> addresses =
+          co_await FindHostAddresses(context, resolver_, nameserver.host, nameservers_);
+      if (!addresses.ok()) {
+        unresolved = addresses.status();
+        continue;
+      }
+      for (const std::string& ip : addresses->All()) {
+        servers.push_back(HostPort(ip, nameserver.port));
+      }
+    }
+    if (!servers.empty()) co_return servers;
+    if (!unresolved.ok()) co_return unresolved;
+    co_return absl::FailedPreconditionError("the solver names no nameserver to update");
+  }
+
+  dns::UpdateBatcher& batcher_;
+  dns::DnsResolver& resolver_;
+  const std::vector<std::string> nameservers_;
+  const std::shared_ptr<const SolverConfig> config_;
+  const std::shared_ptr<const dns::TsigKey> key_;
+};
+
+}  // namespace
+
+absl::StatusOr<NameserverAddress> ParseNameserver(const std::string& text) {
+  const absl::StatusOr<dns::ServerAddress> address = dns::ParseServerAddress(text);
+  if (address.ok()) return NameserverAddress{address->ip, address->port};
+  NameserverAddress nameserver;
+  const std::size_t colon = text.rfind(':');
+  const bool has_port = colon != std::string::npos;
+  if (has_port && (!absl::SimpleAtoi(text.substr(colon + 1), &nameserver.port) ||
+                   nameserver.port < 1 || nameserver.port > 65535)) {
+    return address.status();
+  }
+  const absl::StatusOr<std::string> host = dns::Normalize(text.substr(0, colon));
+  if (!host.ok() || host->empty()) return address.status();
+  nameserver.host = *host;
+  return nameserver;
+}
+
+absl::StatusOr<std::shared_ptr<Dns01Provider>> Rfc2136Providers::Find(
+    std::shared_ptr<const SolverConfig> config) {
+  const issuer::v1::Dns01Solver& solver = config->solver.dns01();
+  if (!solver.has_rfc2136()) return UnsupportedProvider(solver);
+  CW_ASSIGN_OR_RETURN(std::shared_ptr<const dns::TsigKey> key, MakeKey(*config));
+  return std::shared_ptr<Dns01Provider>(std::make_shared<Rfc2136Provider>(
+      batcher_, resolver_, nameservers_, std::move(config), std::move(key)));
+}
+
+}  // namespace certwright::solver

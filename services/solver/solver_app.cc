@@ -1,0 +1,235 @@
+#include "services/solver/solver_app.h"
+
+#include <utility>
+
+#include "boost/asio/post.hpp"
+#include "lib/base/status_macros.h"
+#include "lib/runtime/run_sync.h"
+#include "lib/service/peers.h"
+#include "lib/store/resource_key.h"
+#include "lib/store/sqlite_store.h"
+#include "lib/telemetry/log.h"
+
+namespace certwright::solver {
+namespace {
+
+// After a start, the issuer service is given so long before challenges are worked on without
+// what it knows.
+constexpr absl::Duration kSyncTimeout = absl::Seconds(5);
+constexpr int kCleanUpWorkers = 128;
+
+controller::ControllerOptions ControllerOptionsFor(int workers, SolverMetrics& metrics) {
+  controller::ControllerOptions options;
+  options.workers = workers;
+  options.queue.observer = &metrics;
+  // A challenge has minutes, not hours.
+  options.queue.backoff.max = absl::Minutes(1);
+  return options;
+}
+
+controller::ControllerOptions CleanUpOptions() {
+  controller::ControllerOptions options;
+  options.workers = kCleanUpWorkers;
+  options.queue.backoff.max = absl::Minutes(5);
+  return options;
+}
+
+bool SameChallenge(const v1::Challenge& a, const v1::Challenge& b) {
+  return a.metadata().uid() == b.metadata().uid();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SolverApp>> SolverApp::Open(
+    const config::v1::SolverConfig& config, service::Environment environment) {
+  store::SqliteOptions sqlite;
+  sqlite.clock = &environment.clock();
+  CW_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store,
+                      store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
+  CW_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> issuer,
+                      service::MakePeerChannel(config.issuer()));
+  return std::make_unique<SolverApp>(environment, std::move(store), std::move(issuer),
+                                     ToOptions(config));
+}
+
+SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::Store> store,
+                     std::shared_ptr<grpc::Channel> issuer, SolverOptions options)
+    : environment_(environment),
+      options_(std::move(options)),
+      store_(std::move(store)),
+      challenges_(*store_, kChallengeKind, environment.clock(), environment.random),
+      presentations_(*store_, kPresentationKind, environment.clock(), environment.random),
+      metrics_(environment.metrics),
+      call_metrics_(environment.metrics, "solver"),
+      handlers_{environment.executor, environment.clock(), &call_metrics_,
+                rpc::DeadlineOptions()},
+      resolver_(environment.executor, environment.timers),
+      checker_(resolver_, environment.clock()),
+      updater_(environment.timers),
+      batcher_(environment.executor, environment.timers, updater_),
+      providers_(batcher_, resolver_, options_.nameservers),
+      dns01_check_(checker_,
+                   Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      http01_check_(environment.http, resolver_,
+                    Http01CheckOptions{options_.nameservers, options_.allowed_ranges}),
+      configs_(environment.clock(), FetchFrom(issuer)),
+      issuers_(environment, issuer, [this](const std::string& name) { OnIssuerChange(name); }),
+      authorities_(MakeCertificateAuthorities(issuers_)),
+      scheduler_(options_.limits, [this](const std::string& key) { controller_.Enqueue(key); }),
+      challenge_informer_(challenges_, environment.executor, environment.timers,
+                          environment.random),
+      presentation_informer_(presentations_, environment.executor, environment.timers,
+                             environment.random),
+      reconciler_(MakeEnvironment()),
+      controller_("challenges", environment.executor, environment.timers, environment.random,
+                  ControllerOptionsFor(options_.workers, metrics_), reconciler_),
+      clean_up_(MakeEnvironment(), [this] { return presentation_informer_.List(); }),
+      clean_up_controller_("presentations", environment.executor, environment.timers,
+                           environment.random, CleanUpOptions(), clean_up_),
+      challenge_service_(handlers_, challenges_, environment.timers, hub_,
+                         [this](const std::string& key) { Retry(key); }),
+      propagation_service_(
+          handlers_, checker_,
+          Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      start_cancellation_(std::make_shared<runtime::Cancellation>()) {
+  metrics_.Observe(scheduler_);
+  challenge_informer_.AddHandler(
+      [this](const std::string& key, const auto& before, const auto& now) {
+        OnChallengeChange(key, before, now);
+      });
+  presentation_informer_.AddHandler(
+      [this](const std::string& key, const auto& before, const auto& now) {
+        OnPresentationChange(key, before, now);
+      });
+}
+
+SolverApp::~SolverApp() { StopWork(absl::ZeroDuration()); }
+
+SolverEnvironment SolverApp::MakeEnvironment() {
+  SolverSettings settings;
+  settings.nameservers = options_.nameservers;
+  settings.http01_enabled = !options_.http01_listen.empty();
+  settings.retention = options_.retention;
+  return SolverEnvironment{environment_.timers,
+                           environment_.random,
+                           challenges_,
+                           presentations_,
+                           *authorities_,
+                           configs_,
+                           providers_,
+                           resolver_,
+                           dns01_check_,
+                           http01_check_,
+                           scheduler_,
+                           tokens_,
+                           settings,
+                           [this](const v1::Challenge& challenge) {
+                             metrics_.OnFinal(challenge, environment_.clock().Now());
+                           }};
+}
+
+std::vector<rpc::NamedService> SolverApp::Services() {
+  return {rpc::NamedService{"certwright.solver.v1.ChallengeService", &challenge_service_},
+          rpc::NamedService{"certwright.solver.v1.PropagationService", &propagation_service_}};
+}
+
+absl::Status SolverApp::Start() {
+  if (!options_.http01_listen.empty()) {
+    CW_ASSIGN_OR_RETURN(responder_,
+                        Http01Responder::Start(environment_.executor, environment_.timers,
+                                               options_.http01_listen, tokens_));
+  }
+  running_ = true;
+  // Tokens are answered whether or not the issuer service can be reached.
+  presentation_informer_.Start();
+  issuers_.Start();
+  runtime::Spawn(environment_.executor, StartWhenSynced());
+  return absl::OkStatus();
+}
+
+runtime::Awaitable<void> SolverApp::StartWhenSynced() {
+  const base::Clock& clock = environment_.clock();
+  const runtime::Context context(clock, clock.MonotonicNow() + kSyncTimeout,
+                                 start_cancellation_);
+  const absl::Status synced = co_await issuers_.WaitForSync(context);
+  if (!start_cancellation_->cancelled()) {
+    if (!synced.ok()) {
+      telemetry::LogWarning("the issuer service cannot be reached yet",
+                            {{"error", synced.message()}});
+    }
+    challenge_informer_.Start();
+    controller_.Start();
+    clean_up_controller_.Start();
+  }
+  start_ended_.Set();
+}
+
+void SolverApp::StopWork(absl::Duration grace) {
+  if (!running_) return;
+  running_ = false;
+  start_cancellation_->Cancel();
+  const base::Clock& clock = environment_.clock();
+  std::vector<absl::Status> stopped;
+  stopped.push_back(runtime::RunSyncOn(
+      environment_.executor,
+      start_ended_.Wait(environment_.timers,
+                        runtime::Context::WithTimeout(clock, kSyncTimeout))));
+  stopped.push_back(runtime::RunSyncOn(environment_.executor, controller_.Stop(grace)));
+  stopped.push_back(
+      runtime::RunSyncOn(environment_.executor, clean_up_controller_.Stop(grace)));
+  for (const absl::Status& status : stopped) {
+    if (status.ok()) continue;
+    telemetry::LogWarning("work on challenges was cut off", {{"error", status.message()}});
+  }
+  challenge_informer_.Stop();
+  presentation_informer_.Stop();
+  issuers_.Stop();
+  if (responder_ != nullptr) responder_->Stop();
+}
+
+// What the reconcilers themselves write wakes nobody, but for a final state: what was put out
+// is then removed.
+void SolverApp::OnChallengeChange(const std::string& key,
+                                  const std::shared_ptr<const v1::Challenge>& before,
+                                  const std::shared_ptr<const v1::Challenge>& now) {
+  const bool replaced = before != nullptr && now != nullptr && !SameChallenge(*before, *now);
+  if (before == nullptr || now == nullptr || replaced) controller_.Enqueue(key);
+  if (before != nullptr && (now == nullptr || replaced)) {
+    clean_up_controller_.Enqueue(PresentationKeyOf(*before));
+  }
+  if (now == nullptr || !now->status().presented()) return;
+  const bool was_final = before != nullptr && !replaced && IsFinal(before->status().state());
+  if (IsFinal(now->status().state()) && !was_final) {
+    clean_up_controller_.Enqueue(PresentationKeyOf(*now));
+  }
+}
+
+void SolverApp::OnPresentationChange(const std::string& key,
+                                     const std::shared_ptr<const ledger::Presentation>& before,
+                                     const std::shared_ptr<const ledger::Presentation>& now) {
+  if (now == nullptr) return tokens_.Remove(key);
+  tokens_.Add(key, *now);
+  // What an earlier process left: its challenge may be gone, so that nothing else tells.
+  if (before == nullptr && !presentation_informer_.synced()) clean_up_controller_.Enqueue(key);
+}
+
+void SolverApp::OnIssuerChange(const std::string& issuer) {
+  configs_.Forget(issuer);
+  // Off the thread of gRPC, as there may be many challenges.
+  boost::asio::post(environment_.executor, [this, issuer] {
+    for (const std::shared_ptr<const v1::Challenge>& challenge : challenge_informer_.List()) {
+      if (IsFinal(challenge->status().state())) continue;
+      if (service::DescribeIssuer(challenge->spec().issuer_ref(),
+                                  challenge->metadata().namespace_()) == issuer) {
+        Retry(KeyOf(*challenge));
+      }
+    }
+  });
+}
+
+void SolverApp::Retry(const std::string& key) {
+  reconciler_.Hurry(key);
+  controller_.Enqueue(key);
+}
+
+}  // namespace certwright::solver

@@ -1,0 +1,51 @@
+// SolverEnvironment: what reconciling a challenge takes from outside. References only:
+// whoever makes it keeps what it names alive longer than the work.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/base/random.h"
+#include "lib/dns/resolver.h"
+#include "lib/runtime/timers.h"
+#include "services/solver/certificate_authority.h"
+#include "services/solver/challenge_record.h"
+#include "services/solver/dns01_provider.h"
+#include "services/solver/http01_responder.h"
+#include "services/solver/scheduler.h"
+#include "services/solver/self_check.h"
+#include "services/solver/solver_configs.h"
+
+namespace certwright::solver {
+
+struct SolverSettings {
+  // Recursive nameservers; empty for the system's.
+  std::vector<std::string> nameservers;
+  // Whether there is a listener for HTTP-01.
+  bool http01_enabled = true;
+  // How long a finished challenge is kept.
+  absl::Duration retention = absl::Hours(1);
+};
+
+struct SolverEnvironment {
+  runtime::Timers& timers;
+  base::Random& random;
+  ChallengeStore& challenges;
+  PresentationStore& presentations;
+  CertificateAuthorities& authorities;
+  SolverConfigs& configs;
+  Dns01Providers& providers;
+  dns::DnsResolver& resolver;
+  SelfCheck& dns01_check;
+  SelfCheck& http01_check;
+  Scheduler& scheduler;
+  Http01Tokens& tokens;
+  SolverSettings settings;
+  // Told of every challenge that reaches its final state.
+  std::function<void(const v1::Challenge& challenge)> on_final;
+
+  absl::Time Now() const { return timers.clock().Now(); }
+};
+
+}  // namespace certwright::solver

@@ -1,0 +1,45 @@
+// SolverMetrics: what the solver service counts.
+//
+// Threading: safe from any thread.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "certwright/solver/v1/challenge.pb.h"
+#include "lib/controller/work_queue.h"
+#include "lib/telemetry/metrics.h"
+#include "services/solver/scheduler.h"
+
+namespace certwright::solver {
+
+class SolverMetrics final : public controller::ControllerObserver {
+ public:
+  // `metrics` must outlive this.
+  explicit SolverMetrics(telemetry::Metrics& metrics);
+
+  // A challenge has reached its final state.
+  void OnFinal(const v1::Challenge& challenge, absl::Time now);
+  // Whose numbers to show; before work starts. It must outlive the work.
+  void Observe(const Scheduler& scheduler) { scheduler_ = &scheduler; }
+
+  void OnDepth(std::size_t depth) override;
+  void OnRetry() override;
+  void OnQueueLatency(absl::Duration latency) override;
+  void OnWorkDone(const std::string& key, absl::Duration duration,
+                  const absl::Status& result) override;
+
+ private:
+  const Scheduler* scheduler_ = nullptr;
+  std::map<v1::ChallengeState, telemetry::Counter*> finished_;
+  telemetry::Gauge& in_flight_;
+  telemetry::Gauge& queued_;
+  telemetry::Histogram& valid_seconds_;
+  telemetry::Gauge& queue_depth_;
+  telemetry::Counter& retries_;
+  telemetry::Counter& failed_passes_;
+  telemetry::Histogram& queue_seconds_;
+  telemetry::Histogram& pass_seconds_;
+};
+
+}  // namespace certwright::solver

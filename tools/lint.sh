@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Checks the form of sources, API and scripts: see --help.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: tools/lint.sh                  form of C++ sources, the API's rules, shell scripts
+       tools/lint.sh --fix            formats the C++ sources
+       tools/lint.sh --tidy [FILE...] clang-tidy over FILE, or over all of lib and services
+                                      (slow: some seconds a file; build //... first)
+END
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tools/setup.sh
+source "$here/setup.sh"
+# shellcheck source=tools/checks.sh
+source "$here/checks.sh"
+cd "$CW_ROOT"
+
+SOURCE_FOLDERS=(lib services tests bench cli)
+
+cpp_files() {
+  local folder
+  for folder in "${SOURCE_FOLDERS[@]}"; do
+    if [[ -d $folder ]]; then find "$folder" -name '*.h' -o -name '*.cc'; fi
+  done | sort
+}
+
+shell_files() {
+  printf '%s\n' quickstart test .ci/run
+  find tools k8s -name '*.sh' | sort
+}
+
+check_cpp_form() { cpp_files | xargs clang-format-14 --dry-run --Werror; }
+
+check_api() { "$CW_TOOLS/bin/buf" lint; }
+
+# Every header and source belongs to a BUILD file beside it, and no note of unfinished work stays.
+check_no_unfinished_notes() {
+  # The words are written apart here so that this file does not find itself.
+  ! grep -rnE "\b(TO""DO|FIX""ME|X""XX)\b" --include='*.cc' --include='*.h' --include='*.proto' \
+    --include='*.sh' --include='*.bazel' "${SOURCE_FOLDERS[@]}" proto tools k8s 2>/dev/null
+}
+
+check_headers_are_guarded() {
+  local file status=0
+  while read -r file; do
+    if ! grep -qx '#pragma once' "$file"; then
+      printf '%s: has no "#pragma once"\n' "$file"
+      status=1
+    fi
+  done < <(cpp_files | grep '\.h$')
+  return "$status"
+}
+
+check_shell_syntax() {
+  local file status=0
+  while read -r file; do bash -n "$file" || status=1; done < <(shell_files)
+  return "$status"
+}
+
+check_shell() { shell_files | xargs shellcheck --external-sources; }
+
+# The compiler's flags, as far as clang-tidy needs them. Generated headers lie in Bazel's output,
+# below a folder of their own for each proto_library.
+tidy_flags() {
+  local bin=$1
+  printf '%s\n' -std=c++20 -Wall -Wextra -I. "-I$bin"
+  find -L "$bin" -type d -path '*/_virtual_imports/*' -prune -printf '-isystem%p\n'
+}
+
+tidy() {
+  local bin files=("$@") flags=()
+  install_packages build clang
+  bin=$(bazel info bazel-bin 2>/dev/null)
+  if [[ ! -d $bin/proto ]]; then die 'build first, for the generated headers: bazel build //...'; fi
+  mapfile -t flags < <(tidy_flags "$bin")
+  if [[ ${#files[@]} == 0 ]]; then mapfile -t files < <(find lib services -name '*.cc' | sort); fi
+  say "clang-tidy over ${#files[@]} files"
+  printf '%s\n' "${files[@]}" |
+    xargs -P "$(build_jobs)" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"
+}
+
+case ${1:-} in
+  -h | --help) usage ;;
+  --fix)
+    install_packages lint
+    cpp_files | xargs clang-format-14 -i
+    ;;
+  --tidy)
+    shift
+    tidy "$@"
+    ;;
+  '')
+    install_packages lint
+    need_buf
+    check 'C++ sources are formatted as .clang-format says' check_cpp_form
+    check 'headers are guarded' check_headers_are_guarded
+    check 'no note of unfinished work' check_no_unfinished_notes
+    check 'the API keeps the rules of buf.yaml' check_api
+    check 'shell scripts parse' check_shell_syntax
+    check 'shell scripts pass shellcheck' check_shell
+    end_checks lint
+    ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac

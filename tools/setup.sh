@@ -1,0 +1,205 @@
+# shellcheck shell=bash
+# What ./quickstart, ./test and the scripts under tools/ share: sourced, never run.
+#
+# The caller has set -euo pipefail. Nothing here asks a question, and nothing is installed that
+# is there already.
+
+CW_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CW_TOOLS=$CW_ROOT/.tools
+
+say() { printf 'certwright: %s\n' "$*"; }
+
+die() {
+  printf 'certwright: %s\n' "$*" >&2
+  exit 1
+}
+
+# Bazel, Go and npm keep caches under HOME, and some containers have none that can be written.
+use_writable_home() {
+  if [[ -z ${HOME:-} || ! -d $HOME || ! -w $HOME ]]; then
+    mkdir -p "$CW_TOOLS/home"
+    export HOME=$CW_TOOLS/home
+  fi
+}
+
+# The names of the package lists' packages that are not installed, one a line.
+missing_packages() {
+  local installed list package command _
+  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
+  for list in "$@"; do
+    while read -r package command _; do
+      if [[ -z $package || $package == \#* ]]; then continue; fi
+      if [[ -n $command ]] && command -v "$command" >/dev/null; then continue; fi
+      if ! grep -qxF -- "$package" <<<"$installed"; then printf '%s\n' "$package"; fi
+    done <"$CW_ROOT/tools/packages/$list.txt"
+  done | sort -u
+}
+
+as_root() {
+  if [[ $(id -u) == 0 ]]; then
+    "$@"
+  elif [[ -t 0 ]]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+# Shows one line in fifty of what apt-get does, and keeps all of it in the file $1.
+show_apt_progress() {
+  local log=$1 line total='' done_count=0
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$log"
+    case $line in
+      *' newly installed,'*)
+        total=${line#*upgraded, }
+        total=${total%% newly*}
+        say "  downloading $total packages, with those they need"
+        ;;
+      'Setting up '*)
+        done_count=$((done_count + 1))
+        if ((done_count % 50 == 0)); then say "  $done_count of ${total:-many} set up"; fi
+        ;;
+    esac
+  done
+}
+
+run_apt() {
+  local log=$1
+  shift
+  as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -y \
+    -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1 |
+    show_apt_progress "$log"
+}
+
+# Tests start nameservers of their own, so none shall start or be enabled because its package
+# was installed.
+policy_file=/usr/sbin/policy-rc.d
+forbid_service_starts() {
+  if [[ -e $policy_file ]]; then return 1; fi
+  as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy_file && chmod 755 $policy_file"
+}
+
+disable_new_services() {
+  local pair
+  if ! command -v systemctl >/dev/null; then return 0; fi
+  for pair in bind9:named knot:knot unbound:unbound; do
+    if grep -qxF "${pair%%:*}" <<<"$1"; then
+      as_root systemctl disable --quiet "${pair##*:}.service" >/dev/null 2>&1 || true
+    fi
+  done
+}
+
+check_can_install() {
+  if ! command -v apt-get >/dev/null || ! grep -qsx 'VERSION_CODENAME=bookworm' /etc/os-release; then
+    die "these packages of Debian 12 (bookworm) are missing, and this is not Debian 12:
+$1
+Run this in a Debian 12 container, for example: podman run -it -v \"\$PWD:/src\" -w /src debian:12"
+  fi
+  if [[ $(id -u) != 0 ]] && ! command -v sudo >/dev/null; then
+    die "these packages are missing, and installing them takes root or sudo:
+$1
+Run as root: apt-get install --no-install-recommends $(tr '\n' ' ' <<<"$1")"
+  fi
+}
+
+# install_packages LIST...: installs what of tools/packages/LIST.txt is missing.
+install_packages() {
+  local missing log forbade=no status=0
+  missing=$(missing_packages "$@")
+  if [[ -z $missing ]]; then return 0; fi
+  check_can_install "$missing"
+  log=$(mktemp "${TMPDIR:-/tmp}/certwright-apt.XXXXXX")
+  say "installing $(wc -l <<<"$missing") missing packages of Debian: $(tr '\n' ' ' <<<"$missing")"
+  if forbid_service_starts; then forbade=yes; fi
+  # shellcheck disable=SC2086  # one word a package
+  { run_apt "$log" update && run_apt "$log" install --no-install-recommends $missing; } || status=$?
+  if [[ $forbade == yes ]]; then as_root rm -f "$policy_file"; fi
+  if [[ $status != 0 ]]; then
+    tail -n 15 "$log" >&2
+    die "apt-get could not install them; all that it said is in $log"
+  fi
+  disable_new_services "$missing"
+  rm -f "$log"
+  say 'packages are installed'
+}
+
+# Versions that Debian's Go 1.19 can build; the Go checksum database vouches for them.
+GRPCURL_VERSION=v1.8.7
+KUSTOMIZE_VERSION=v5.0.3
+BUF_VERSION=1.75.0
+KUBERNETES_VALIDATE_VERSION=1.37.0
+
+# quietly WHAT COMMAND...: shows the command's output only when it fails.
+quietly() {
+  local what=$1 log
+  shift
+  log=$(mktemp "${TMPDIR:-/tmp}/certwright-tool.XXXXXX")
+  say "$what"
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    tail -n 25 "$log" >&2
+    rm -f "$log"
+    die "failed: $what"
+  fi
+  rm -f "$log"
+}
+
+# pinned NAME VERSION: whether NAME was put into .tools at that version.
+pinned() { [[ $(cat "$CW_TOOLS/.versions/$1" 2>/dev/null) == "$2" ]]; }
+
+pin() {
+  mkdir -p "$CW_TOOLS/.versions"
+  printf '%s\n' "$2" >"$CW_TOOLS/.versions/$1"
+}
+
+# need_go_tool NAME MODULE VERSION
+need_go_tool() {
+  local name=$1 module=$2 version=$3
+  if pinned "$name" "$version"; then return 0; fi
+  install_packages go
+  mkdir -p "$CW_TOOLS/bin"
+  quietly "building $name $version for the tests (a minute or two)" \
+    env GOBIN="$CW_TOOLS/bin" GOFLAGS=-buildvcs=false go install "$module@$version"
+  pin "$name" "$version"
+}
+
+need_grpcurl() {
+  need_go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
+}
+
+need_kustomize() {
+  need_go_tool kustomize sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE_VERSION"
+}
+
+need_buf() {
+  if pinned buf "$BUF_VERSION"; then return 0; fi
+  install_packages npm
+  mkdir -p "$CW_TOOLS/bin"
+  quietly "installing buf $BUF_VERSION for the tests" \
+    npm install --prefix "$CW_TOOLS" --no-audit --no-fund "@bufbuild/buf@$BUF_VERSION"
+  ln -sf ../node_modules/.bin/buf "$CW_TOOLS/bin/buf"
+  pin buf "$BUF_VERSION"
+}
+
+# Its wheel holds the schemas of many Kubernetes versions, so that checks need no network.
+need_kubernetes_validate() {
+  if pinned kubernetes-validate "$KUBERNETES_VALIDATE_VERSION"; then return 0; fi
+  install_packages checks
+  quietly "installing kubernetes-validate $KUBERNETES_VALIDATE_VERSION for the tests" \
+    make_venv "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION"
+  pin kubernetes-validate "$KUBERNETES_VALIDATE_VERSION"
+}
+
+make_venv() {
+  /usr/bin/python3 -m venv --clear "$CW_TOOLS/venv" &&
+    "$CW_TOOLS/venv/bin/pip" install --disable-pip-version-check "$@"
+}
+
+# Prints how many compilers fit: one a core, and no more than one a GiB of free memory.
+build_jobs() {
+  local cores gib
+  cores=$(nproc)
+  gib=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)
+  if ((gib < 1)); then gib=1; fi
+  printf '%s\n' "$((cores < gib ? cores : gib))"
+}
