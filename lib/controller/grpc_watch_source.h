@@ -60,6 +60,8 @@ class GrpcWatchSource final : public WatchSource<T> {
           request_(std::move(request)),
           on_event_(std::move(on_event)),
           on_end_(std::move(on_end)) {
+      // A peer that is just being started is waited for, at gRPC's pace of reconnecting.
+      context_.set_wait_for_ready(true);
       if (call.prepare) call.prepare(context_);
       start_ = call.start;
     }

@@ -88,7 +88,7 @@ class StoreWatchSource final : public WatchSource<T> {
     const OnEnd on_end;
     const std::string prefix;
     store::CallbackGate gate;
-    int64_t last_bookmark = 0;
+    int64_t last_bookmark = -1;  // an empty store is at revision 0
     base::Mutex mutex;
     bool stopped CW_GUARDED_BY(mutex) = false;
     // Its callback holds this Watch, until the StoreHandle takes it.

@@ -433,6 +433,13 @@ TEST_F(OrderReconcilerTest, WaitsForAnIssuerThatAppearsLater) {
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
 }
 
+TEST_F(OrderReconcilerTest, LooksAgainForAnIssuerServiceThatWasNotReached) {
+  authorities_.unavailable = absl::UnavailableError("not reached");
+  Create({"a.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Seconds(5));
+  EXPECT_EQ(Ready().reason(), "IssuerNotReady");
+}
+
 TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
   const absl::Time when = clock_.Now() + absl::Hours(3);
   ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many", when));

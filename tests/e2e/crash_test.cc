@@ -38,7 +38,7 @@ std::vector<std::string> TxtValues(World& world, const std::string& name) {
   EXPECT_THAT(answer, base::IsOk());
   std::vector<std::string> values;
   if (!answer.ok()) return values;
-  for (const dns::Record& record : answer->message.answer) {
+  for (const dns::Record& record : answer->message.answers) {
     if (record.type == dns::RecordType::kTxt) values.push_back(record.name);
   }
   return values;
