@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -142,6 +143,9 @@ class GrpcWatchSourceTest : public testing::Test {
       return Source::Event{static_cast<EventType>(response.type() - 1),
                            std::move(*response.mutable_widget()), response.resource_version()};
     };
+    call.prepare = [this](grpc::ClientContext& context) {
+      if (prepare_) prepare_(context);
+    };
     source_ = std::make_unique<Source>(std::move(call));
   }
   ~GrpcWatchSourceTest() override {
@@ -165,6 +169,7 @@ class GrpcWatchSourceTest : public testing::Test {
   WidgetServer service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<WidgetService::Stub> stub_;
+  std::function<void(grpc::ClientContext&)> prepare_;
   std::unique_ptr<Source> source_;
   Notes seen_;
 };
@@ -181,8 +186,10 @@ TEST_F(GrpcWatchSourceTest, EventsArriveInOrderAndTheEndComesLast) {
   EXPECT_EQ(seen_.WaitFor(5).back(), "end OUT_OF_RANGE");
 }
 
-TEST_F(GrpcWatchSourceTest, AnUnreachableServerEndsTheWatch) {
-  server_->Shutdown(std::chrono::system_clock::now());
+TEST_F(GrpcWatchSourceTest, AnUnreachableServerEndsAWatchThatDoesNotWaitForIt) {
+  stub_ = WidgetService::NewStub(
+      grpc::CreateChannel("unix:/nonexistent/socket", grpc::InsecureChannelCredentials()));
+  prepare_ = [](grpc::ClientContext& context) { context.set_wait_for_ready(false); };
   const auto handle = Watch("");
   EXPECT_THAT(seen_.WaitFor(1), ElementsAre("end UNAVAILABLE"));
 }

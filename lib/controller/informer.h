@@ -249,7 +249,8 @@ void Informer<T>::Core::OnEnd(uint64_t from, absl::Status status) {
     if (stopped || generation != from) return;
     const uint64_t ended = ++generation;
     last_error = status;
-    if (absl::IsOutOfRange(status)) version.clear();
+    // Too old, or not one that this source knows.
+    if (absl::IsOutOfRange(status) || absl::IsInvalidArgument(status)) version.clear();
     reconnect_timer = timers.ScheduleAfter(
         Backoff(options.backoff, failures++, random),
         [core = this->shared_from_this(), ended] { core->Connect(ended); });

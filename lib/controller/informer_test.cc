@@ -195,6 +195,13 @@ TEST_F(InformerTest, ListsAnewWhenItsVersionIsTooOldAndReportsWhatVanished) {
   EXPECT_THAT(Names(), ElementsAre("a", "c"));
 }
 
+TEST_F(InformerTest, ListsAnewWhenItsVersionIsNotUnderstood) {
+  StartSynced();
+  source_.end(absl::InvalidArgumentError("resource_version"));
+  clock_.Advance(absl::Milliseconds(50));
+  EXPECT_THAT(source_.starts, ElementsAre("", ""));
+}
+
 TEST_F(InformerTest, AnInterruptedListIsStartedOver) {
   informer_->Start();
   source_.Added("a", "7");

@@ -123,6 +123,17 @@ TEST_F(StoreInformerTest, AWatchWithAVersionReplays) {
   EXPECT_THAT(lines_.WaitFor(3), ElementsAre("added b 2", "modified a 3", "bookmark  3"));
 }
 
+TEST_F(StoreInformerTest, AWatchOfAnEmptyStoreHasABookmarkToGoOnFrom) {
+  StoreWatchSource<Widget> source(*widgets_, pool_.executor(), clock_);
+  Watch(source, "");
+  EXPECT_THAT(lines_.WaitFor(1), ElementsAre("bookmark  0"));
+  Create("a");
+  lines_.WaitFor(2);
+  Watch(source, "0");
+  EXPECT_THAT(lines_.WaitFor(4),
+              ElementsAre("bookmark  0", "added a 1", "added a 1", "bookmark  1"));
+}
+
 TEST_F(StoreInformerTest, AWatchOfOneNamespaceSeesNoOther) {
   Create("a");
   Create("b", "zone");

@@ -17,6 +17,10 @@ namespace {
 constexpr int kEdnsSize = 1232;
 // Half of the ids, so that a random one is soon found free.
 constexpr std::size_t kMaxInFlight = 32768;
+// About half of the small datagrams that Linux's default buffer of 208 KiB holds.
+constexpr std::size_t kWindow = 128;
+constexpr std::chrono::milliseconds kWindowLifetime(100);
+constexpr std::size_t kMaxWaiting = 100'000;
 // ares_timeout() cuts to milliseconds what is then compared in microseconds.
 constexpr std::chrono::milliseconds kTimerSlack(1);
 
@@ -56,11 +60,11 @@ absl::Status ReplyError(int status) {
 
 }  // namespace
 
-struct AresChannel::Pending {
+struct AresChannel::InFlight {
   // Alive: while queries are in flight the timer's handler holds the channel.
   AresChannel* channel;
   uint16_t id = 0;
-  Done done;
+  std::shared_ptr<Reply> reply;
 };
 
 struct AresChannel::Socket {
@@ -78,7 +82,9 @@ struct AresChannel::Socket {
 AresChannel::AresChannel(AresStrand strand, absl::Duration timeout)
     : strand_(std::move(strand)),
       timeout_(absl::ToChronoMilliseconds(timeout)),
-      timer_(strand_) {}
+      timer_(strand_),
+      window_(kWindow, kWindowLifetime),
+      window_timer_(strand_) {}
 
 absl::StatusOr<std::shared_ptr<AresChannel>> AresChannel::Create(AresStrand strand,
                                                                  const ServerAddress& server,
@@ -125,7 +131,11 @@ void AresChannel::Close() {
   // ares_destroy calls back for every query and socket that is left.
   ares_channel channel = std::exchange(channel_, nullptr);
   timer_.cancel();
+  window_timer_.cancel();
   ares_destroy(channel);
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    if (!dropping_) waiting.reply->Complete(ReplyError(ARES_EDESTRUCTION));
+  }
 }
 
 void AresChannel::CloseWhenIdle() {
@@ -134,52 +144,82 @@ void AresChannel::CloseWhenIdle() {
   if (idle()) boost::asio::post(strand_, [self = shared_from_this()] { self->Close(); });
 }
 
-void AresChannel::Send(std::string packet, Done done) {
-  if (channel_ == nullptr || ids_in_flight_.size() >= kMaxInFlight) {
-    done(absl::UnavailableError("was not asked: too many queries to it are in flight"));
+void AresChannel::Send(std::string packet, std::shared_ptr<Reply> reply) {
+  if (channel_ == nullptr || waiting_.size() >= kMaxWaiting) {
+    reply->Complete(absl::UnavailableError("was not asked: too many queries wait for it"));
     return;
+  }
+  Waiting next;
+  next.packet = std::move(packet);
+  next.reply = std::move(reply);
+  waiting_.push_back(std::move(next));
+  SendWaiting();
+}
+
+void AresChannel::SendWaiting() {
+  const auto now = std::chrono::steady_clock::now();
+  while (channel_ != nullptr && !waiting_.empty() && !window_.full(now)) {
+    Waiting next = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (!next.reply->pending()) continue;
+    const std::shared_ptr<Reply> reply = next.reply;
+    absl::Status status = SendNow(std::move(next));
+    if (!status.ok()) reply->Complete(std::move(status));
+  }
+  if (!window_.empty()) ArmTimer(timeout_ + kTimerSlack);
+  if (waiting_.empty() || channel_ == nullptr) return;
+  if (window_timer_.expiry() > now) return;
+  window_timer_.expires_at(window_.opens_at());
+  window_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error) self->SendWaiting();
+  });
+}
+
+absl::Status AresChannel::SendNow(Waiting next) {
+  if (window_.in_flight() >= kMaxInFlight) {
+    return absl::UnavailableError("was not asked: too many queries to it are in flight");
   }
   uint16_t id = 0;
   do {
     if (RAND_bytes(reinterpret_cast<unsigned char*>(&id), sizeof(id)) != 1) {
-      done(absl::UnavailableError("was not asked: no random numbers from OpenSSL"));
-      return;
+      return absl::UnavailableError("was not asked: no random numbers from OpenSSL");
     }
-  } while (!ids_in_flight_.insert(id).second);
-  packet[0] = static_cast<char>(id >> 8);
-  packet[1] = static_cast<char>(id & 0xFF);
-  auto pending = std::make_unique<Pending>();
-  pending->channel = this;
-  pending->id = id;
-  pending->done = std::move(done);
-  ares_send(channel_, reinterpret_cast<const unsigned char*>(packet.data()),
-            static_cast<int>(packet.size()), &AresChannel::OnReply, pending.release());
-  if (!idle()) ArmTimer(timeout_ + kTimerSlack);
+  } while (!window_.Insert(id, std::chrono::steady_clock::now()));
+  next.packet[0] = static_cast<char>(id >> 8);
+  next.packet[1] = static_cast<char>(id & 0xFF);
+  auto query = std::make_unique<InFlight>();
+  query->channel = this;
+  query->id = id;
+  query->reply = std::move(next.reply);
+  // May call OnReply before it returns.
+  ares_send(channel_, reinterpret_cast<const unsigned char*>(next.packet.data()),
+            static_cast<int>(next.packet.size()), &AresChannel::OnReply, query.release());
+  return absl::OkStatus();
 }
 
 void AresChannel::OnReply(void* argument, int status, int, unsigned char* packet, int length) {
-  std::unique_ptr<Pending> pending(static_cast<Pending*>(argument));
-  AresChannel* channel = pending->channel;
+  std::unique_ptr<InFlight> query(static_cast<InFlight*>(argument));
+  AresChannel* channel = query->channel;
   absl::string_view bytes;
   if (packet != nullptr && length > 0) {
     bytes = absl::string_view(reinterpret_cast<const char*>(packet),
                               static_cast<std::size_t>(length));
   }
-  channel->Finish(std::move(pending), status, bytes);
+  channel->Finish(std::move(query), status, bytes);
 }
 
-void AresChannel::Finish(std::unique_ptr<Pending> pending, int status,
+void AresChannel::Finish(std::unique_ptr<InFlight> query, int status,
                          absl::string_view packet) {
-  ids_in_flight_.erase(pending->id);
+  window_.Erase(query->id);
   if (status != ARES_SUCCESS && status != ARES_ETIMEOUT) worn_out_ = true;
   // After FORMERR c-ares leaves EDNS out for as long as the channel lives.
   if (packet.size() > 3 && (packet[3] & 0xF) == 1) worn_out_ = true;
   if (close_when_idle_ && channel_ != nullptr) CloseWhenIdle();
   if (dropping_) return;
   if (status == ARES_SUCCESS) {
-    pending->done(std::string(packet));
+    query->reply->Complete(std::string(packet));
   } else {
-    pending->done(ReplyError(status));
+    query->reply->Complete(ReplyError(status));
   }
 }
 
@@ -233,9 +273,8 @@ void AresChannel::OnReady(const std::shared_ptr<Socket>& socket, bool write) {
 void AresChannel::Process(int read_fd, int write_fd) {
   if (channel_ == nullptr) return;
   ares_process_fd(channel_, read_fd, write_fd);
-  if (!idle()) {
-    ArmTimer(timeout_ + kTimerSlack);
-  } else if (timer_armed_) {
+  SendWaiting();
+  if (window_.empty() && timer_armed_) {
     timer_armed_ = false;
     timer_.cancel();
   }
@@ -260,7 +299,8 @@ void AresChannel::OnTimer() {
   timer_armed_ = false;
   if (channel_ == nullptr) return;
   ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-  if (idle()) return;
+  SendWaiting();
+  if (window_.empty() || channel_ == nullptr) return;
   timeval left = {};
   if (ares_timeout(channel_, nullptr, &left) == nullptr) return;
   ArmTimer(std::chrono::seconds(left.tv_sec) + std::chrono::microseconds(left.tv_usec) +

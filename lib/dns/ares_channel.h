@@ -9,19 +9,19 @@
 #include <ares.h>
 
 #include <chrono>
-#include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "boost/asio/posix/stream_descriptor.hpp"
 #include "boost/asio/steady_timer.hpp"
 #include "boost/asio/strand.hpp"
+#include "lib/dns/pending_result.h"
+#include "lib/dns/send_window.h"
 #include "lib/dns/server_address.h"
 #include "lib/runtime/awaitable.h"
 
@@ -35,7 +35,7 @@ absl::StatusOr<std::vector<ServerAddress>> ReadSystemServers(const std::string& 
 class AresChannel : public std::enable_shared_from_this<AresChannel> {
  public:
   // A packet, or UNAVAILABLE with what happened instead, or CANCELLED by Close().
-  using Done = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
+  using Reply = PendingResult<absl::StatusOr<std::string>>;
 
   // With `edns` packets to send end in an OPT record, which c-ares cuts off and sends the
   // rest again when a server answers FORMERR; without it they have none.
@@ -47,22 +47,26 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
   AresChannel(const AresChannel&) = delete;
   AresChannel& operator=(const AresChannel&) = delete;
 
-  // Sends `packet`, a whole query, with an unpredictable id in place of its own. `done` is
-  // called once, perhaps within this call, and must not use the channel.
-  void Send(std::string packet, Done done);
+  // Sends `packet`, a whole query, with an unpredictable id in place of its own, at once or
+  // when there is room for it (see SendWindow); not at all if by then nobody waits for it.
+  void Send(std::string packet, std::shared_ptr<Reply> reply);
 
-  bool idle() const { return ids_in_flight_.empty(); }
+  bool idle() const { return window_.empty() && waiting_.empty(); }
   // True after a failure that c-ares remembers in ways that a new channel does not.
   bool worn_out() const { return worn_out_; }
 
-  // Ends the queries in flight with CANCELLED. Not from a `done`.
+  // Ends all queries with CANCELLED.
   void Close();
-  // Close() once the last query in flight has ended.
+  // Close() once the last query has ended.
   void CloseWhenIdle();
 
  private:
-  struct Pending;
+  struct InFlight;
   struct Socket;
+  struct Waiting {
+    std::string packet;
+    std::shared_ptr<Reply> reply;
+  };
 
   AresChannel(AresStrand strand, absl::Duration timeout);
 
@@ -70,7 +74,9 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
                       int length);
   static void OnSocketState(void* argument, int fd, int readable, int writable);
 
-  void Finish(std::unique_ptr<Pending> pending, int status, absl::string_view packet);
+  void Finish(std::unique_ptr<InFlight> query, int status, absl::string_view packet);
+  void SendWaiting();
+  absl::Status SendNow(Waiting next);
   void WaitFor(const std::shared_ptr<Socket>& socket);
   void OnReady(const std::shared_ptr<Socket>& socket, bool write);
   void Process(int read_fd, int write_fd);
@@ -83,7 +89,9 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
   std::map<int, std::shared_ptr<Socket>> sockets_;
   boost::asio::steady_timer timer_;
   bool timer_armed_ = false;
-  std::set<uint16_t> ids_in_flight_;
+  SendWindow window_;
+  std::deque<Waiting> waiting_;
+  boost::asio::steady_timer window_timer_;
   bool worn_out_ = false;
   bool close_when_idle_ = false;
   // Set by the destructor: replies are dropped, since who waits for them is gone, too.

@@ -113,7 +113,7 @@ bool IsNoRoute(const absl::Status& status) {
 // What lives on the strand: the channels, and what resolv.conf said.
 class AresDnsResolver::Loop : public std::enable_shared_from_this<Loop> {
  public:
-  using PacketResult = PendingResult<absl::StatusOr<std::string>>;
+  using PacketResult = AresChannel::Reply;
   using ServersResult = PendingResult<absl::StatusOr<std::vector<ServerAddress>>>;
 
   Loop(const runtime::Executor& executor, const base::Clock& clock, Options options)
@@ -145,9 +145,7 @@ class AresDnsResolver::Loop : public std::enable_shared_from_this<Loop> {
           if (!result->pending()) return;
           auto channel = self->Acquire(key, server);
           if (!channel.ok()) return result->Complete(channel.status());
-          (*channel)->Send(std::move(packet), [result](absl::StatusOr<std::string> reply) {
-            result->Complete(std::move(reply));
-          });
+          (*channel)->Send(std::move(packet), std::move(result));
         });
   }
 

@@ -312,7 +312,8 @@ TEST_F(AresDnsResolverTest, RunsManyQueriesAtOnceWithIdsAndPortsThatVary) {
     message.truncated = !request.tcp && request.message.id % 10 == 0;
     return AnswerWith(request, std::move(message));
   });
-  constexpr int kQueries = 500;
+  // More at once than a socket's buffer holds.
+  constexpr int kQueries = 3000;
   auto all = [&]() -> runtime::Awaitable<int> {
     std::vector<runtime::Awaitable<absl::StatusOr<Answer>>> tasks;
     for (int i = 0; i < kQueries; ++i) {
@@ -328,8 +329,8 @@ TEST_F(AresDnsResolverTest, RunsManyQueriesAtOnceWithIdsAndPortsThatVary) {
     co_return good;
   };
   EXPECT_EQ(runtime::RunSyncOn(pool_.executor(), all()), kQueries);
-  // Random ids of 16 bits: 500 of them without a repetition are rare, a few dozen are not.
-  EXPECT_GT(ids.size(), kQueries * 9u / 10);
+  // Of 3000 random ids of 16 bits, about 68 come twice.
+  EXPECT_GT(ids.size(), 2800u);
 }
 
 TEST_F(AresDnsResolverTest, KeepsFewChannelsHoweverManyServersThereAre) {

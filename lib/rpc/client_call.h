@@ -7,14 +7,27 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/client_context.h"
+#include "lib/base/status_macros.h"
 #include "lib/rpc/status.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
 
 namespace certwright::rpc {
+
+// "CreateOrder at ipv4:127.0.0.1:5001": buf's rules make a method's name follow from its
+// request's, and gRPC does not tell it.
+template <typename Request>
+std::string CallName(absl::string_view peer) {
+  absl::string_view method = Request::descriptor()->name();
+  absl::ConsumeSuffix(&method, "Request");
+  return absl::StrCat(method, " at ", peer);
+}
 
 // The response, or the error of the call with its google.rpc details. The call ends with
 // `context`: its deadline is sent along, its cancellation cancels the call. Waits for a
@@ -55,7 +68,9 @@ runtime::Awaitable<absl::StatusOr<Response>> CallUnary(
   };
   const grpc::Status status = co_await runtime::AwaitCallback<grpc::Status>(std::move(start));
   if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
-  if (!status.ok()) co_return FromGrpc(status);
+  if (!status.ok()) {
+    co_return base::Annotate(FromGrpc(status), CallName<Request>(call->context.peer()));
+  }
   co_return std::move(call->response);
 }
 

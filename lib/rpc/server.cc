@@ -85,6 +85,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (!options.health_address.empty()) {
     grpc::ServerBuilder health_builder;
     SetLimits(health_builder, options);
+    health_builder.RegisterCallbackGenericService(&server->no_service_);
     health_builder.SetOption(std::make_unique<WithoutReflection>());
     health_builder.AddListeningPort(options.health_address, grpc::InsecureServerCredentials(),
                                     &server->health_port_);

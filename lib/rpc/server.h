@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/impl/service_type.h"
 #include "grpcpp/server.h"
 #include "lib/rpc/tls.h"
@@ -62,6 +63,8 @@ class Server {
   Server() = default;
 
   std::vector<std::string> names_;
+  // Answers UNIMPLEMENTED. gRPC does not build a server that has no service of its own.
+  grpc::CallbackGenericService no_service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<grpc::Server> health_server_;
   int port_ = 0;

@@ -57,9 +57,50 @@ void SetReason(google::rpc::Status& details, absl::string_view reason) {
 // What ErrorInfo says where nothing more specific was said: the code's own name.
 std::string DefaultReason(absl::StatusCode code) { return absl::StatusCodeToString(code); }
 
+// UTF-8 cut inside a character would make the whole detail unreadable for the client.
 std::string Shortened(absl::string_view text, std::size_t limit) {
   if (text.size() <= limit) return std::string(text);
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
   return absl::StrCat(text.substr(0, limit), " …");
+}
+
+// The size of `text` as a header: bytes that are not printable ASCII become "%XX".
+std::size_t EncodedSize(absl::string_view text) {
+  std::size_t size = 0;
+  for (const char c : text) size += c < ' ' || c > '~' || c == '%' ? 3 : 1;
+  return size;
+}
+
+std::string ShortenedMessage(absl::string_view text) {
+  std::size_t limit = kMaxMessageBytes - 16;
+  if (EncodedSize(text) > kMaxMessageBytes && EncodedSize(text.substr(0, limit)) > limit) {
+    limit /= 3;
+  }
+  return Shortened(text, limit);
+}
+
+// ErrorInfo first, then what else fits.
+google::rpc::Status Fitted(const google::rpc::Status& details, absl::StatusCode code,
+                           const std::string& message) {
+  google::rpc::ErrorInfo info;
+  if (!FindDetail(details, &info)) {
+    info.set_reason(DefaultReason(code));
+    info.set_domain(kErrorDomain);
+  }
+  google::rpc::Status fitted;
+  fitted.set_code(static_cast<int>(code));
+  fitted.set_message(message);
+  fitted.add_details()->PackFrom(info);
+  if (fitted.ByteSizeLong() > kMaxDetailsBytes) {
+    fitted.clear_details();
+    SetReason(fitted, DefaultReason(code));
+  }
+  for (const google::protobuf::Any& any : details.details()) {
+    if (any.Is<google::rpc::ErrorInfo>()) continue;
+    *fitted.add_details() = any;
+    if (fitted.ByteSizeLong() > kMaxDetailsBytes) fitted.mutable_details()->RemoveLast();
+  }
+  return fitted;
 }
 
 absl::Status ResourceError(absl::StatusCode code, absl::string_view kind,
@@ -82,13 +123,8 @@ absl::Status ResourceError(absl::StatusCode code, absl::string_view kind,
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  google::rpc::Status details = DetailsOf(status);
-  google::rpc::ErrorInfo info;
-  if (!FindDetail(details, &info)) SetReason(details, DefaultReason(status.code()));
-  const std::string message = Shortened(status.message(), kMaxMessageBytes);
-  details.set_code(static_cast<int>(status.code()));
-  details.set_message(message);
-  while (details.ByteSizeLong() > kMaxDetailsBytes) details.mutable_details()->RemoveLast();
+  const std::string message = ShortenedMessage(status.message());
+  const google::rpc::Status details = Fitted(DetailsOf(status), status.code(), message);
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.SerializeAsString());
 }
@@ -106,19 +142,24 @@ absl::Status FromGrpc(const grpc::Status& status) {
 absl::Status InvalidArgument(const std::vector<FieldViolation>& violations) {
   google::rpc::BadRequest bad_request;
   std::string message;
-  const std::size_t shown = std::min(violations.size(), kMaxViolations);
-  for (std::size_t i = 0; i < shown; ++i) {
-    const std::string description = Shortened(violations[i].description, 200);
-    auto& field = *bad_request.add_field_violations();
-    field.set_field(Shortened(violations[i].field, 100));
-    field.set_description(description);
-    absl::StrAppend(&message, message.empty() ? "" : "; ", field.field(), ": ", description);
+  std::size_t shown = 0;
+  for (; shown < std::min(violations.size(), kMaxViolations); ++shown) {
+    google::rpc::BadRequest::FieldViolation violation;
+    violation.set_field(Shortened(violations[shown].field, 100));
+    violation.set_description(Shortened(violations[shown].description, 200));
+    const std::string text = absl::StrCat(message.empty() ? "" : "; ", violation.field(), ": ",
+                                          violation.description());
+    // Room for "; and N more" stays, and message and details hold the same violations.
+    if (EncodedSize(message) + EncodedSize(text) > kMaxMessageBytes - 64) break;
+    *bad_request.add_field_violations() = std::move(violation);
+    if (bad_request.ByteSizeLong() > kMaxBadRequestBytes) {
+      bad_request.mutable_field_violations()->RemoveLast();
+      break;
+    }
+    message += text;
   }
   if (shown < violations.size()) {
     absl::StrAppend(&message, "; and ", violations.size() - shown, " more");
-  }
-  while (bad_request.ByteSizeLong() > kMaxBadRequestBytes) {
-    bad_request.mutable_field_violations()->RemoveLast();
   }
   google::rpc::Status details;
   SetReason(details, "INVALID_FIELDS");

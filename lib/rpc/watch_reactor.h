@@ -25,6 +25,7 @@
 namespace certwright::rpc {
 
 inline constexpr std::size_t kMaxPendingEvents = 1000;
+inline constexpr std::size_t kMaxBurstEvents = 20000;
 
 // A watch as the hub sees it.
 class EndableWatch {
@@ -54,7 +55,11 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
                            public std::enable_shared_from_this<WatchReactor<Response>> {
  public:
   struct Options {
+    // With more pending, a watcher that has taken nothing for `max_stall` is cut. A burst of
+    // up to `max_burst` (all that exists, at the start of a watch) is not its fault.
     std::size_t max_pending = kMaxPendingEvents;
+    std::size_t max_burst = kMaxBurstEvents;
+    absl::Duration max_stall = absl::Seconds(5);
     // A message to send when nothing else was sent for `heartbeat`; may be empty.
     std::function<Response()> make_heartbeat;
     absl::Duration heartbeat = absl::Seconds(30);
@@ -78,7 +83,8 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   void Push(Response response) {
     base::MutexLock lock(mutex_);
     if (ended_) return;
-    if (pending_.size() >= options_.max_pending) {
+    if (pending_.empty()) last_taken_ = timers_.clock().MonotonicNow();
+    if (TooSlow()) {
       return EndLocked(absl::ResourceExhaustedError(
           "this watcher is too slow; watch again from the last resource version"));
     }
@@ -107,6 +113,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   void OnWriteDone(bool ok) override {
     base::MutexLock lock(mutex_);
     writing_ = false;
+    last_taken_ = timers_.clock().MonotonicNow();
     pending_.pop_front();
     if (!ok) return EndLocked(absl::CancelledError("the watcher has gone"));
     if (!ended_ && !pending_.empty()) WriteNext();
@@ -131,6 +138,12 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
  private:
   WatchReactor(runtime::Timers& timers, WatchHub& hub, Options options)
       : timers_(timers), hub_(hub), options_(std::move(options)) {}
+
+  bool TooSlow() const CW_REQUIRES(mutex_) {
+    if (pending_.size() >= options_.max_burst) return true;
+    return pending_.size() >= options_.max_pending &&
+           timers_.clock().MonotonicNow() - last_taken_ >= options_.max_stall;
+  }
 
   void WriteNext() CW_REQUIRES(mutex_) {
     writing_ = true;
@@ -174,6 +187,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   Options options_ CW_GUARDED_BY(mutex_);
   std::shared_ptr<WatchReactor> self_ CW_GUARDED_BY(mutex_);
   std::deque<Response> pending_ CW_GUARDED_BY(mutex_);
+  base::MonotonicTime last_taken_ CW_GUARDED_BY(mutex_){absl::ZeroDuration()};
   runtime::Timers::TimerId heartbeat_timer_ CW_GUARDED_BY(mutex_) = 0;
   bool writing_ CW_GUARDED_BY(mutex_) = false;
   bool ended_ CW_GUARDED_BY(mutex_) = false;

@@ -41,7 +41,8 @@ absl::Status CheckResourceName(absl::string_view resource_namespace, absl::strin
 
 absl::StatusOr<int64_t> ParseResourceVersion(absl::string_view version) {
   int64_t revision = 0;
-  if (!absl::SimpleAtoi(version, &revision) || revision <= 0) {
+  // 0 is the version of the list of an empty store.
+  if (!absl::SimpleAtoi(version, &revision) || revision < 0) {
     return absl::InvalidArgumentError(
         "resource_version: not one that this service has given out");
   }

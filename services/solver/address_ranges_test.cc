@@ -48,9 +48,9 @@ TEST(AddressRangesTest, ContainsWhatAnyRangeDoes) {
 }
 
 TEST(AddressRangesTest, RefusesWhatIsNoRange) {
-  for (const char* range : {"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8",
-                            "fd00::/129", "10.0.0.0/8/8", "10.0.0.0/8x", "example.test/8",
-                            "10.0.0.0/ 8", "10.0.0.0/+8"}) {
+  for (const char* range :
+       {"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8", "fd00::/129",
+        "10.0.0.0/8/8", "10.0.0.0/8x", "example.test/8", "10.0.0.0/ 8", "10.0.0.0/+8"}) {
     EXPECT_THAT(AddressRanges::Parse({range}), StatusIs(absl::StatusCode::kInvalidArgument))
         << range;
   }

@@ -72,8 +72,8 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
        },
        Step::kCheck},
       {"not presented", [](Situation& s) { s.status().set_presented(false); }, Step::kPresent},
-      {"presented by an earlier process",
-       [](Situation& s) { s.snapshot.put_out_time.reset(); }, Step::kPresent},
+      {"presented by an earlier process", [](Situation& s) { s.snapshot.put_out_time.reset(); },
+       Step::kPresent},
       {"not seen for long",
        [](Situation& s) {
          s.snapshot.checks_in_turn = 3;
@@ -148,8 +148,7 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
          s.snapshot.solver_unknown = true;
        },
        Step::kPoll, kDeadline},
-      {"no issuer",
-       [](Situation& s) { s.snapshot.account = absl::NotFoundError("no issuer"); },
+      {"no issuer", [](Situation& s) { s.snapshot.account = absl::NotFoundError("no issuer"); },
        Step::kWaitForIssuer},
       {"a wait ends at the deadline",
        [](Situation& s) { s.snapshot.due = kNow + absl::Hours(1); }, Step::kWait, kDeadline},
@@ -270,7 +269,9 @@ TEST(ChallengeDecisionTest, ErrorsAskForARecovery) {
     EXPECT_EQ(static_cast<int>(action.recovery), static_cast<int>(c.recovery))
         << c.error << " at step " << static_cast<int>(c.step);
     EXPECT_EQ(action.failed_state, c.state) << c.error;
-    if (c.recovery == Recovery::kRetryAt) EXPECT_EQ(action.wake_at, kNow + kOperatorDelay);
+    if (c.recovery == Recovery::kRetryAt) {
+      EXPECT_EQ(action.wake_at, kNow + kOperatorDelay);
+    }
   }
 }
 

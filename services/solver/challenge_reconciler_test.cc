@@ -3,6 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
+#include "services/solver/challenge_decision.h"
 #include "services/solver/solver_world.h"
 
 namespace certwright::solver {

@@ -1,0 +1,67 @@
+#include "services/solver/propagation_service.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/fake_clock.h"
+#include "lib/base/status_matchers.h"
+#include "lib/dns/resolver_fake.h"
+#include "lib/runtime/run_sync.h"
+
+namespace certwright::solver {
+namespace {
+
+using base::StatusIs;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class PropagationServiceTest : public testing::Test {
+ protected:
+  absl::StatusOr<v1::CheckPropagationResponse> Check(v1::CheckPropagationRequest request) {
+    const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(30));
+    return runtime::RunSync(service_.Check(context, std::move(request)));
+  }
+
+  base::FakeClock clock_;
+  dns::FakeDnsResolver resolver_;
+  dns::PropagationChecker checker_{resolver_, clock_};
+  rpc::HandlerEnvironment handlers_{{}, clock_, nullptr, {}};
+  PropagationService service_{handlers_, checker_, Dns01CheckOptions{{"192.0.2.53"}, 5353}};
+};
+
+TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {
+  resolver_.Set("192.0.2.54", "x.example.test", dns::RecordType::kSoa,
+                dns::NoData("example.test"));
+  resolver_.Set("", "example.test", dns::RecordType::kNs,
+                dns::Answering({dns::NsRecord("example.test", "ns1.example.test")}));
+  resolver_.Set("", "ns1.example.test", dns::RecordType::kA,
+                dns::Answering({dns::AddressRecord("ns1.example.test", "192.0.2.1")}));
+  resolver_.Set("", "ns1.example.test", dns::RecordType::kAaaa, dns::NoData("example.test"));
+  resolver_.Set("192.0.2.1:5353", "x.example.test", dns::RecordType::kTxt,
+                dns::Answering({dns::TxtRecord("x.example.test", "v")}));
+  v1::CheckPropagationRequest request;
+  request.set_name("x.example.test");
+  request.set_expected_value("v");
+  request.add_nameservers("192.0.2.54");
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CheckPropagationResponse response, Check(request));
+  EXPECT_TRUE(response.propagated());
+  EXPECT_EQ(response.zone(), "example.test");
+  EXPECT_EQ(response.resolved_name(), "x.example.test");
+  ASSERT_EQ(response.findings_size(), 1);
+  EXPECT_EQ(response.findings(0).nameserver(), "ns1.example.test");
+  EXPECT_EQ(response.findings(0).address(), "192.0.2.1:5353");
+  EXPECT_EQ(response.findings(0).outcome(), v1::PROPAGATION_OUTCOME_PRESENT);
+}
+
+TEST_F(PropagationServiceTest, NamesEveryBrokenRule) {
+  v1::CheckPropagationRequest request;
+  request.set_name("no name");
+  request.set_type("MX");
+  request.add_nameservers("example.test");
+  EXPECT_THAT(Check(request),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("name"), HasSubstr("type"), HasSubstr("expectedValue"),
+                             HasSubstr("nameservers[0]"))));
+}
+
+}  // namespace
+}  // namespace certwright::solver

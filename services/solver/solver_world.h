@@ -274,8 +274,8 @@ class SolverWorld {
     configs.solver.set_name("dns");
     configs.solver.mutable_dns01()->mutable_rfc2136()->add_nameservers("127.0.0.1");
     dns01_check.sees = [this](const v1::Challenge& challenge) {
-      return providers.values.count({challenge.status().resolved_name(),
-                                     challenge.spec().key()}) > 0;
+      return providers.values.count(
+                 {challenge.status().resolved_name(), challenge.spec().key()}) > 0;
     };
     http01_check.sees = [this](const v1::Challenge& challenge) {
       return tokens->Find(challenge.spec().token()) == challenge.spec().key();
@@ -419,6 +419,9 @@ class SolverWorld {
         loop_->run_one_for(std::chrono::milliseconds(1));
       }
     }
+    // Until the store's thread, too, has let go of the loop.
+    loop_->restart();
+    loop_->run();
     return result;
   }
 
@@ -445,12 +448,22 @@ class SolverWorld {
 
  private:
   SolverEnvironment MakeEnvironment() {
-    return SolverEnvironment{
-        timers,      random,      *challenges, *presentations, authorities,
-        configs,     providers,   resolver,    dns01_check,    http01_check,
-        *scheduler,  *tokens,     settings,    [this](const v1::Challenge& challenge) {
-          finished.push_back(challenge.metadata().name());
-        }};
+    return SolverEnvironment{timers,
+                             random,
+                             *challenges,
+                             *presentations,
+                             authorities,
+                             configs,
+                             providers,
+                             resolver,
+                             dns01_check,
+                             http01_check,
+                             *scheduler,
+                             *tokens,
+                             settings,
+                             [this](const v1::Challenge& challenge) {
+                               finished.push_back(challenge.metadata().name());
+                             }};
   }
   void EndProcess() {
     loop_ = std::make_unique<boost::asio::io_context>();

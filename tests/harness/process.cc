@@ -110,6 +110,29 @@ bool Bindable(int port, int type, int* bound) {
   return ok;
 }
 
+// Removes them at exit, unless CERTWRIGHT_KEEP_FOLDERS is set: the logs are in them.
+class FoldersOfThisProcess {
+ public:
+  static void Add(const std::string& folder) {
+    if (folders().empty() && std::getenv("CERTWRIGHT_KEEP_FOLDERS") == nullptr) {
+      std::atexit(Remove);
+    }
+    folders().push_back(folder);
+  }
+
+ private:
+  static std::vector<std::string>& folders() {
+    static auto& folders = *new std::vector<std::string>;
+    return folders;
+  }
+  static void Remove() {
+    for (const std::string& folder : folders()) {
+      std::error_code ignored;
+      std::filesystem::remove_all(folder, ignored);
+    }
+  }
+};
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(ProcessSpec spec) {
@@ -239,10 +262,10 @@ absl::Status WaitForPort(Process& process, int port, absl::Duration timeout) {
 }
 
 std::string MakeFolder(const std::string& name) {
-  const char* root = std::getenv("TEST_TMPDIR");
-  std::string pattern =
-      absl::StrCat(root == nullptr ? "/tmp" : root, "/certwright-", name, "-XXXXXX");
+  // Not below TEST_TMPDIR: Knot's control socket may be no longer than 107 characters.
+  std::string pattern = absl::StrCat("/tmp/certwright-", name, "-XXXXXX");
   if (mkdtemp(pattern.data()) == nullptr) Fail(pattern);
+  FoldersOfThisProcess::Add(pattern);
   return pattern;
 }
 

@@ -81,7 +81,8 @@ absl::Status WaitForPort(Process& process, int port, absl::Duration timeout);
 template <typename Condition>
 bool WaitUntil(Condition done, absl::Duration timeout);
 
-// A new folder below $TEST_TMPDIR or /tmp.
+// A new folder below /tmp, removed when this process exits (unless CERTWRIGHT_KEEP_FOLDERS is
+// set in the environment).
 std::string MakeFolder(const std::string& name);
 
 // Writes a whole file; ends the process if it cannot.

@@ -101,7 +101,7 @@ void PrintHints(harness::World& world, const Flags& flags) {
               order.c_str());
   std::printf("  grpcurl -plaintext %s certwright.solver.v1.ChallengeService/ListChallenges\n",
               solver.c_str());
-  std::printf("Logs and stores: %s\n", world.folder().c_str());
+  if (!flags.once) std::printf("Logs and stores: %s\n", world.folder().c_str());
   std::fflush(stdout);
 }
 
@@ -133,7 +133,6 @@ absl::Status Run(const Flags& flags) {
   harness::WorldOptions options;
   options.binaries = flags.binaries;
   options.folder = harness::MakeFolder("quickstart");
-  const std::string folder = options.folder;
   {
     CW_ASSIGN_OR_RETURN(const auto world, harness::World::Start(std::move(options)));
     CW_RETURN_IF_ERROR(Issue(*world, flags));
@@ -149,8 +148,6 @@ absl::Status Run(const Flags& flags) {
       std::printf("\nStopping …\n");
     }
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(folder, ignored);
   return absl::OkStatus();
 }
 
@@ -174,7 +171,8 @@ int Main(int argc, char** argv) {
   if (!flags.once) pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const absl::Status status = Run(flags);
   if (status.ok()) return 0;
-  std::cerr << "quickstart: " << status.message() << "\n";
+  std::cerr << "quickstart: " << status.message()
+            << "\nTo keep the logs for a look, set CERTWRIGHT_KEEP_FOLDERS=1.\n";
   return 1;
 }
 

@@ -85,7 +85,7 @@ TEST_F(WatchReactorTest, OnlyTheFirstEndCounts) {
 }
 
 TEST_F(WatchReactorTest, AWatcherThatDoesNotReadIsCut) {
-  service.watch_options.max_pending = 4;
+  service.watch_options.max_burst = 4;
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
@@ -97,6 +97,19 @@ TEST_F(WatchReactorTest, AWatcherThatDoesNotReadIsCut) {
   const grpc::Status status = client.reader->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(), HasSubstr("too slow"));
+}
+
+TEST_F(WatchReactorTest, AReaderGetsAllOfABurstAtTheStart) {
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  constexpr int kCount = 5000;
+  for (int i = 0; i < kCount; ++i) watch->Push(Event(i, 1000));
+  WatchEchoResponse event;
+  for (int i = 0; i < kCount; ++i) {
+    ASSERT_TRUE(client.reader->Read(&event));
+    ASSERT_EQ(event.number(), i);
+  }
 }
 
 TEST_F(WatchReactorTest, AWatcherThatCancelsEndsTheFeed) {
