@@ -22,6 +22,9 @@ namespace certwright::rpc {
 namespace {
 
 constexpr absl::Duration kWatchdog = absl::Seconds(10);
+// Longer than the first waits of clients that try again.
+constexpr absl::Duration kQuiet = absl::Milliseconds(100);
+constexpr absl::Duration kQuietLimit = absl::Seconds(2);
 
 // Linking the reflection plug-in turns it on for every server; this takes it out again.
 class WithoutReflection final : public grpc::ServerBuilderOption {
@@ -163,13 +166,15 @@ int WaitForTerminationSignal() {
   return signal;
 }
 
-void Drain(Server& server, WatchHub& watches, const DrainOptions& options,
+void Drain(Server& server, WatchHub& watches, CallGate& gate, const DrainOptions& options,
            const std::function<void(absl::Duration)>& pause,
            const std::function<void()>& stop_work) {
   server.SetServing(false);
   if (options.delay > absl::ZeroDuration()) pause(options.delay);
   watches.EndAll(absl::UnavailableError("the server is shutting down; watch again"));
+  gate.Close();
   stop_work();
+  gate.WaitUntilQuiet(kQuiet, kQuietLimit);
   const Watchdog watchdog(options.grace + kWatchdog);
   server.Shutdown(options.grace);
 }

@@ -14,6 +14,7 @@
 #include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/impl/service_type.h"
 #include "grpcpp/server.h"
+#include "lib/rpc/call_gate.h"
 #include "lib/rpc/tls.h"
 #include "lib/rpc/watch_reactor.h"
 
@@ -85,10 +86,11 @@ struct DrainOptions {
 };
 
 // The order in which a server goes down without failing a call: health turns red, `delay`
-// passes (`pause` waits, and may return early), watches end with UNAVAILABLE, `stop_work`
-// returns when controllers have stopped, the server shuts down. A watchdog ends the process
-// if a call keeps the server from shutting down 10 s beyond `grace`.
-void Drain(Server& server, WatchHub& watches, const DrainOptions& options,
+// passes (`pause` waits, and may return early), watches end and new calls are refused with
+// UNAVAILABLE, `stop_work` returns when controllers have stopped, and once no call arrives (2 s
+// at most) the server shuts down. A watchdog ends the process if a call keeps the server from
+// shutting down 10 s beyond `grace`.
+void Drain(Server& server, WatchHub& watches, CallGate& gate, const DrainOptions& options,
            const std::function<void(absl::Duration)>& pause,
            const std::function<void()>& stop_work);
 

@@ -51,6 +51,12 @@ UnaryReactor::UnaryReactor(const HandlerEnvironment& environment, std::string me
       start_(environment.clock.MonotonicNow()),
       cancellation_(std::make_shared<runtime::Cancellation>()) {}
 
+bool UnaryReactor::Admit() {
+  admitted_ = environment_.gate->Enter();
+  if (!admitted_) Complete(absl::UnavailableError("the server is shutting down; try again"));
+  return admitted_;
+}
+
 void UnaryReactor::Run(runtime::Awaitable<void> task) {
   runtime::Spawn(environment_.executor, std::move(task));
 }
@@ -60,7 +66,10 @@ void UnaryReactor::Complete(const absl::Status& status) {
     environment_.observer->OnCall(method_, status.code(),
                                   environment_.clock.MonotonicNow() - start_);
   }
+  const std::shared_ptr<CallGate> gate = admitted_ ? environment_.gate : nullptr;
   Finish(ToGrpc(status));
+  // From Finish() on, gRPC may have deleted this.
+  if (gate != nullptr) gate->Leave();
 }
 
 }  // namespace certwright::rpc

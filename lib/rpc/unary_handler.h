@@ -29,6 +29,7 @@
 #include "absl/strings/string_view.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "lib/rpc/call_gate.h"
 #include "lib/rpc/status.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
@@ -64,6 +65,8 @@ struct HandlerEnvironment {
   const base::Clock& clock;
   CallObserver* observer = nullptr;
   DeadlineOptions deadlines;
+  // Closed when the server drains.
+  std::shared_ptr<CallGate> gate = std::make_shared<CallGate>();
 };
 
 // The call's context; DEADLINE_EXCEEDED if too little time is left to do anything.
@@ -79,6 +82,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
  public:
   UnaryReactor(const HandlerEnvironment& environment, std::string method);
   const std::shared_ptr<runtime::Cancellation>& cancellation() const { return cancellation_; }
+  // False, with the call completed as UNAVAILABLE, once the server drains.
+  bool Admit();
   // After this, neither the reactor nor the response may be touched.
   void Complete(const absl::Status& status);
 
@@ -92,6 +97,7 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
   const HandlerEnvironment& environment_;
   const std::string method_;
   const base::MonotonicTime start_;
+  bool admitted_ = false;
   const std::shared_ptr<runtime::Cancellation> cancellation_;
 };
 
@@ -113,6 +119,7 @@ grpc::ServerUnaryReactor* HandleUnary(const HandlerEnvironment& environment,
                                       const Request* request, Response* response,
                                       Handler handler) {
   auto* reactor = new UnaryReactor(environment, std::move(method));
+  if (!reactor->Admit()) return reactor;
   absl::StatusOr<runtime::Context> call_context =
       MakeCallContext(environment, *context, reactor->cancellation());
   if (!call_context.ok()) {

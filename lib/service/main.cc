@@ -165,7 +165,7 @@ absl::Status Serve(ServiceFactory& factory) {
   drain.delay = ToDuration(common.server.drain_delay());
   drain.grace =
       common.server.has_drain_grace() ? ToDuration(common.server.drain_grace()) : kDefaultGrace;
-  rpc::Drain(*server, app->watch_hub(), drain, PauseUntilSignal,
+  rpc::Drain(*server, app->watch_hub(), app->call_gate(), drain, PauseUntilSignal,
              [&] { app->StopWork(drain.grace); });
   if (metrics_server != nullptr) metrics_server->Stop();
   pool.Stop();

@@ -28,6 +28,8 @@ class App {
 
   // Where the watches of this service are registered, so that a drain can end them.
   virtual rpc::WatchHub& watch_hub() = 0;
+  // What its calls pass through, likewise.
+  virtual rpc::CallGate& call_gate() = 0;
 
   // Called once the server listens: starts informers and controllers.
   virtual absl::Status Start() = 0;

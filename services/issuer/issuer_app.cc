@@ -106,6 +106,7 @@ class IssuerApp final : public service::App {
   }
 
   rpc::WatchHub& watch_hub() override { return hub_; }
+  rpc::CallGate& call_gate() override { return *handlers_.gate; }
 
   absl::Status Start() override {
     issuer_controller_.Start();

@@ -45,6 +45,7 @@ class OrderApp final : public service::App {
 
   std::vector<rpc::NamedService> Services() override;
   rpc::WatchHub& watch_hub() override { return hub_; }
+  rpc::CallGate& call_gate() override { return *handlers_.gate; }
   absl::Status Start() override;
   void StopWork(absl::Duration grace) override;
 

@@ -171,7 +171,8 @@ Awaitable<std::optional<absl::StatusOr<controller::Result>>> ChallengePass::OnEr
   if (action.recovery == Recovery::kRetryAt) {
     memory_->due = action.wake_at;
     const Action wait{Step::kWait, std::min(action.wake_at, Deadline())};
-    co_return Outcome(co_await Suspend(context, wait));
+    absl::StatusOr<controller::Result> suspended = co_await Suspend(context, wait);
+    co_return Outcome(std::move(suspended));
   }
   absl::Status saved = co_await SaveNews(context);
   co_return Outcome(saved.ok() ? std::move(error) : std::move(saved));

@@ -215,11 +215,13 @@ ChallengePass::Task ChallengePass::Poll(Context context) {
 
 ChallengePass::Task ChallengePass::Judge(Context context,
                                          const acme::Authorization& authorization) {
+  std::optional<acme::Problem> error;
   switch (authorization.status) {
     case acme::AuthorizationStatus::kValid:
       co_return co_await Finish(context, v1::CHALLENGE_STATE_VALID, "Valid", "");
     case acme::AuthorizationStatus::kInvalid:
-      co_return co_await Refused(context, authorization.Error());
+      error = authorization.Error();
+      co_return co_await Refused(context, error);
     case acme::AuthorizationStatus::kExpired:
       co_return co_await Finish(context, v1::CHALLENGE_STATE_EXPIRED, "Expired",
                                 "the authorization has expired at the CA");
@@ -249,19 +251,21 @@ ChallengePass::Task ChallengePass::Judge(Context context,
 ChallengePass::Task ChallengePass::Refused(Context context,
                                            const std::optional<acme::Problem>& problem) {
   if (problem.has_value()) challenge_.mutable_status()->set_error_type(problem->ShortType());
+  // Named first: GCC 12 destroys the temporaries of a conditional in a co_await twice.
+  std::string message = absl::StrCat("the CA did not accept the proof for ", DisplayName());
+  if (problem.has_value()) absl::StrAppend(&message, ": ", problem->Describe());
   co_return co_await Finish(context, v1::CHALLENGE_STATE_INVALID, "Invalid",
-                            absl::StrCat("the CA did not accept the proof for ", DisplayName(),
-                                         problem.has_value() ? ": " : "",
-                                         problem.has_value() ? problem->Describe() : ""));
+                            std::move(message));
 }
 
 ChallengePass::Task ChallengePass::Expire(Context context) {
   const v1::ChallengeStatus& status = challenge_.status();
   const bool accepted = status.state() == v1::CHALLENGE_STATE_ACCEPTED;
-  co_return co_await Finish(
-      context, v1::CHALLENGE_STATE_EXPIRED, "Expired",
-      absl::StrCat(accepted ? "the CA did not decide in time" : "it was not proven in time",
-                   status.reason().empty() ? "" : "; last: ", status.reason()));
+  std::string message =
+      accepted ? "the CA did not decide in time" : "it was not proven in time";
+  if (!status.reason().empty()) absl::StrAppend(&message, "; last: ", status.reason());
+  co_return co_await Finish(context, v1::CHALLENGE_STATE_EXPIRED, "Expired",
+                            std::move(message));
 }
 
 ChallengePass::Task ChallengePass::Delete(Context context) {

@@ -27,7 +27,8 @@ Awaitable<absl::StatusOr<controller::Result>> CleanUpReconciler::Reconcile(Conte
   if (exists && !IsFinal(challenge->status().state())) co_return controller::Result();
   absl::Status done = co_await Remove(context, *presentation);
   if (done.ok()) {
-    done = co_await Forget(context, *presentation, exists ? &*challenge : nullptr);
+    const v1::Challenge* const cleaned = exists ? &*challenge : nullptr;
+    done = co_await Forget(context, *presentation, cleaned);
   }
   if (done.ok()) co_return controller::Result();
   if (!absl::IsAborted(done) && !absl::IsCancelled(done)) {

@@ -48,6 +48,7 @@ class SolverApp final : public service::App {
 
   std::vector<rpc::NamedService> Services() override;
   rpc::WatchHub& watch_hub() override { return hub_; }
+  rpc::CallGate& call_gate() override { return *handlers_.gate; }
   // ALREADY_EXISTS if the port of the HTTP-01 listener is in use.
   absl::Status Start() override;
   void StopWork(absl::Duration grace) override;

@@ -292,9 +292,10 @@ class SolverWorld {
   void Restart() {
     EndProcess();
     store_ = std::make_unique<MortalStore>(*sqlite_);
-    challenges = std::make_unique<ChallengeStore>(*store_, kChallengeKind, clock, random);
-    presentations =
-        std::make_unique<PresentationStore>(*store_, kPresentationKind, clock, random);
+    challenges =
+        std::make_unique<ChallengeStore>(*store_, kChallengeKind, clock, base::Random::Real());
+    presentations = std::make_unique<PresentationStore>(*store_, kPresentationKind, clock,
+                                                        base::Random::Real());
     tokens = std::make_unique<Http01Tokens>();
     scheduler = std::make_unique<Scheduler>(
         limits, [this](const std::string& key) { woken.push_back(key); });

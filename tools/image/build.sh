@@ -60,8 +60,7 @@ trap 'rm -rf "$scratch"' EXIT
 "$here/root_files.sh" "$binaries/services/$service/$name" "$scratch/root"
 
 # Everything is root's and nothing is writable, but for the data folder, which is the user's.
-tar_options=(--sort=name --mtime="$EPOCH" --numeric-owner --format=posix
-  --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime)
+tar_options=(--sort=name --mtime="$EPOCH" --numeric-owner --format=gnu)
 tar -C "$scratch/root" "${tar_options[@]}" --owner=0 --group=0 --exclude=./var/lib/certwright \
   -cf "$scratch/layer.tar" .
 tar -C "$scratch/root" "${tar_options[@]}" --owner=65532 --group=65532 \
@@ -76,5 +75,6 @@ umoci config --image "$layout:$TAG" --created "$EPOCH" --no-history \
   --config.user 65532:65532 --config.workingdir /var/lib/certwright \
   --config.entrypoint "/$name" --config.cmd "--config=/etc/certwright/$service.yaml"
 umoci gc --layout "$layout"
+chmod -R a+rX "$layout"
 tar -C "$layout" "${tar_options[@]}" --owner=0 --group=0 -cf "$layout.tar" .
 say "$layout:$TAG ($(du -sh "$layout" | cut -f1)) and $layout.tar"
