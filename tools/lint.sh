@@ -36,9 +36,8 @@ check_cpp_form() { cpp_files | xargs clang-format-14 --dry-run --Werror; }
 
 check_api() { "$CW_TOOLS/bin/buf" lint; }
 
-# Every header and source belongs to a BUILD file beside it, and no note of unfinished work stays.
 check_no_unfinished_notes() {
-  # The words are written apart here so that this file does not find itself.
+  # Written apart, so that this file does not find itself.
   ! grep -rnE "\b(TO""DO|FIX""ME|X""XX)\b" --include='*.cc' --include='*.h' --include='*.proto' \
     --include='*.sh' --include='*.bazel' "${SOURCE_FOLDERS[@]}" proto tools k8s 2>/dev/null
 }

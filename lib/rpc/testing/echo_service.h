@@ -31,6 +31,7 @@ class EchoServiceForTest final : public EchoService::CallbackService {
       : environment_(environment), timers_(timers) {}
 
   WatchHub& hub() { return hub_; }
+  CallGate& gate() { return *environment_.gate; }
 
   // Both are set before calls come.
   EchoHandler handler = &EchoServiceForTest::EchoText;

@@ -158,7 +158,7 @@ TEST_F(ServerTest, ADrainEndsEverythingInOrder) {
   DrainOptions drain;
   drain.delay = absl::Seconds(7);
   Drain(
-      *server, service.hub(), drain,
+      *server, service.hub(), service.gate(), drain,
       [&](absl::Duration delay) {
         EXPECT_EQ(delay, absl::Seconds(7));
         EXPECT_EQ(HealthOf(server->port(), ""), HealthCheckResponse::NOT_SERVING);
@@ -172,6 +172,10 @@ TEST_F(ServerTest, ADrainEndsEverythingInOrder) {
         WatchEchoResponse event;
         EXPECT_FALSE(reader->Read(&event));
         EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+        grpc::ClientContext call;
+        EchoResponse response;
+        EXPECT_EQ(stub->Echo(&call, EchoRequest(), &response).error_code(),
+                  grpc::StatusCode::UNAVAILABLE);
         steps.push_back("stop work");
       });
   EXPECT_THAT(steps, ElementsAre("pause", "stop work"));
