@@ -95,7 +95,8 @@ struct PropagationReport {
 // The rule above, for the findings of one group of servers.
 bool Evaluate(const std::vector<Finding>& findings);
 
-// Threading: Check() from any thread. Lifetime: `resolver` and `clock` must outlive this.
+// Threading: Check() from any thread. Lifetime: `resolver` and `clock` must outlive this, and
+// this its calls.
 //
 // Where names live, and the nameservers and addresses of zones, are remembered for their TTL,
 // 30 s at most; never that something was not found, nor anything from a check in which a

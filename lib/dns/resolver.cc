@@ -245,13 +245,14 @@ AresDnsResolver::AresDnsResolver(runtime::Executor executor, runtime::Timers& ti
 AresDnsResolver::~AresDnsResolver() { loop_->Shutdown(); }
 
 runtime::Awaitable<absl::StatusOr<Message>> AresDnsResolver::AskServer(
-    runtime::Context context, const ServerAddress& server, const Query& query, bool edns) {
+    runtime::Timers& timers, std::shared_ptr<Loop> loop, runtime::Context context,
+    const ServerAddress& server, const Query& query, bool edns) {
   if (server.is_v6() && !HasRoute(server)) co_return NoRouteError(server.ToString());
-  auto start = [this, &server, &query, edns](std::shared_ptr<Loop::PacketResult> result) {
-    loop_->Ask(server, query, edns, std::move(result));
+  auto start = [&loop, &server, &query, edns](std::shared_ptr<Loop::PacketResult> result) {
+    loop->Ask(server, query, edns, std::move(result));
   };
   absl::StatusOr<std::string> packet =
-      co_await AwaitResult<absl::StatusOr<std::string>>(timers_, context, std::move(start));
+      co_await AwaitResult<absl::StatusOr<std::string>>(timers, context, std::move(start));
   if (!packet.ok()) co_return base::Annotate(packet.status(), server.ToString());
   absl::StatusOr<Message> message = ParseReply(*packet, query.name, query.type);
   if (!message.ok()) {
@@ -262,37 +263,47 @@ runtime::Awaitable<absl::StatusOr<Message>> AresDnsResolver::AskServer(
 }
 
 runtime::Awaitable<absl::StatusOr<std::vector<ServerAddress>>> AresDnsResolver::FindServers(
-    runtime::Context context, const Query& query) {
+    runtime::Timers& timers, std::shared_ptr<Loop> loop, runtime::Context context,
+    const Query& query) {
   if (!query.servers.empty()) co_return ParseServers(query.servers);
-  auto start = [this](std::shared_ptr<Loop::ServersResult> result) {
-    loop_->ReadServers(std::move(result));
+  auto start = [&loop](std::shared_ptr<Loop::ServersResult> result) {
+    loop->ReadServers(std::move(result));
   };
-  co_return co_await AwaitResult<absl::StatusOr<std::vector<ServerAddress>>>(timers_, context,
+  co_return co_await AwaitResult<absl::StatusOr<std::vector<ServerAddress>>>(timers, context,
                                                                              std::move(start));
 }
 
 runtime::Awaitable<absl::StatusOr<Answer>> AresDnsResolver::Resolve(runtime::Context context,
                                                                     Query query) {
+  return Run(timers_, loop_, std::move(context), std::move(query));
+}
+
+runtime::Awaitable<absl::StatusOr<Answer>> AresDnsResolver::Run(runtime::Timers& timers,
+                                                                std::shared_ptr<Loop> loop,
+                                                                runtime::Context context,
+                                                                Query query) {
   CW_CO_RETURN_IF_ERROR(CheckSettings(query));
   CW_CO_ASSIGN_OR_RETURN(query.name, Normalize(query.name));
   const std::string what =
       absl::StrCat("DNS query for ", TypeName(query.type), " of ", DisplayName(query.name));
-  absl::StatusOr<std::vector<ServerAddress>> servers = co_await FindServers(context, query);
+  absl::StatusOr<std::vector<ServerAddress>> servers =
+      co_await FindServers(timers, loop, context, query);
   if (!servers.ok()) co_return base::Annotate(servers.status(), what);
 
   std::vector<absl::Status> failures;
   for (const ServerAddress& server : *servers) {
-    const base::MonotonicTime began = timers_.clock().MonotonicNow();
-    absl::StatusOr<Message> message = co_await AskServer(context, server, query, true);
+    const base::MonotonicTime began = timers.clock().MonotonicNow();
+    absl::StatusOr<Message> message =
+        co_await AskServer(timers, loop, context, server, query, true);
     // A server that knows no EDNS.
     if (message.ok() && message->rcode == Rcode::kFormErr) {
-      message = co_await AskServer(context, server, query, false);
+      message = co_await AskServer(timers, loop, context, server, query, false);
     }
     if (message.ok()) {
       Answer answer;
       answer.message = *std::move(message);
       answer.server = server.ToString();
-      answer.elapsed = timers_.clock().MonotonicNow() - began;
+      answer.elapsed = timers.clock().MonotonicNow() - began;
       co_return answer;
     }
     if (EndsTheQuery(message.status())) co_return base::Annotate(message.status(), what);

@@ -59,8 +59,8 @@ bool IsNoRoute(const absl::Status& status);
 //
 // Threading: Resolve() from any thread; all of c-ares runs on one strand of the executor.
 // Channels are kept per server for a while, so a query costs a socket and little else.
-// Lifetime: `timers` must outlive this. Queries still running at destruction end with
-// CANCELLED if the executor still runs then.
+// Lifetime: `timers` and the executor must outlive this and its queries. Queries still running
+// at destruction end with CANCELLED if the executor still runs then.
 class AresDnsResolver final : public DnsResolver {
  public:
   struct Options {
@@ -82,11 +82,18 @@ class AresDnsResolver final : public DnsResolver {
  private:
   class Loop;
 
-  runtime::Awaitable<absl::StatusOr<Message>> AskServer(runtime::Context context,
-                                                        const ServerAddress& server,
-                                                        const Query& query, bool edns);
-  runtime::Awaitable<absl::StatusOr<std::vector<ServerAddress>>> FindServers(
-      runtime::Context context, const Query& query);
+  // Coroutines of their own, not of this object, which may be gone before they end.
+  static runtime::Awaitable<absl::StatusOr<Answer>> Run(runtime::Timers& timers,
+                                                        std::shared_ptr<Loop> loop,
+                                                        runtime::Context context, Query query);
+  static runtime::Awaitable<absl::StatusOr<Message>> AskServer(runtime::Timers& timers,
+                                                               std::shared_ptr<Loop> loop,
+                                                               runtime::Context context,
+                                                               const ServerAddress& server,
+                                                               const Query& query, bool edns);
+  static runtime::Awaitable<absl::StatusOr<std::vector<ServerAddress>>> FindServers(
+      runtime::Timers& timers, std::shared_ptr<Loop> loop, runtime::Context context,
+      const Query& query);
 
   runtime::Timers& timers_;
   std::shared_ptr<Loop> loop_;

@@ -230,10 +230,15 @@ UpdateBatcher::~UpdateBatcher() { queues_->Close(); }
 
 runtime::Awaitable<absl::Status> UpdateBatcher::Apply(runtime::Context context,
                                                       UpdateTarget target, TxtChange change) {
+  return Run(queues_, std::move(context), std::move(target), std::move(change));
+}
+
+runtime::Awaitable<absl::Status> UpdateBatcher::Run(std::shared_ptr<Queues> queues,
+                                                    runtime::Context context,
+                                                    UpdateTarget target, TxtChange change) {
   CW_CO_ASSIGN_OR_RETURN(target.zone, Normalize(target.zone));
   CW_CO_ASSIGN_OR_RETURN(change.name, Normalize(change.name));
   CW_CO_RETURN_IF_ERROR(CheckChange(change));
-  std::shared_ptr<Queues> queues = queues_;
   auto start = [&](std::shared_ptr<PendingResult<absl::Status>> result) {
     queues->Add(target, std::move(change), std::move(result));
   };

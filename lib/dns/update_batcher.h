@@ -47,6 +47,12 @@ class UpdateBatcher {
 
  private:
   class Queues;
+
+  // A coroutine of its own, not of this object, which may be gone before it ends.
+  static runtime::Awaitable<absl::Status> Run(std::shared_ptr<Queues> queues,
+                                              runtime::Context context, UpdateTarget target,
+                                              TxtChange change);
+
   std::shared_ptr<Queues> queues_;
 };
 

@@ -27,7 +27,7 @@ void CallGate::Close() {
   closed_ = true;
 }
 
-void CallGate::WaitUntilQuiet(absl::Duration quiet, absl::Duration limit) {
+bool CallGate::WaitUntilQuiet(absl::Duration quiet, absl::Duration limit) {
   using Clock = std::chrono::steady_clock;
   base::MutexLock lock(mutex_);
   const Clock::time_point end = Clock::now() + absl::ToChronoNanoseconds(limit);
@@ -36,8 +36,9 @@ void CallGate::WaitUntilQuiet(absl::Duration quiet, absl::Duration limit) {
     const auto until = std::min(end, Clock::now() + absl::ToChronoNanoseconds(quiet));
     while (arrivals_ == seen && changed_.wait_until(mutex_, until) != std::cv_status::timeout) {
     }
-    if (arrivals_ == seen && running_ == 0) return;
+    if (arrivals_ == seen && running_ == 0) return true;
   }
+  return false;
 }
 
 }  // namespace certwright::rpc

@@ -174,9 +174,11 @@ void Drain(Server& server, WatchHub& watches, CallGate& gate, const DrainOptions
   watches.EndAll(absl::UnavailableError("the server is shutting down; watch again"));
   gate.Close();
   stop_work();
-  gate.WaitUntilQuiet(kQuiet, kQuietLimit);
+  const bool quiet = gate.WaitUntilQuiet(kQuiet, kQuietLimit);
   const Watchdog watchdog(options.grace + kWatchdog);
-  server.Shutdown(options.grace);
+  // An idle client does not read that the server is going, so with any grace its next call
+  // would meet a server that is shutting down. When no call runs, connections are cut instead.
+  server.Shutdown(quiet ? absl::ZeroDuration() : options.grace);
 }
 
 }  // namespace certwright::rpc
