@@ -31,23 +31,6 @@ pki::SubjectAltNames NamesOf(const issuer::v1::CertificateSpec& spec) {
   return CsrSpecOf(spec).names;
 }
 
-std::optional<Finding> CheckKeyPair(const issuer::v1::CertificateSpec& spec,
-                                    const issuer::v1::Secret& secret,
-                                    const pki::Certificate& certificate) {
-  const auto key = pki::PrivateKey::ParsePem(Value(secret, kPrivateKeyKey));
-  if (!key.ok()) {
-    return Finding{"InvalidKeyPair",
-                   absl::StrCat("tls.key cannot be read: ", key.status().message())};
-  }
-  if (!(key->public_key() == certificate.public_key)) {
-    return Finding{"InvalidKeyPair", "tls.key does not belong to tls.crt."};
-  }
-  if (!(key->spec() == KeySpecOf(spec))) {
-    return Finding{"SecretMismatch", "The private key is not what spec.privateKey asks for."};
-  }
-  return std::nullopt;
-}
-
 std::optional<Finding> CheckOwner(const issuer::v1::Certificate& certificate,
                                   const issuer::v1::Secret& secret) {
   if (Annotation(secret, kCertificateNameAnnotation) != certificate.metadata().name()) {
@@ -87,7 +70,7 @@ bool Explains(const meta::v1::Condition& condition) {
 CertificateDecision DecideRequest(const CertificateSnapshot& snapshot, const Finding& finding) {
   CertificateDecision decision;
   const issuer::v1::CertificateRequest& request = *snapshot.request;
-  if (!RequestFitsSpec(request.spec(), snapshot.certificate->spec())) {
+  if (!RequestFitsSpec(request, *snapshot.certificate)) {
     decision.action = CertificateAction::kBegin;
     decision.finding = {"RequestChanged", "The spec has changed since the request was made."};
     return decision;
@@ -111,10 +94,36 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot, const Fin
 
 }  // namespace
 
-std::optional<pki::Certificate> PresentCertificate(const issuer::v1::Secret& secret) {
-  auto chain = pki::ParseChainPem(Value(secret, kCertificateKey));
-  if (!chain.ok() || chain->empty()) return std::nullopt;
-  return chain->front();
+KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret) {
+  KeyPairFacts facts;
+  const std::string certificate_pem = Value(secret, kCertificateKey);
+  const auto key_pem = secret.data().find(kPrivateKeyKey);
+  if (certificate_pem.empty() || key_pem == secret.data().end() || key_pem->second.empty()) {
+    facts.problem = {"MissingData", "The Secret lacks tls.crt or tls.key."};
+    return facts;
+  }
+  const auto chain = pki::ParseChainPem(certificate_pem);
+  if (!chain.ok()) {
+    facts.problem = {"InvalidCertificate",
+                     absl::StrCat("tls.crt cannot be read: ", chain.status().message())};
+    return facts;
+  }
+  const auto key = pki::PrivateKey::ParsePem(key_pem->second);
+  if (!key.ok()) {
+    facts.problem = {"InvalidKeyPair",
+                     absl::StrCat("tls.key cannot be read: ", key.status().message())};
+    return facts;
+  }
+  const pki::Certificate& leaf = chain->front();
+  if (!(key->public_key() == leaf.public_key)) {
+    facts.problem = {"InvalidKeyPair", "tls.key does not belong to tls.crt."};
+    return facts;
+  }
+  facts.not_before = leaf.not_before;
+  facts.not_after = leaf.not_after;
+  facts.names = leaf.names;
+  facts.key_spec = key->spec();
+  return facts;
 }
 
 absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_before,
@@ -142,25 +151,21 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
     return Finding{"DoesNotExist", absl::StrCat("The Secret ", certificate.spec().secret_name(),
                                                 " does not exist yet.")};
   }
-  const issuer::v1::Secret& secret = *snapshot.secret;
-  if (Value(secret, kCertificateKey).empty() || Value(secret, kPrivateKeyKey).empty()) {
-    return Finding{"MissingData", "The Secret lacks tls.crt or tls.key."};
+  const KeyPairFacts& present = *snapshot.key_pair;
+  if (present.problem.has_value()) return present.problem;
+  if (!(present.key_spec == KeySpecOf(certificate.spec()))) {
+    return Finding{"SecretMismatch", "The private key is not what spec.privateKey asks for."};
   }
-  const std::optional<pki::Certificate> present = PresentCertificate(secret);
-  if (!present.has_value()) {
-    return Finding{"InvalidCertificate", "tls.crt cannot be read."};
-  }
-  if (auto finding = CheckKeyPair(certificate.spec(), secret, *present)) return finding;
-  if (auto finding = CheckOwner(certificate, secret)) return finding;
+  if (auto finding = CheckOwner(certificate, *snapshot.secret)) return finding;
   const std::string difference =
-      pki::NameSetDifference(*pki::NormalizeNames(NamesOf(certificate.spec())), present->names);
+      pki::NameSetDifference(*pki::NormalizeNames(NamesOf(certificate.spec())), present.names);
   if (!difference.empty()) {
     return Finding{
         "RequestChanged",
         absl::StrCat("The present certificate is for other names: ", difference, ".")};
   }
-  if (now >= present->not_after) return Finding{"Expired", "The certificate has expired."};
-  if (now >= RenewalTime(certificate.spec(), present->not_before, present->not_after)) {
+  if (now >= present.not_after) return Finding{"Expired", "The certificate has expired."};
+  if (now >= RenewalTime(certificate.spec(), present.not_before, present.not_after)) {
     return Finding{"Renewing", "The certificate is due for renewal."};
   }
   const meta::v1::Condition* issuing =
@@ -171,20 +176,28 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
   return std::nullopt;
 }
 
-bool RequestFitsSpec(const issuer::v1::CertificateRequestSpec& request,
-                     const issuer::v1::CertificateSpec& spec) {
-  const auto csr = pki::ParseCsrPem(request.request());
+bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,
+                     const issuer::v1::Certificate& certificate) {
+  const auto& annotations = request.metadata().annotations();
+  const auto generation = annotations.find(kCertificateGenerationAnnotation);
+  // Made for this very spec.
+  if (generation != annotations.end() &&
+      generation->second == absl::StrCat(certificate.metadata().generation())) {
+    return true;
+  }
+  const issuer::v1::CertificateSpec& spec = certificate.spec();
+  const auto csr = pki::ParseCsrPem(request.spec().request());
   if (!csr.ok()) return false;
   const auto wanted = pki::NormalizeNames(NamesOf(spec));
   const auto asked = pki::NormalizeNames(csr->names);
   return wanted.ok() && asked.ok() && *wanted == *asked &&
          csr->subject.common_name == spec.common_name() &&
          csr->public_key.spec() == KeySpecOf(spec) &&
-         request.issuer_ref().name() == spec.issuer_ref().name() &&
-         IsCluster(request.issuer_ref()) == IsCluster(spec.issuer_ref()) &&
-         request.duration().seconds() == spec.duration().seconds() &&
-         std::equal(request.usages().begin(), request.usages().end(), spec.usages().begin(),
-                    spec.usages().end());
+         request.spec().issuer_ref().name() == spec.issuer_ref().name() &&
+         IsCluster(request.spec().issuer_ref()) == IsCluster(spec.issuer_ref()) &&
+         request.spec().duration().seconds() == spec.duration().seconds() &&
+         std::equal(request.spec().usages().begin(), request.spec().usages().end(),
+                    spec.usages().begin(), spec.usages().end());
 }
 
 CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot, absl::Time now) {
@@ -201,8 +214,8 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot, absl:
   }
   const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
   if (!finding.has_value()) {
-    const std::optional<pki::Certificate> present = PresentCertificate(*snapshot.secret);
-    decision.at = RenewalTime(certificate.spec(), present->not_before, present->not_after);
+    decision.at = RenewalTime(certificate.spec(), snapshot.key_pair->not_before,
+                              snapshot.key_pair->not_after);
     return decision;
   }
   if (snapshot.request != nullptr) return DecideRequest(snapshot, *finding);

@@ -13,25 +13,36 @@
 
 namespace certwright::issuer_service {
 
-// What is stored about one Certificate. Pointers may be null where nothing is stored.
-struct CertificateSnapshot {
-  const issuer::v1::Certificate* certificate = nullptr;
-  // spec.secret_name.
-  const issuer::v1::Secret* secret = nullptr;
-  // status.certificate_request_name.
-  const issuer::v1::CertificateRequest* request = nullptr;
-  // Another Certificate that wrote the Secret, still exists and still names it.
-  std::string secret_owner;
-};
-
 // Why the present key pair does not do; the reasons are cert-manager's.
 struct Finding {
   std::string reason;
   std::string message;
 };
 
-// The present certificate of the Secret; nothing if there is none that can be read.
-std::optional<pki::Certificate> PresentCertificate(const issuer::v1::Secret& secret);
+// What a Secret's key pair is. Reading keys and certificates is the dearest part of a pass, so
+// this is kept for as long as the Secret does not change.
+struct KeyPairFacts {
+  // What makes it unusable, if anything does: then the rest is not set.
+  std::optional<Finding> problem;
+  absl::Time not_before;
+  absl::Time not_after;
+  pki::SubjectAltNames names;
+  pki::KeySpec key_spec;
+};
+
+KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret);
+
+// What is stored about one Certificate. Pointers may be null where nothing is stored.
+struct CertificateSnapshot {
+  const issuer::v1::Certificate* certificate = nullptr;
+  // spec.secret_name, and its key pair; both or neither.
+  const issuer::v1::Secret* secret = nullptr;
+  const KeyPairFacts* key_pair = nullptr;
+  // status.certificate_request_name.
+  const issuer::v1::CertificateRequest* request = nullptr;
+  // Another Certificate that wrote the Secret, still exists and still names it.
+  std::string secret_owner;
+};
 
 // Nothing if the Secret holds what the spec asks for, to be renewed later than `now`.
 std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now);
@@ -70,8 +81,8 @@ struct CertificateDecision {
 
 CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot, absl::Time now);
 
-// Whether `request` asks for what `spec` says.
-bool RequestFitsSpec(const issuer::v1::CertificateRequestSpec& request,
-                     const issuer::v1::CertificateSpec& spec);
+// Whether `request` asks for what the Certificate's spec says.
+bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,
+                     const issuer::v1::Certificate& certificate);
 
 }  // namespace certwright::issuer_service

@@ -20,6 +20,7 @@ using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
 constexpr int kMaxRequestNames = 100;
+constexpr std::size_t kMaxKnownKeyPairs = 100'000;
 
 std::string NextKeySecretName(const Certificate& certificate) {
   return service::SuffixedName(certificate.metadata().name(), "next-key");
@@ -55,6 +56,8 @@ CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
   (*metadata.mutable_annotations())[kCertificateNameAnnotation] = certificate.metadata().name();
   (*metadata.mutable_annotations())[kCertificateRevisionAnnotation] =
       absl::StrCat(certificate.status().revision() + 1);
+  (*metadata.mutable_annotations())[kCertificateGenerationAnnotation] =
+      absl::StrCat(certificate.metadata().generation());
   SetOwner(certificate, metadata);
   issuer::v1::CertificateRequestSpec& spec = *request.mutable_spec();
   spec.set_request(std::move(csr_pem));
@@ -109,6 +112,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Re
   CertificateSnapshot snapshot;
   snapshot.certificate = &world.certificate;
   snapshot.secret = world.secret.has_value() ? &*world.secret : nullptr;
+  snapshot.key_pair = world.key_pair.get();
   snapshot.request = world.request.has_value() ? &*world.request : nullptr;
   snapshot.secret_owner = world.secret_owner;
   CertificateDecision decision = DecideCertificate(snapshot, environment_.clock().Now());
@@ -125,6 +129,7 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
   if (secret.ok()) {
     CW_CO_ASSIGN_OR_RETURN(world.secret_owner,
                            co_await FindSecretOwner(context, certificate, *secret));
+    world.key_pair = FactsOf(*secret);
     world.secret = *std::move(secret);
   }
   const std::string request_name = certificate.status().certificate_request_name();
@@ -168,13 +173,13 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
   if (decision.at != absl::InfiniteFuture()) result.requeue_after = decision.at - now;
   switch (decision.action) {
     case CertificateAction::kReady:
-      DescribePresent(world.certificate, *world.secret);
+      DescribePresent(world.certificate, *world.key_pair);
       SetReady(world.certificate, true, {"Ready", "The certificate is up to date."});
       break;
     case CertificateAction::kWait:
     case CertificateAction::kBlocked:
     case CertificateAction::kBackOff:
-      if (world.secret.has_value()) DescribePresent(world.certificate, *world.secret);
+      if (world.key_pair != nullptr) DescribePresent(world.certificate, *world.key_pair);
       SetReady(world.certificate, false, decision.finding);
       break;
     case CertificateAction::kBegin:
@@ -207,19 +212,40 @@ void CertificateReconciler::SetReady(Certificate& certificate, bool ready,
 }
 
 void CertificateReconciler::DescribePresent(Certificate& certificate,
-                                            const Secret& secret) const {
-  const std::optional<pki::Certificate> present = PresentCertificate(secret);
+                                            const KeyPairFacts& present) const {
   Status& status = *certificate.mutable_status();
-  if (!present.has_value()) {
+  if (present.problem.has_value()) {
     status.clear_not_before();
     status.clear_not_after();
     status.clear_renewal_time();
     return;
   }
-  *status.mutable_not_before() = service::ToProto(present->not_before);
-  *status.mutable_not_after() = service::ToProto(present->not_after);
-  *status.mutable_renewal_time() = service::ToProto(
-      RenewalTime(certificate.spec(), present->not_before, present->not_after));
+  *status.mutable_not_before() = service::ToProto(present.not_before);
+  *status.mutable_not_after() = service::ToProto(present.not_after);
+  *status.mutable_renewal_time() =
+      service::ToProto(RenewalTime(certificate.spec(), present.not_before, present.not_after));
+}
+
+std::shared_ptr<const KeyPairFacts> CertificateReconciler::FactsOf(const Secret& secret) {
+  {
+    base::MutexLock lock(mutex_);
+    const auto it = key_pairs_.find(secret.metadata().uid());
+    if (it != key_pairs_.end() &&
+        it->second.resource_version == secret.metadata().resource_version()) {
+      return it->second.facts;
+    }
+  }
+  auto facts = std::make_shared<const KeyPairFacts>(ReadKeyPair(secret));
+  Remember(secret, facts);
+  return facts;
+}
+
+void CertificateReconciler::Remember(const Secret& secret,
+                                     std::shared_ptr<const KeyPairFacts> facts) {
+  base::MutexLock lock(mutex_);
+  if (key_pairs_.size() >= kMaxKnownKeyPairs) key_pairs_.clear();
+  key_pairs_[secret.metadata().uid()] = {secret.metadata().resource_version(),
+                                         std::move(facts)};
 }
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
@@ -252,7 +278,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   status.set_next_private_key_secret_name(next_key.metadata().name());
   status.set_certificate_request_name(std::move(name));
   const absl::Time now = environment_.clock().Now();
-  if (world.secret.has_value()) DescribePresent(certificate, *world.secret);
+  if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
   const service::ConditionUpdate issuing{"Issuing", true, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
@@ -315,7 +341,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   status.clear_next_attempt_time();
   status.clear_next_private_key_secret_name();
   status.clear_certificate_request_name();
-  DescribePresent(certificate, secret);
+  const auto facts = std::make_shared<const KeyPairFacts>(ReadKeyPair(secret));
+  DescribePresent(certificate, *facts);
   SetReady(certificate, true, {"Ready", "The certificate is up to date."});
 
   std::vector<store::Mutation> mutations;
@@ -336,6 +363,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   const auto committed =
       co_await stores_.certificates.store().Commit(context, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
+  store::ResourceStore<Secret>::SetRevision(secret, *committed);
+  Remember(secret, facts);
   issued_.Increment();
   telemetry::LogInfo("certificate issued", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
@@ -361,7 +390,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   const service::ConditionUpdate issuing{"Issuing", false, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
-  if (world.secret.has_value()) DescribePresent(certificate, *world.secret);
+  if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
   SetReady(certificate, false, finding);
   failed_.Increment();
   telemetry::LogWarning("issuance failed", {{"namespace", certificate.metadata().namespace_()},

@@ -5,11 +5,13 @@
 // repeats nothing.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "lib/base/mutex.h"
 #include "lib/controller/controller.h"
 #include "lib/controller/store_informer.h"
 #include "lib/service/environment.h"
@@ -34,6 +36,7 @@ class CertificateReconciler final : public controller::Reconciler {
   struct World {
     issuer::v1::Certificate certificate;
     std::optional<issuer::v1::Secret> secret;
+    std::shared_ptr<const KeyPairFacts> key_pair;
     std::optional<issuer::v1::Secret> next_key;
     std::optional<issuer::v1::CertificateRequest> request;
     std::string secret_owner;
@@ -63,8 +66,10 @@ class CertificateReconciler final : public controller::Reconciler {
                                                 std::string name);
 
   void SetReady(issuer::v1::Certificate& certificate, bool ready, const Finding& finding) const;
-  void DescribePresent(issuer::v1::Certificate& certificate,
-                       const issuer::v1::Secret& secret) const;
+  void DescribePresent(issuer::v1::Certificate& certificate, const KeyPairFacts& present) const;
+  // The facts of a Secret, read anew only if it has changed.
+  std::shared_ptr<const KeyPairFacts> FactsOf(const issuer::v1::Secret& secret);
+  void Remember(const issuer::v1::Secret& secret, std::shared_ptr<const KeyPairFacts> facts);
   std::vector<Requests::Object> RequestsOf(absl::string_view resource_namespace,
                                            absl::string_view name) const;
 
@@ -74,6 +79,14 @@ class CertificateReconciler final : public controller::Reconciler {
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;
   telemetry::Counter& failed_;
+
+  struct KnownKeyPair {
+    std::string resource_version;
+    std::shared_ptr<const KeyPairFacts> facts;
+  };
+  base::Mutex mutex_;
+  // By the Secret's uid. Forgotten as a whole when it has grown too large.
+  std::map<std::string, KnownKeyPair> key_pairs_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service

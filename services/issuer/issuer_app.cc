@@ -288,7 +288,7 @@ class IssuerApp final : public service::App {
 absl::StatusOr<std::unique_ptr<service::App>> BuildIssuerApp(
     const config::v1::IssuerConfig& config, service::Environment environment) {
   CW_ASSIGN_OR_RETURN(auto store, store::OpenSqliteStore(config.store().sqlite().path(),
-                                                              store::SqliteOptions()));
+                                                         store::SqliteOptions()));
   CW_ASSIGN_OR_RETURN(auto order_channel, service::MakePeerChannel(config.order()));
   return std::make_unique<IssuerApp>(config, environment, std::move(store),
                                      std::move(order_channel));

@@ -24,6 +24,8 @@ inline constexpr char kCaKey[] = "ca.crt";
 
 inline constexpr char kCertificateNameAnnotation[] = "certwright.io/certificate-name";
 inline constexpr char kCertificateRevisionAnnotation[] = "certwright.io/certificate-revision";
+inline constexpr char kCertificateGenerationAnnotation[] =
+    "certwright.io/certificate-generation";
 inline constexpr char kIssuerNameAnnotation[] = "certwright.io/issuer-name";
 inline constexpr char kIssuerKindAnnotation[] = "certwright.io/issuer-kind";
 
