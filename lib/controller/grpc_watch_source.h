@@ -14,6 +14,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/client_callback.h"
 #include "lib/controller/watch_source.h"
+#include "lib/rpc/status.h"
 #include "lib/store/callback_gate.h"
 
 namespace certwright::controller {
@@ -91,9 +92,7 @@ class GrpcWatchSource final : public WatchSource<T> {
 
     void OnDone(const grpc::Status& status) override {
       const std::shared_ptr<Reactor> self = std::move(self_);
-      const absl::Status end(static_cast<absl::StatusCode>(status.error_code()),
-                             status.error_message());
-      gate_.Run([&] { on_end_(end); });
+      gate_.Run([&] { on_end_(rpc::FromGrpc(status)); });
     }
 
    private:

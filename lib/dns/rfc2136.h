@@ -84,7 +84,8 @@ std::optional<Rcode> UpdateRcode(const absl::Status& status);
 absl::Status UpdateStatus(Rcode rcode, absl::string_view server, absl::string_view zone);
 
 // UDP, with TCP on truncation, on silence, and for messages over 1232 octets; or TCP only.
-// Threading: Update() from any thread. Lifetime: `timers` must outlive this, and this its calls.
+// Threading: Update() from any thread. Lifetime: `timers` must outlive this, and this its
+// calls.
 class Rfc2136Client final : public TxtUpdater {
  public:
   explicit Rfc2136Client(runtime::Timers& timers) : timers_(timers) {}

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -60,8 +61,8 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
     std::size_t max_pending = kMaxPendingEvents;
     std::size_t max_burst = kMaxBurstEvents;
     absl::Duration max_stall = absl::Seconds(5);
-    // A message to send when nothing else was sent for `heartbeat`; may be empty.
-    std::function<Response()> make_heartbeat;
+    // Makes the message to send every `heartbeat`, or nothing; may be empty.
+    std::function<std::optional<Response>()> make_heartbeat;
     absl::Duration heartbeat = absl::Seconds(30);
     // Called once, when gRPC is done with the call: stop feeding it. May be empty.
     std::function<void()> on_done;
@@ -147,7 +148,6 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
 
   void WriteNext() CW_REQUIRES(mutex_) {
     writing_ = true;
-    sent_since_heartbeat_ = true;
     this->StartWrite(&pending_.front());
   }
 
@@ -162,7 +162,6 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   void ArmHeartbeat() {
     base::MutexLock lock(mutex_);
     if (ended_ || !options_.make_heartbeat) return;
-    sent_since_heartbeat_ = false;
     heartbeat_timer_ =
         timers_.ScheduleAfter(options_.heartbeat, [weak = this->weak_from_this()] {
           if (const auto reactor = weak.lock()) reactor->Heartbeat();
@@ -170,14 +169,13 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   }
 
   void Heartbeat() {
-    bool silent = false;
-    std::function<Response()> make_heartbeat;
+    std::function<std::optional<Response>()> make_heartbeat;
     {
       base::MutexLock lock(mutex_);
-      silent = !ended_ && !sent_since_heartbeat_ && pending_.empty();
+      if (ended_) return;
       make_heartbeat = options_.make_heartbeat;
     }
-    if (silent) Push(make_heartbeat());
+    if (std::optional<Response> heartbeat = make_heartbeat()) Push(*std::move(heartbeat));
     ArmHeartbeat();
   }
 
@@ -192,7 +190,6 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   bool writing_ CW_GUARDED_BY(mutex_) = false;
   bool ended_ CW_GUARDED_BY(mutex_) = false;
   bool done_ CW_GUARDED_BY(mutex_) = false;
-  bool sent_since_heartbeat_ CW_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace certwright::rpc

@@ -38,6 +38,10 @@ class RemoteSigner final : public acme::JwsSigner {
     call.set_payload(std::move(request.payload));
     auto response = co_await rpc::CallUnary(
         context, stub_->async(), &AccountStub::async_interface::SignJws, std::move(call));
+    // An issuer that has just gone is no answer of the CA.
+    if (absl::IsNotFound(response.status())) {
+      co_return absl::FailedPreconditionError(response.status().message());
+    }
     if (!response.ok()) co_return response.status();
     acme::SignedRequest signed_request;
     signed_request.body = std::move(*response->mutable_jws());

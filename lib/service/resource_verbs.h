@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -159,13 +160,20 @@ class ResourceVerbs {
     using Reactor = rpc::WatchReactor<Response>;
     auto feed = std::make_shared<Feed<Response>>();
     typename Reactor::Options reactor_options;
-    reactor_options.make_heartbeat = [feed] {
+    // Not before the first bookmark of the feed itself: that one ends the list.
+    reactor_options.make_heartbeat = [feed]() -> std::optional<Response> {
       Response bookmark;
       bookmark.set_type(meta::v1::EVENT_TYPE_BOOKMARK);
       base::MutexLock lock(feed->mutex);
+      if (feed->listing) return std::nullopt;
       bookmark.set_resource_version(feed->version);
       return bookmark;
     };
+    {
+      base::MutexLock lock(feed->mutex);
+      feed->version = request.resource_version();
+      feed->listing = request.resource_version().empty();
+    }
     std::shared_ptr<Reactor> reactor = Reactor::Make(timers_, hub_, std::move(reactor_options));
     Reactor* const returned = reactor.get();
     absl::StatusOr<Filter> filter = MakeFilter(request);
@@ -178,13 +186,15 @@ class ResourceVerbs {
         [this, feed, field, weak = std::weak_ptr<Reactor>(reactor),
          filter = *std::move(filter)](controller::EventType type, T resource,
                                       std::string version) mutable {
-          {
-            base::MutexLock lock(feed->mutex);
-            feed->version = version;
-          }
           const std::shared_ptr<Reactor> live = weak.lock();
-          if (live == nullptr || !filter.Admit(type, resource)) return;
-          live->Push(MakeEvent(type, std::move(resource), std::move(version), field));
+          if (live == nullptr) return;
+          if (filter.Admit(type, resource)) {
+            live->Push(MakeEvent(type, std::move(resource), version, field));
+          }
+          // Only now: a heartbeat must not promise what has not been sent.
+          base::MutexLock lock(feed->mutex);
+          if (type == controller::EventType::kBookmark) feed->listing = false;
+          feed->version = std::move(version);
         },
         [weak = std::weak_ptr<Reactor>(reactor)](absl::Status status) {
           const std::shared_ptr<Reactor> live = weak.lock();
@@ -203,6 +213,7 @@ class ResourceVerbs {
   struct Feed {
     base::Mutex mutex;
     std::string version CW_GUARDED_BY(mutex);
+    bool listing CW_GUARDED_BY(mutex) = true;
   };
 
   // Which resources a watch is about. A resource that leaves the selection is shown as
