@@ -24,8 +24,10 @@ use_writable_home() {
 
 # The names of the package lists' packages that are not installed, one a line.
 missing_packages() {
-  local installed list package command _
-  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
+  local installed='' list package command _
+  if command -v dpkg-query >/dev/null; then
+    installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
+  fi
   for list in "$@"; do
     while read -r package command _; do
       if [[ -z $package || $package == \#* ]]; then continue; fi
@@ -45,9 +47,9 @@ as_root() {
   fi
 }
 
-# Shows one line in fifty of what apt-get does, and keeps all of it in the file $1.
+# Shows one line in a hundred of what apt-get does, and keeps all of it in the file $1.
 show_apt_progress() {
-  local log=$1 line total='' done_count=0
+  local log=$1 line total='' unpacked=0 done_count=0
   while IFS= read -r line; do
     printf '%s\n' "$line" >>"$log"
     case $line in
@@ -56,9 +58,13 @@ show_apt_progress() {
         total=${total%% newly*}
         say "  downloading $total packages, with those they need"
         ;;
+      'Unpacking '*)
+        unpacked=$((unpacked + 1))
+        if ((unpacked % 100 == 0)); then say "  $unpacked of ${total:-many} unpacked"; fi
+        ;;
       'Setting up '*)
         done_count=$((done_count + 1))
-        if ((done_count % 50 == 0)); then say "  $done_count of ${total:-many} set up"; fi
+        if ((done_count % 100 == 0)); then say "  $done_count of ${total:-many} set up"; fi
         ;;
     esac
   done
@@ -73,12 +79,18 @@ run_apt() {
 }
 
 # Tests start nameservers of their own, so none shall start or be enabled because its package
-# was installed.
+# was installed. A subshell, so that the policy goes away however the installation ends.
 policy_file=/usr/sbin/policy-rc.d
-forbid_service_starts() {
-  if [[ -e $policy_file ]]; then return 1; fi
-  as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy_file && chmod 755 $policy_file"
-}
+install_without_starting() (
+  log=$1
+  shift
+  if [[ ! -e $policy_file ]]; then
+    trap 'as_root rm -f "$policy_file"' EXIT
+    trap 'exit 130' INT TERM
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy_file && chmod 755 $policy_file"
+  fi
+  run_apt "$log" update && run_apt "$log" install --no-install-recommends --no-remove "$@"
+)
 
 disable_new_services() {
   local pair
@@ -105,17 +117,14 @@ Run as root: apt-get install --no-install-recommends $(tr '\n' ' ' <<<"$1")"
 
 # install_packages LIST...: installs what of tools/packages/LIST.txt is missing.
 install_packages() {
-  local missing log forbade=no status=0
+  local missing log
   missing=$(missing_packages "$@")
   if [[ -z $missing ]]; then return 0; fi
   check_can_install "$missing"
   log=$(mktemp "${TMPDIR:-/tmp}/certwright-apt.XXXXXX")
   say "installing $(wc -l <<<"$missing") missing packages of Debian: $(tr '\n' ' ' <<<"$missing")"
-  if forbid_service_starts; then forbade=yes; fi
   # shellcheck disable=SC2086  # one word a package
-  { run_apt "$log" update && run_apt "$log" install --no-install-recommends $missing; } || status=$?
-  if [[ $forbade == yes ]]; then as_root rm -f "$policy_file"; fi
-  if [[ $status != 0 ]]; then
+  if ! install_without_starting "$log" $missing; then
     tail -n 15 "$log" >&2
     die "apt-get could not install them; all that it said is in $log"
   fi

@@ -5,6 +5,7 @@
 // by the informer's idle timeout.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/client_callback.h"
+#include "lib/base/mutex.h"
 #include "lib/controller/watch_source.h"
 #include "lib/rpc/status.h"
 #include "lib/store/callback_gate.h"
@@ -75,9 +77,15 @@ class GrpcWatchSource final : public WatchSource<T> {
       this->StartCall();
     }
 
+    // Returns when gRPC is done with the call (unless called from within a callback), so that
+    // the call, which may hold the last reference to its channel, is not destroyed on a thread
+    // of gRPC: that is undefined.
     void Stop() {
+      const bool inside = gate_.running_here();
       gate_.Close();
       context_.TryCancel();
+      base::MutexLock lock(mutex_);
+      while (!done_ && !inside) ended_.wait(mutex_);
     }
 
     void OnReadDone(bool ok) override {
@@ -91,8 +99,15 @@ class GrpcWatchSource final : public WatchSource<T> {
     }
 
     void OnDone(const grpc::Status& status) override {
-      const std::shared_ptr<Reactor> self = std::move(self_);
       gate_.Run([&] { on_end_(rpc::FromGrpc(status)); });
+      // A handle that is there waits in Stop() for done_, so this lives on; without one the
+      // reset destroys it.
+      const bool alone = self_.use_count() == 1;
+      self_.reset();
+      if (alone) return;
+      base::MutexLock lock(mutex_);
+      done_ = true;
+      ended_.notify_all();
     }
 
    private:
@@ -106,6 +121,10 @@ class GrpcWatchSource final : public WatchSource<T> {
     grpc::ClientContext context_;
     Response response_;
     store::CallbackGate gate_;
+    base::Mutex mutex_;
+    std::condition_variable_any ended_;
+    bool done_ CW_GUARDED_BY(mutex_) = false;
+    // Keeps this alive until OnDone().
     std::shared_ptr<Reactor> self_;
   };
 

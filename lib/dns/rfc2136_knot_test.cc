@@ -54,7 +54,7 @@ class Knot {
   explicit Knot(const std::string& folder) : folder_(folder), port_(FreePort()) {
     mkdir(folder_.c_str(), 0700);
     // The path of a socket must be short, which TEST_TMPDIR is not.
-    char socket_folder[] = "/tmp/cw-knot-XXXXXX";
+    char socket_folder[] = "/tmp/certwright-knot-XXXXXX";
     if (mkdtemp(socket_folder) != nullptr) socket_folder_ = socket_folder;
     // Without this folder Knot answers SERVFAIL to every UPDATE.
     mkdir((folder_ + "/db").c_str(), 0700);

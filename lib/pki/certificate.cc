@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/decode_cache.h"
 #include "lib/pki/extensions.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
@@ -207,6 +208,15 @@ OpensslPtr<X509_STORE> MakeStore(const std::vector<Certificate>& roots, absl::Ti
 
 std::string Certificate::Pem() const { return EncodePem(kCertificateLabel, der); }
 
+namespace {
+
+DecodeCache<Certificate>& KnownCertificates() {
+  static DecodeCache<Certificate>& cache = *new DecodeCache<Certificate>(256);
+  return cache;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view pem) {
   constexpr absl::string_view kWhat = "certificate chain";
   OpensslErrorScope scope;
@@ -226,7 +236,8 @@ absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view pem) {
   std::vector<Certificate> chain;
   chain.reserve(blocks->size());
   for (PemBlock& block : *blocks) {
-    absl::StatusOr<Certificate> certificate = DecodeCertificate(std::move(block.der));
+    absl::StatusOr<Certificate> certificate =
+        KnownCertificates().Get(std::move(block.der), DecodeCertificate);
     if (!certificate.ok()) {
       return base::Annotate(certificate.status(),
                             absl::StrCat(kWhat, ": certificate ", chain.size() + 1));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/decode_cache.h"
 #include "lib/pki/extensions.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
@@ -237,6 +238,15 @@ absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& 
   return EncodePem(kCsrLabel, der);
 }
 
+namespace {
+
+DecodeCache<Csr>& KnownRequests() {
+  static DecodeCache<Csr>& cache = *new DecodeCache<Csr>(256);
+  return cache;
+}
+
+}  // namespace
+
 absl::StatusOr<Csr> ParseCsrPem(absl::string_view pem) {
   constexpr absl::string_view kWhat = "certificate request";
   OpensslErrorScope scope;
@@ -249,7 +259,7 @@ absl::StatusOr<Csr> ParseCsrPem(absl::string_view pem) {
     return absl::InvalidArgumentError(
         absl::StrCat(kWhat, ": the text holds no PEM block \"", kCsrLabel, "\""));
   }
-  absl::StatusOr<Csr> csr = DecodeCsr(std::move(blocks->front().der));
+  absl::StatusOr<Csr> csr = KnownRequests().Get(std::move(blocks->front().der), DecodeCsr);
   if (!csr.ok()) return base::Annotate(csr.status(), kWhat);
   return csr;
 }

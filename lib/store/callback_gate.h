@@ -35,6 +35,12 @@ class CallbackGate {
     }
   }
 
+  // Whether this is called from within the callback.
+  bool running_here() const {
+    base::MutexLock lock(mutex_);
+    return running_ == std::this_thread::get_id();
+  }
+
   bool closed() const {
     base::MutexLock lock(mutex_);
     return closed_;
