@@ -30,15 +30,21 @@ void CallGate::Close() {
 bool CallGate::WaitUntilQuiet(absl::Duration quiet, absl::Duration limit) {
   using Clock = std::chrono::steady_clock;
   base::MutexLock lock(mutex_);
-  const Clock::time_point end = Clock::now() + absl::ToChronoNanoseconds(limit);
-  while (Clock::now() < end) {
-    const int64_t seen = arrivals_;
-    const auto until = std::min(end, Clock::now() + absl::ToChronoNanoseconds(quiet));
-    while (arrivals_ == seen && changed_.wait_until(mutex_, until) != std::cv_status::timeout) {
+  Clock::time_point now = Clock::now();
+  const Clock::time_point end = now + absl::ToChronoNanoseconds(limit);
+  Clock::time_point quiet_at = now + absl::ToChronoNanoseconds(quiet);
+  int64_t seen = arrivals_;
+  while (true) {
+    if (arrivals_ != seen) {
+      seen = arrivals_;
+      quiet_at = now + absl::ToChronoNanoseconds(quiet);
     }
-    if (arrivals_ == seen && running_ == 0) return true;
+    if (running_ == 0 && now >= quiet_at) return true;
+    if (now >= end) return false;
+    // The last call to leave wakes this.
+    changed_.wait_until(mutex_, running_ == 0 ? std::min(end, quiet_at) : end);
+    now = Clock::now();
   }
-  return false;
 }
 
 }  // namespace certwright::rpc

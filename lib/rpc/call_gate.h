@@ -21,8 +21,8 @@ class CallGate {
   void Leave();
 
   void Close();
-  // Blocks until no call runs and none has arrived for `quiet`, at most for `limit`; whether it
-  // came to that.
+  // After Close(): blocks until no call runs and none has arrived for `quiet`, at most for
+  // `limit`; whether it came to that.
   bool WaitUntilQuiet(absl::Duration quiet, absl::Duration limit);
 
  private:

@@ -45,7 +45,10 @@ std::optional<rpc::TlsFiles> ToTlsFiles(bool present, const config::v1::Tls& tls
 
 bool IsLoopbackAddress(const std::string& address) {
   const std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
+  // Digits and dots only: "127.example.com" is a name, which may lead anywhere.
+  return host == "localhost" || host == "[::1]" ||
+         (absl::StartsWith(host, "127.") &&
+          host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 std::vector<std::string> ValidateServer(const config::v1::Server& server) {

@@ -9,9 +9,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -222,7 +222,12 @@ class ResourceVerbs {
     std::string resource_namespace;
     std::string name;
     rpc::LabelSelector selector;
-    std::set<std::string> shown;
+    // A resumed watcher may know resources from before: what does not match is shown to it
+    // as deleted once.
+    bool resumed = false;
+    // Whether the watcher has a resource, by key; of others it is not known (if resumed) or
+    // it does not.
+    std::map<std::string, bool> shown;
 
     // May change `type`.
     bool Admit(controller::EventType& type, const T& resource) {
@@ -233,12 +238,21 @@ class ResourceVerbs {
       if (!name.empty() && metadata.name() != name) return false;
       if (selector.empty()) return true;
       const std::string key = store::QueueKey(metadata.namespace_(), metadata.name());
+      const auto known = shown.find(key);
       if (type != controller::EventType::kDeleted && selector.Matches(metadata.labels())) {
-        if (shown.insert(key).second) type = controller::EventType::kAdded;
+        if (known == shown.end() || !known->second) type = controller::EventType::kAdded;
+        shown[key] = true;
         return true;
       }
+      const bool has_it = known == shown.end() ? resumed : known->second;
+      // A resumed watch must not tell of it twice; what is gone for good needs no memory.
+      if (resumed && type != controller::EventType::kDeleted) {
+        shown[key] = false;
+      } else if (known != shown.end()) {
+        shown.erase(known);
+      }
       type = controller::EventType::kDeleted;
-      return shown.erase(key) > 0;
+      return has_it;
     }
   };
 
@@ -249,6 +263,7 @@ class ResourceVerbs {
       filter.resource_namespace = request.namespace_();
     }
     filter.name = request.name();
+    filter.resumed = !request.resource_version().empty();
     CW_ASSIGN_OR_RETURN(filter.selector, rpc::LabelSelector::Parse(request.label_selector()));
     return filter;
   }
