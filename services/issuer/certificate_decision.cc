@@ -14,6 +14,7 @@ namespace certwright::issuer_service {
 namespace {
 
 constexpr absl::Duration kFirstBackoff = absl::Minutes(1);
+constexpr int kShortBackoffs = 3;
 constexpr absl::Duration kLastBackoff = absl::Hours(24);
 constexpr absl::Duration kShortLifetime = absl::Hours(10 * 24);
 
@@ -140,9 +141,10 @@ absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_b
 }
 
 absl::Duration FailureBackoff(int failed_attempts) {
+  if (failed_attempts > kShortBackoffs) return kLastBackoff;
   absl::Duration backoff = kFirstBackoff;
-  for (int i = 1; i < failed_attempts && backoff < kLastBackoff; ++i) backoff *= 10;
-  return std::min(backoff, kLastBackoff);
+  for (int i = 1; i < failed_attempts; ++i) backoff *= 10;
+  return backoff;
 }
 
 std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now) {

@@ -173,6 +173,8 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
   if (decision.at != absl::InfiniteFuture()) result.requeue_after = decision.at - now;
   switch (decision.action) {
     case CertificateAction::kReady:
+      // A Secret that is well again needs no request any more.
+      CW_CO_RETURN_IF_ERROR(co_await Abandon(context, world));
       DescribePresent(world.certificate, *world.key_pair);
       SetReady(world.certificate, true, {"Ready", "The certificate is up to date."});
       break;
@@ -196,6 +198,19 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
   }
   CW_CO_RETURN_IF_ERROR(co_await WriteStatus(context, std::move(world.certificate)));
   co_return result;
+}
+
+runtime::Awaitable<absl::Status> CertificateReconciler::Abandon(runtime::Context context,
+                                                                World& world) {
+  Status& status = *world.certificate.mutable_status();
+  if (status.certificate_request_name().empty()) co_return absl::OkStatus();
+  const auto marked = co_await stores_.requests.MarkDeleted(
+      context, world.certificate.metadata().namespace_(), status.certificate_request_name());
+  if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
+  status.clear_certificate_request_name();
+  status.clear_next_private_key_secret_name();
+  service::RemoveCondition(*status.mutable_conditions(), "Issuing");
+  co_return absl::OkStatus();
 }
 
 void CertificateReconciler::SetReady(Certificate& certificate, bool ready,
@@ -368,7 +383,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   issued_.Increment();
   telemetry::LogInfo("certificate issued", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
-                                            {"revision", status.revision()}});
+                                            {"revision", certificate.status().revision()}});
   // The first request of a Certificate has nothing before it.
   const bool first =
       request.metadata().name() == service::SuffixedName(certificate.metadata().name(), "1");

@@ -51,6 +51,8 @@ class CertificateReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
+  // Gives the request on its way up, if there is one.
+  runtime::Awaitable<absl::Status> Abandon(runtime::Context context, World& world);
   runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
                                          Finding finding);
   runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(

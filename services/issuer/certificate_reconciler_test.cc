@@ -1,0 +1,284 @@
+#include "services/issuer/certificate_reconciler.h"
+
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/pki/self_signed.h"
+#include "services/issuer/certificate_validation.h"
+#include "services/issuer/issuer_testing.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+using issuer::v1::Certificate;
+using issuer::v1::CertificateRequest;
+using issuer::v1::Secret;
+using testing::HasSubstr;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+
+class CertificateReconcilerTest : public IssuerWorld {
+ protected:
+  CertificateReconcilerTest()
+      : requests_(std::make_unique<CertificateReconciler::Requests>(
+            stores_->requests, pool_.executor(), timers_, base::Random::Real())),
+        reconciler_(Environment(), *stores_, *requests_) {}
+  ~CertificateReconcilerTest() override { requests_.reset(); }
+
+  void Create(const std::string& name = "site") {
+    Certificate certificate;
+    certificate.mutable_metadata()->set_namespace_("web");
+    certificate.mutable_metadata()->set_name(name);
+    certificate.mutable_spec()->set_secret_name("site-tls");
+    certificate.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+    certificate.mutable_spec()->add_dns_names("a.example");
+    rpc::Violations violations;
+    ValidateCertificate(certificate, violations);
+    CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
+  }
+  template <typename Change>
+  void ChangeSpec(Change change) {
+    Certificate certificate = Site();
+    change(*certificate.mutable_spec());
+    CW_ASSERT_OK(Await(stores_->certificates.Update(Context(), certificate)));
+  }
+  controller::Result Pass(const std::string& name = "site") {
+    const auto result = Await(reconciler_.Reconcile(Context(), "web/" + name));
+    EXPECT_THAT(result, base::IsOk());
+    return result.value_or(controller::Result());
+  }
+
+  Certificate Site() { return Read(stores_->certificates, "site"); }
+  Secret SiteSecret() { return Read(stores_->secrets, "site-tls"); }
+  CertificateRequest Request() {
+    return Read(stores_->requests, Site().status().certificate_request_name());
+  }
+
+  // What the request's reconciler does when the CA has issued, or has refused to.
+  void Sign() {
+    CertificateRequest request = Request();
+    pki::TestCertificateSpec spec;
+    spec.not_before = clock_.Now();
+    spec.not_after = clock_.Now() + 90 * kDay;
+    const auto chain = ca_.ChainFor(ca_.SignCsr(request.spec().request(), spec));
+    request.mutable_status()->set_certificate(pki::ToPem(chain));
+    request.mutable_status()->set_ca(ca_.certificate().Pem());
+    SetReady(request, true, "Issued");
+  }
+  void Refuse() {
+    CertificateRequest request = Request();
+    SetReady(request, false, "Failed");
+  }
+  void SetReady(CertificateRequest& request, bool ready, const std::string& reason) {
+    service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                          {"Ready", ready, reason, "the CA said so"}, 1, clock_.Now());
+    WriteStatus(stores_->requests, request);
+  }
+  void Issue() {
+    Pass();
+    Sign();
+    Pass();
+  }
+  void KnowRequests() {
+    requests_->Start();
+    CW_ASSERT_OK(Await(requests_->WaitForSync(Context())));
+  }
+
+  const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
+  std::unique_ptr<CertificateReconciler::Requests> requests_;
+  CertificateReconciler reconciler_;
+};
+
+TEST_F(CertificateReconcilerTest, BeginsWithKeyRequestAndStatusInOneCommit) {
+  Create();
+  Pass();
+  const Certificate site = Site();
+  EXPECT_EQ(ConditionOf(site, "Issuing"), "True DoesNotExist");
+  EXPECT_EQ(ConditionOf(site), "False DoesNotExist");
+  EXPECT_EQ(site.status().certificate_request_name(), "site-1");
+  const CertificateRequest request = Request();
+  EXPECT_EQ(request.metadata().owner().uid(), site.metadata().uid());
+  EXPECT_EQ(request.spec().issuer_ref().name(), "ca");
+  const auto csr = pki::ParseCsrPem(request.spec().request());
+  ASSERT_THAT(csr, base::IsOk());
+  EXPECT_THAT(csr->names.dns_names, testing::ElementsAre("a.example"));
+  const Secret next_key = Read(stores_->secrets, site.status().next_private_key_secret_name());
+  const auto key = pki::PrivateKey::ParsePem(next_key.data().at(kPrivateKeyKey));
+  ASSERT_THAT(key, base::IsOk());
+  EXPECT_TRUE(key->public_key() == csr->public_key);
+  EXPECT_EQ(request.metadata().resource_version(), site.metadata().resource_version());
+  EXPECT_EQ(next_key.metadata().resource_version(), site.metadata().resource_version());
+}
+
+TEST_F(CertificateReconcilerTest, WaitsForTheRequestWithoutMakingAnother) {
+  Create();
+  Pass();
+  Pass();
+  EXPECT_EQ(Site().status().certificate_request_name(), "site-1");
+  EXPECT_FALSE(Exists(stores_->requests, "site-1-1"));
+}
+
+TEST_F(CertificateReconcilerTest, WritesTheSecretAndStatusInOneCommit) {
+  Create();
+  Issue();
+  const Certificate site = Site();
+  const Secret secret = SiteSecret();
+  EXPECT_EQ(secret.metadata().resource_version(), site.metadata().resource_version());
+  EXPECT_EQ(secret.type(), kTlsSecretType);
+  EXPECT_FALSE(ReadKeyPair(secret).problem.has_value());
+  EXPECT_EQ(secret.data().at(kCaKey), ca_.certificate().Pem());
+  EXPECT_EQ(secret.metadata().annotations().at(kCertificateNameAnnotation), "site");
+  EXPECT_EQ(ConditionOf(site), "True Ready");
+  EXPECT_EQ(ConditionOf(site, "Issuing"), "");
+  EXPECT_EQ(site.status().revision(), 1);
+  EXPECT_EQ(service::FromProto(site.status().not_after()), clock_.Now() + 90 * kDay);
+  EXPECT_EQ(site.status().certificate_request_name(), "");
+  EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
+  EXPECT_EQ(Pass().requeue_after, 60 * kDay);
+  EXPECT_EQ(Site().metadata().resource_version(), site.metadata().resource_version());
+}
+
+TEST_F(CertificateReconcilerTest, RenewalStaysReadyTakesANewKeyAndPrunesOldRequests) {
+  Create();
+  Issue();
+  const Secret before = SiteSecret();
+  clock_.Advance(60 * kDay);
+  Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "True Renewing");
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(SiteSecret().metadata().resource_version(), before.metadata().resource_version());
+  KnowRequests();
+  Sign();
+  Pass();
+  EXPECT_EQ(Site().status().revision(), 2);
+  EXPECT_NE(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
+  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  EXPECT_FALSE(Read(stores_->requests, "site-2").metadata().has_delete_time());
+}
+
+TEST_F(CertificateReconcilerTest, RotationPolicyNeverKeepsTheKey) {
+  Create();
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_rotation_policy(issuer::v1::ROTATION_POLICY_NEVER);
+  });
+  Issue();
+  const Secret before = SiteSecret();
+  clock_.Advance(60 * kDay);
+  Issue();
+  EXPECT_EQ(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
+  EXPECT_NE(SiteSecret().data().at(kCertificateKey), before.data().at(kCertificateKey));
+}
+
+TEST_F(CertificateReconcilerTest, DeletedSecretIsIssuedAnew) {
+  Create();
+  Issue();
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-tls")));
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False DoesNotExist");
+  EXPECT_EQ(Site().status().certificate_request_name(), "site-2");
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_TRUE(Exists(stores_->secrets, "site-tls"));
+}
+
+TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
+  Create();
+  Pass();
+  Refuse();
+  Pass();
+  const Certificate failed = Site();
+  EXPECT_EQ(ConditionOf(failed), "False Failed");
+  EXPECT_EQ(ConditionOf(failed, "Issuing"), "False Failed");
+  EXPECT_EQ(failed.status().failed_issuance_attempts(), 1);
+  EXPECT_EQ(service::FromProto(failed.status().next_attempt_time()),
+            clock_.Now() + absl::Minutes(1));
+  EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(1));
+  EXPECT_EQ(Site().status().certificate_request_name(), "");
+
+  clock_.Advance(absl::Minutes(1));
+  Pass();
+  EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
+  Refuse();
+  Pass();
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(10));
+  clock_.Advance(absl::Minutes(10));
+  Issue();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(Site().status().failed_issuance_attempts(), 0);
+  EXPECT_FALSE(Site().status().has_next_attempt_time());
+}
+
+TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequest) {
+  Create();
+  Pass();
+  ChangeSpec([](auto& spec) { spec.add_dns_names("b.example"); });
+  Pass();
+  EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
+  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+}
+
+TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnew) {
+  Create();
+  Pass();
+  Sign();
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
+  Pass();
+  EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
+  EXPECT_TRUE(Exists(stores_->secrets, "site-next-key"));
+}
+
+TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {
+  Create();
+  Issue();
+  const Secret before = SiteSecret();
+  Create("rival");
+  Pass("rival");
+  const Certificate rival = Read(stores_->certificates, "rival");
+  EXPECT_EQ(ConditionOf(rival), "False IncorrectCertificate");
+  EXPECT_EQ(rival.status().certificate_request_name(), "");
+  EXPECT_EQ(SiteSecret().metadata().resource_version(), before.metadata().resource_version());
+
+  CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
+  Pass("rival");
+  EXPECT_EQ(Read(stores_->certificates, "rival").status().certificate_request_name(),
+            "rival-1");
+}
+
+TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestAndNoKey) {
+  Create();
+  Issue();
+  clock_.Advance(60 * kDay);
+  Pass();
+  KnowRequests();
+  CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
+  Pass();
+  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  EXPECT_TRUE(Read(stores_->requests, "site-2").metadata().has_delete_time());
+  EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
+  EXPECT_TRUE(Exists(stores_->secrets, "site-tls"));
+}
+
+TEST_F(CertificateReconcilerTest, DamagedSecretIsNoticedAndReplaced) {
+  Create();
+  Issue();
+  Secret secret = SiteSecret();
+  (*secret.mutable_data())[kCertificateKey] = "damaged";
+  CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False InvalidCertificate");
+  EXPECT_FALSE(Site().status().has_not_after());
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_THAT(SiteSecret().data().at(kCertificateKey), HasSubstr("BEGIN CERTIFICATE"));
+}
+
+}  // namespace
+}  // namespace certwright::issuer_service

@@ -1,0 +1,274 @@
+#include "services/issuer/certificate_request_reconciler.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/pki/self_signed.h"
+#include "services/issuer/issuer_testing.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+using issuer::v1::CertificateRequest;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class FakeOrders final : public Orders {
+ public:
+  std::shared_ptr<const order::v1::Order> Find(const std::string& key) const override {
+    const auto it = known.find(key);
+    return it == known.end() ? nullptr : it->second;
+  }
+  runtime::Awaitable<absl::StatusOr<order::v1::Order>> Create(runtime::Context,
+                                                              order::v1::Order order) override {
+    created.push_back(order);
+    if (!error.ok()) co_return error;
+    co_return order;
+  }
+  runtime::Awaitable<absl::Status> Delete(runtime::Context, std::string resource_namespace,
+                                          std::string name) override {
+    deleted.push_back(store::QueueKey(resource_namespace, name));
+    co_return error;
+  }
+
+  absl::Status error;
+  std::map<std::string, std::shared_ptr<const order::v1::Order>> known;
+  std::vector<order::v1::Order> created;
+  std::vector<std::string> deleted;
+};
+
+class CertificateRequestReconcilerTest : public IssuerWorld {
+ protected:
+  CertificateRequestReconcilerTest() {
+    pki::CsrSpec csr;
+    csr.subject.common_name = "a.example";
+    csr.names.dns_names = {"a.example", "b.example"};
+    csr.names.ip_addresses = {"192.0.2.1"};
+    CertificateRequest request;
+    request.mutable_metadata()->set_namespace_("web");
+    request.mutable_metadata()->set_name("site-1");
+    (*request.mutable_metadata()->mutable_labels())["team"] = "x";
+    request.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
+    request.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+    request.mutable_spec()->mutable_duration()->set_seconds(3600);
+    CW_EXPECT_OK(Await(stores_->requests.Create(Context(), request)));
+  }
+
+  void CreateIssuer(bool ready = true, bool enable_duration = false) {
+    issuer::v1::Issuer issuer;
+    issuer.mutable_metadata()->set_namespace_("web");
+    issuer.mutable_metadata()->set_name("ca");
+    issuer.mutable_spec()->mutable_acme()->set_server("https://ca.test/directory");
+    issuer.mutable_spec()->mutable_acme()->set_profile("classic");
+    issuer.mutable_spec()->mutable_acme()->set_enable_duration_feature(enable_duration);
+    service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                          {"Ready", ready, "Registered", "no account yet"}, 1, clock_.Now());
+    CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
+  }
+  absl::Status TryPass() {
+    return Await(reconciler_.Reconcile(Context(), "web/site-1")).status();
+  }
+  CertificateRequest Pass() {
+    CW_EXPECT_OK(TryPass());
+    return Request();
+  }
+  CertificateRequest Request() { return Read(stores_->requests, "site-1"); }
+  std::string Message() {
+    const CertificateRequest request = Request();
+    const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
+    return ready == nullptr ? "" : ready->message();
+  }
+  // The Order as its service would report it.
+  void Report(order::v1::OrderStatus status) {
+    order::v1::Order order = orders_.created.at(0);
+    *order.mutable_status() = std::move(status);
+    const std::string key = store::QueueKey("web", order.metadata().name());
+    orders_.known[key] = std::make_shared<const order::v1::Order>(std::move(order));
+  }
+  order::v1::OrderStatus Valid(const std::vector<pki::Certificate>& chain) {
+    order::v1::OrderStatus status;
+    status.set_state(order::v1::ORDER_STATE_VALID);
+    status.set_certificate(pki::ToPem(chain));
+    return status;
+  }
+  std::vector<pki::Certificate> Chain() {
+    return ca_.ChainFor(ca_.SignCsr(Request().spec().request()));
+  }
+
+  const pki::PrivateKey key_ = *pki::PrivateKey::Generate(pki::KeySpec());
+  const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
+  FakeOrders orders_;
+  Accounts accounts_{Environment(), *stores_, "certwright"};
+  CertificateRequestReconciler reconciler_{Environment(), *stores_, accounts_, orders_};
+};
+
+TEST_F(CertificateRequestReconcilerTest, OrdersWhatTheRequestAsksFor) {
+  CreateIssuer();
+  const CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request, "Approved"), "True certwright.io");
+  EXPECT_EQ(ConditionOf(request), "False Pending");
+  ASSERT_THAT(orders_.created, SizeIs(1));
+  const order::v1::Order& order = orders_.created[0];
+  EXPECT_EQ(order.metadata().name(), CertificateRequestReconciler::OrderName(request));
+  EXPECT_EQ(request.status().order_name(), order.metadata().name());
+  EXPECT_EQ(order.metadata().namespace_(), "web");
+  EXPECT_EQ(order.metadata().labels().at("team"), "x");
+  EXPECT_EQ(order.metadata().owner().uid(), request.metadata().uid());
+  EXPECT_EQ(order.spec().request(), request.spec().request());
+  EXPECT_EQ(order.spec().issuer_ref().name(), "ca");
+  EXPECT_EQ(order.spec().common_name(), "a.example");
+  EXPECT_THAT(order.spec().dns_names(), ElementsAre("a.example", "b.example"));
+  EXPECT_THAT(order.spec().ip_addresses(), ElementsAre("192.0.2.1"));
+  EXPECT_EQ(order.spec().profile(), "classic");
+  EXPECT_FALSE(order.spec().has_duration());
+}
+
+TEST_F(CertificateRequestReconcilerTest, OrdersADurationOnlyIfTheIssuerSaysSo) {
+  CreateIssuer(true, true);
+  Pass();
+  ASSERT_THAT(orders_.created, SizeIs(1));
+  EXPECT_EQ(orders_.created[0].spec().duration().seconds(), 3600);
+}
+
+TEST_F(CertificateRequestReconcilerTest, WaitsForTheIssuer) {
+  EXPECT_EQ(ConditionOf(Pass()), "False IssuerNotFound");
+  CreateIssuer(false);
+  EXPECT_EQ(ConditionOf(Pass()), "False IssuerNotReady");
+  EXPECT_THAT(Message(), HasSubstr("no account yet"));
+  EXPECT_THAT(orders_.created, IsEmpty());
+}
+
+TEST_F(CertificateRequestReconcilerTest, RepeatsTheSameOrderWhileItsServiceIsAway) {
+  CreateIssuer();
+  orders_.error = absl::UnavailableError("connection refused");
+  EXPECT_THAT(TryPass(), base::StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(ConditionOf(Request()), "False Pending");
+  EXPECT_THAT(Message(), HasSubstr("connection refused"));
+  orders_.error = absl::OkStatus();
+  Pass();
+  ASSERT_THAT(orders_.created, SizeIs(2));
+  EXPECT_EQ(orders_.created[0].metadata().name(), orders_.created[1].metadata().name());
+}
+
+TEST_F(CertificateRequestReconcilerTest, BringsTheCertificateBack) {
+  CreateIssuer();
+  Pass();
+  const auto chain = Chain();
+  Report(Valid(chain));
+  const CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request), "True Issued");
+  EXPECT_EQ(request.status().certificate(), pki::ToPem(chain));
+  EXPECT_EQ(request.status().ca(), ca_.certificate().Pem());
+  EXPECT_THAT(orders_.created, SizeIs(1));
+}
+
+TEST_F(CertificateRequestReconcilerTest, RefusesACertificateThatWasNotAskedFor) {
+  CreateIssuer();
+  Pass();
+  pki::TestCertificateSpec spec;
+  spec.names.dns_names = {"a.example", "b.example"};
+  spec.names.ip_addresses = {"192.0.2.1"};
+  const auto other_key = pki::PrivateKey::Generate(pki::KeySpec());
+  Report(Valid(ca_.ChainFor(ca_.Sign(other_key->public_key(), spec))));
+  const CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request), "False Failed");
+  EXPECT_THAT(Message(), HasSubstr("not what was asked for"));
+  EXPECT_TRUE(request.status().has_failure_time());
+  EXPECT_EQ(request.status().certificate(), "");
+}
+
+TEST_F(CertificateRequestReconcilerTest, RefusesACertificateForOtherNames) {
+  CreateIssuer();
+  Pass();
+  pki::TestCertificateSpec spec;
+  spec.names.dns_names = {"a.example", "evil.example"};
+  Report(Valid(ca_.ChainFor(ca_.Sign(key_.public_key(), spec))));
+  EXPECT_EQ(ConditionOf(Pass()), "False Failed");
+}
+
+TEST_F(CertificateRequestReconcilerTest, RefusesWhatIsNoCertificate) {
+  CreateIssuer();
+  Pass();
+  order::v1::OrderStatus status;
+  status.set_state(order::v1::ORDER_STATE_VALID);
+  status.set_certificate("not PEM");
+  Report(status);
+  EXPECT_EQ(ConditionOf(Pass()), "False Failed");
+}
+
+class FailedOrderTest : public CertificateRequestReconcilerTest,
+                        public testing::WithParamInterface<order::v1::OrderState> {};
+
+TEST_P(FailedOrderTest, FailsTheRequestForGood) {
+  CreateIssuer();
+  Pass();
+  order::v1::OrderStatus status;
+  status.set_state(GetParam());
+  status.set_reason("The CA saw a wrong record.");
+  Report(status);
+  CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request), "False Failed");
+  EXPECT_EQ(Message(), "The CA saw a wrong record.");
+  EXPECT_EQ(service::FromProto(request.status().failure_time()), clock_.Now());
+  Report(Valid(Chain()));
+  EXPECT_EQ(ConditionOf(Pass()), "False Failed");
+}
+
+INSTANTIATE_TEST_SUITE_P(States, FailedOrderTest,
+                         testing::Values(order::v1::ORDER_STATE_INVALID,
+                                         order::v1::ORDER_STATE_EXPIRED,
+                                         order::v1::ORDER_STATE_ERRORED));
+
+TEST_F(CertificateRequestReconcilerTest, PassesOnWhyTheOrderWaits) {
+  CreateIssuer();
+  Pass();
+  order::v1::OrderStatus status;
+  status.set_state(order::v1::ORDER_STATE_PENDING);
+  service::SetCondition(*status.mutable_conditions(),
+                        {"Ready", false, "NoSolver", "No solver for b.example."}, 1,
+                        clock_.Now());
+  Report(status);
+  EXPECT_EQ(ConditionOf(Pass()), "False NoSolver");
+  EXPECT_EQ(Message(), "No solver for b.example.");
+  // "Failed" would be the end of the request, but the Order goes on.
+  service::SetCondition(*status.mutable_conditions(), {"Ready", false, "Failed", "Odd."}, 1,
+                        clock_.Now());
+  Report(status);
+  EXPECT_EQ(ConditionOf(Pass()), "False Pending");
+}
+
+TEST_F(CertificateRequestReconcilerTest, DeniedRequestIsNeverOrdered) {
+  CreateIssuer();
+  CertificateRequest request = Request();
+  service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                        {"Denied", true, "Policy", "not yours"}, 1, clock_.Now());
+  WriteStatus(stores_->requests, request);
+  EXPECT_EQ(ConditionOf(Pass()), "False Denied");
+  EXPECT_THAT(Message(), HasSubstr("not yours"));
+  EXPECT_TRUE(Request().status().has_failure_time());
+  EXPECT_THAT(orders_.created, IsEmpty());
+}
+
+TEST_F(CertificateRequestReconcilerTest, DeletedRequestGoesOnlyAfterItsOrder) {
+  CreateIssuer();
+  const std::string order_key = "web/" + Pass().status().order_name();
+  CW_ASSERT_OK(Await(stores_->requests.MarkDeleted(Context(), "web", "site-1")));
+  orders_.error = absl::UnavailableError("connection refused");
+  EXPECT_THAT(TryPass(), base::StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_TRUE(Exists(stores_->requests, "site-1"));
+  orders_.error = absl::OkStatus();
+  CW_EXPECT_OK(TryPass());
+  EXPECT_FALSE(Exists(stores_->requests, "site-1"));
+  EXPECT_THAT(orders_.deleted, ElementsAre(order_key, order_key));
+  CW_EXPECT_OK(TryPass());
+}
+
+}  // namespace
+}  // namespace certwright::issuer_service
