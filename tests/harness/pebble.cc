@@ -57,6 +57,9 @@ absl::StatusOr<std::unique_ptr<Pebble>> Pebble::Start(PebbleOptions options) {
     spec.arguments.insert(spec.arguments.end(), {"-dnsserver", options.dns_server});
   }
   spec.environment["PEBBLE_VA_NOSLEEP"] = "1";
+  if (options.processors > 0) {
+    spec.environment["GOMAXPROCS"] = absl::StrCat(options.processors);
+  }
   if (options.nonce_reject_percent >= 0) {
     spec.environment["PEBBLE_WFE_NONCEREJECT"] = absl::StrCat(options.nonce_reject_percent);
   }

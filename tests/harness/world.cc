@@ -81,6 +81,7 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   PebbleOptions pebble;
   pebble.folder = SubFolder(world->folder_, "pebble");
   pebble.program = options.pebble_program;
+  pebble.processors = options.pebble_processors;
   pebble.http_port = world->suite_->http01_port();
   pebble.dns_server = resolver;
   pebble.nonce_reject_percent = options.nonce_reject_percent;

@@ -30,6 +30,8 @@ struct WorldOptions {
   int nonce_reject_percent = -1;
   int authorization_reuse_percent = -1;
   std::string pebble_program = "pebble";
+  // See PebbleOptions.
+  int pebble_processors = 1;
   // "address:port" of another resolver for Pebble and the self-checks; empty: Knot.
   std::string resolver;
   // Port at which nameservers of zones are asked; 0: Knot's.
