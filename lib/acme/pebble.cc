@@ -107,6 +107,9 @@ absl::StatusOr<Pebble> Pebble::Start(std::map<std::string, std::string> environm
 
   environment["PEBBLE_VA_ALWAYS_VALID"] = "1";
   environment["PEBBLE_VA_NOSLEEP"] = "1";
+  // Two newOrders in parallel can lock Pebble 2.4.0 up for good; on one processor they do not
+  // meet.
+  environment["GOMAXPROCS"] = "1";
   std::vector<std::string> variables;
   for (const auto& [name, value] : environment) {
     variables.push_back(absl::StrCat(name, "=", value));
