@@ -8,7 +8,7 @@
 #include "gtest/gtest.h"
 #include "lib/acme/renewal_info.h"
 #include "lib/base/status_matchers.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 
 namespace certwright::acme {
 namespace {

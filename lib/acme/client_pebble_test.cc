@@ -10,7 +10,6 @@
 #include "gtest/gtest.h"
 #include "lib/acme/chain_choice.h"
 #include "lib/acme/client.h"
-#include "lib/acme/pebble.h"
 #include "lib/acme/poll.h"
 #include "lib/acme/problem.h"
 #include "lib/acme/renewal_info.h"
@@ -20,6 +19,8 @@
 #include "lib/pki/csr.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
+#include "tests/harness/pebble.h"
+#include "tests/harness/process.h"
 
 namespace certwright::acme {
 namespace {
@@ -37,18 +38,20 @@ struct Issued {
 class ClientPebbleTest : public testing::TestWithParam<int> {
  protected:
   void SetUp() override {
-    // A port may be lost to another process between its choice and Pebble's start.
-    for (int attempt = 0; attempt < 3 && client_ == nullptr; ++attempt) {
-      pebble_.reset();
-      absl::StatusOr<Pebble> pebble =
-          Pebble::Start({{"PEBBLE_WFE_NONCEREJECT", std::to_string(GetParam())},
-                         {"PEBBLE_ALTERNATE_ROOTS", "1"},
-                         {"PEBBLE_CHAIN_LENGTH", "2"}});
-      CW_ASSERT_OK(pebble);
-      pebble_.emplace(*std::move(pebble));
-      if (runtime::RunSyncOn(pool_.executor(), AwaitAnswer(NewContext()))) Connect();
-    }
-    ASSERT_NE(client_, nullptr) << "Pebble did not start";
+    harness::PebbleOptions pebble;
+    pebble.folder = harness::MakeFolder("pebble");
+    pebble.nonce_reject_percent = GetParam();
+    pebble.always_valid = true;
+    pebble.blocked_domains = {"blocked.test"};
+    pebble.retry_after = absl::Seconds(1);
+    pebble.profiles = {{"standard", absl::Hours(90 * 24)}, {"brief", absl::Hours(6 * 24)}};
+    pebble.intermediates = 2;
+    pebble.alternate_roots = 1;
+    CW_ASSERT_OK_AND_ASSIGN(pebble_, harness::Pebble::Start(std::move(pebble)));
+    CaOptions options;
+    options.directory_url = pebble_->directory_url();
+    options.trust.ca_bundle_pem = pebble_->tls_ca_pem();
+    client_ = std::make_unique<AcmeClient>(*http_, *timers_, base::Random::Real(), options);
     CW_ASSERT_OK_AND_ASSIGN(account_, Run(client_->NewAccount(NewContext(), account_key_, {})));
     signer_ = std::make_unique<LocalJwsSigner>(account_key_, account_.url);
   }
@@ -67,36 +70,10 @@ class ClientPebbleTest : public testing::TestWithParam<int> {
     return Context::WithTimeout(base::Clock::Real(), absl::Seconds(60));
   }
 
-  void Connect() {
-    CaOptions options;
-    options.directory_url = pebble_->directory_url();
-    options.trust.ca_bundle_pem = pebble_->ca_bundle_pem();
-    client_ = std::make_unique<AcmeClient>(*http_, *timers_, base::Random::Real(), options);
-  }
-
   absl::StatusOr<Account> LookUp(const pki::PrivateKey& key) {
     NewAccountRequest request;
     request.only_return_existing = true;
     return Run(client_->NewAccount(NewContext(), key, std::move(request)));
-  }
-
-  Awaitable<absl::StatusOr<http::HttpResponse>> HttpGet(Context context, std::string url) {
-    http::HttpRequest request;
-    request.url = std::move(url);
-    request.trust.ca_bundle_pem = pebble_->ca_bundle_pem();
-    co_return co_await http_->Send(context, std::move(request));
-  }
-
-  // True as soon as Pebble answers, false if it has ended.
-  Awaitable<bool> AwaitAnswer(Context context) {
-    while (!pebble_->HasExited()) {
-      const auto response = co_await HttpGet(context, pebble_->directory_url());
-      if (response.ok() && response->status == 200) co_return true;
-      const absl::Status waited =
-          co_await runtime::SleepFor(*timers_, context, absl::Milliseconds(20));
-      if (!waited.ok()) co_return false;
-    }
-    co_return false;
   }
 
   Awaitable<absl::Status> PollPause(Context context, int attempt,
@@ -179,14 +156,13 @@ class ClientPebbleTest : public testing::TestWithParam<int> {
   }
 
   std::vector<pki::Certificate> Root(int number) {
-    const auto response =
-        Run(HttpGet(NewContext(), absl::StrCat(pebble_->management_url(), "/roots/", number)));
-    EXPECT_THAT(response, IsOk());
-    if (!response.ok()) return {};
-    return pki::ParseChainPem(response->body).value_or(std::vector<pki::Certificate>());
+    const absl::StatusOr<std::string> pem = pebble_->FetchRootPem(number);
+    EXPECT_THAT(pem, IsOk());
+    if (!pem.ok()) return {};
+    return pki::ParseChainPem(*pem).value_or(std::vector<pki::Certificate>());
   }
 
-  std::optional<Pebble> pebble_;
+  std::unique_ptr<harness::Pebble> pebble_;
   runtime::ThreadPool pool_{2};
   std::unique_ptr<runtime::Timers> timers_ =
       runtime::MakeAsioTimers(pool_.executor(), base::Clock::Real());

@@ -13,7 +13,7 @@
 #include "lib/acme/problem.h"
 #include "lib/base/base64.h"
 #include "lib/base/status_matchers.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 
 namespace certwright::acme {
 namespace {

@@ -1,5 +1,5 @@
-// FakeCa: what the tests of this folder talk to: scripted answers to signed requests, with a
-// nonce rule as strict as a CA's, under a clock of their own.
+// FakeCa: a CA for tests: scripted answers to signed requests, with a nonce rule as strict as a
+// CA's, under a clock of its own.
 #pragma once
 
 #include <functional>

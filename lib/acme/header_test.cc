@@ -83,7 +83,8 @@ TEST(UrlTest, OriginLeavesOutPathAndDefaultPort) {
 TEST(UrlTest, RefusesWhatIsNoHttpUrl) {
   for (const char* url :
        {"", "/path", "ftp://ca.test/", "https://", "https:///x", "https://user:pw@ca.test/",
-        "https://ca.test/a b", "https://ca.test/\r\nX: y", "javascript:alert(1)"}) {
+        "https://%63a.test/", "https://192.0.2.1@ca.test/", "https://ca.test/a b",
+        "https://ca.test/\r\nX: y", "javascript:alert(1)"}) {
     EXPECT_FALSE(IsHttpUrl(url)) << url;
   }
   EXPECT_FALSE(IsHttpUrl("https://ca.test/" + std::string(3000, 'x')));

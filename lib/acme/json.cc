@@ -82,7 +82,10 @@ std::optional<absl::Time> TimeMember(const boost::json::object& object,
   if (text.empty() || !absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) {
     return std::nullopt;
   }
-  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return std::nullopt;
+  // RFC 3339 has years of four digits, and absl::ParseTime() any. The year 0, and infinity,
+  // have no google.protobuf.Timestamp.
+  const absl::CivilYear year = absl::ToCivilYear(time, absl::UTCTimeZone());
+  if (year < absl::CivilYear(1) || year > absl::CivilYear(9999)) return std::nullopt;
   return time;
 }
 

@@ -28,7 +28,7 @@ const boost::json::object* ObjectMember(const boost::json::object& object,
                                         absl::string_view name);
 const boost::json::array* ArrayMember(const boost::json::object& object,
                                       absl::string_view name);
-// RFC 3339.
+// RFC 3339, of the years 1 to 9999.
 std::optional<absl::Time> TimeMember(const boost::json::object& object, absl::string_view name);
 // The strings of an array, at most `max` of them.
 std::vector<std::string> StringsMember(const boost::json::object& object,

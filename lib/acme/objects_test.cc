@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/acme/identifier.h"
@@ -64,6 +65,17 @@ TEST(ParseOrderTest, ReadsEveryMemberAndIgnoresUnknownOnes) {
   EXPECT_EQ(absl::ToUnixSeconds(*order.not_before), 1767222000);
   EXPECT_EQ(order.profile, "short");
   EXPECT_EQ(order.replaces, "a.b");
+}
+
+TEST(ParseOrderTest, IgnoresTimesThatNoTimestampHolds) {
+  for (const char* time :
+       {"0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "200000-01-01T00:00:00Z",
+        "-5-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "infinite-future"}) {
+    CW_ASSERT_OK_AND_ASSIGN(
+        const Order order,
+        ParseOrder(OrderJson("pending", absl::StrCat(R"(, "expires": ")", time, "\"")), "u"));
+    EXPECT_EQ(order.expires, std::nullopt) << time;
+  }
 }
 
 TEST(ParseOrderTest, KnowsEveryStatusAndNoOther) {

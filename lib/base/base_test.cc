@@ -8,6 +8,7 @@
 #include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/status_matchers.h"
+#include "lib/base/utf8.h"
 
 namespace certwright::base {
 namespace {
@@ -91,6 +92,19 @@ TEST(StatusMacrosTest, AnnotateKeepsCodeAndPayload) {
               StatusIs(absl::StatusCode::kInternal, testing::StrEq("while testing: boom")));
   EXPECT_EQ(annotated.GetPayload("type"), absl::Cord("payload"));
   CW_EXPECT_OK(Annotate(absl::OkStatus(), "ignored"));
+}
+
+TEST(Utf8Test, TakesWellFormedTextOnly) {
+  for (const char* text : {"", "a", "b\u00fccher", "\u2026", "\U0001F512", "\U0010FFFF"}) {
+    EXPECT_TRUE(IsUtf8(text)) << text;
+  }
+  // Cut short, a stray continuation, overlong, a surrogate, beyond U+10FFFF.
+  for (const char* text : {"\xc3", "\xe2\x80", "\x80", "\xc0\xaf", "\xe0\x80\xaf",
+                           "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
+                           "a\xc3"
+                           "b"}) {
+    EXPECT_FALSE(IsUtf8(text)) << text;
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "lib/config/yaml_config.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -8,12 +9,14 @@
 #include <set>
 #include <sstream>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
+#include "lib/base/utf8.h"
 #include "yaml-cpp/yaml.h"
 
 namespace certwright::config {
@@ -25,6 +28,7 @@ using ::google::protobuf::Message;
 
 constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr int kMaxDepth = 32;
+constexpr std::size_t kMaxShownKey = 100;
 
 // Walks a YAML tree and a message side by side.
 class Reader {
@@ -37,7 +41,8 @@ class Reader {
     std::set<std::string> seen;
     for (const auto& entry : node) {
       const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
-      const std::string child = path.empty() ? key : absl::StrCat(path, ".", key);
+      const std::string shown = absl::Utf8SafeCHexEscape(key.substr(0, kMaxShownKey));
+      const std::string child = path.empty() ? shown : absl::StrCat(path, ".", shown);
       const FieldDescriptor* field = Find(message, key);
       if (field == nullptr) {
         Report(entry.first, child, absl::StrCat("unknown key; known are ", Known(message)));
@@ -125,6 +130,7 @@ class Reader {
     const std::string& text = node.Scalar();
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_STRING:
+        if (!base::IsUtf8(text)) return Report(node, path, "must be UTF-8");
         return field.is_repeated() ? reflection->AddString(&message, &field, text)
                                    : reflection->SetString(&message, &field, text);
       case FieldDescriptor::CPPTYPE_BOOL: {
@@ -160,7 +166,8 @@ std::vector<std::string> ParseYaml(absl::string_view text, Message& message) {
     const YAML::Node root = YAML::Load(std::string(text));
     if (!root.IsNull()) reader.ReadMap(root, "", 0, message);
   } catch (const YAML::Exception& error) {
-    reader.problems.push_back(absl::StrCat("line ", error.mark.line + 1, ": ", error.msg));
+    reader.problems.push_back(absl::StrCat("line ", std::max(error.mark.line + 1, 1), ": ",
+                                           absl::Utf8SafeCHexEscape(error.msg)));
   }
   return reader.problems;
 }

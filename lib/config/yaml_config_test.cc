@@ -58,6 +58,22 @@ workers: 4
                           HasSubstr("line 8: workers: is given twice")));
 }
 
+TEST(ParseYamlTest, ShowsUnknownKeysEscapedAndShort) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml("\"a\\e[2J\\nb\": 1", config),
+              ElementsAre(HasSubstr("line 1: a\\x1b[2J\\nb: unknown key")));
+  const std::vector<std::string> problems = ParseYaml(std::string(5000, 'k') + ": 1", config);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_LT(problems[0].size(), 1000u);
+}
+
+TEST(ParseYamlTest, RefusesTextThatIsNoUtf8) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml("http01Listen: \"\xff\"", config),
+              ElementsAre(HasSubstr("line 1: http01Listen: must be UTF-8")));
+  EXPECT_THAT(ParseYaml("http01Listen: \"b\u00fccher\"", config), IsEmpty());
+}
+
 TEST(ParseYamlTest, ReportsBrokenYamlAndTooDeepNesting) {
   SolverConfig config;
   EXPECT_THAT(ParseYaml("server: [", config), ElementsAre(HasSubstr("line ")));

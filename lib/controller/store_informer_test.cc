@@ -2,8 +2,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,8 +14,8 @@
 #include "lib/base/status_matchers.h"
 #include "lib/runtime/fake_timers.h"
 #include "lib/runtime/thread_pool.h"
-#include "lib/store/sqlite_store.h"
 #include "lib/store/store_testing.h"
+#include "lib/store/temporary_store.h"
 #include "lib/store/widget.pb.h"
 
 namespace certwright::controller {
@@ -52,17 +50,12 @@ class Lines {
 class StoreInformerTest : public testing::Test {
  protected:
   StoreInformerTest() {
-    std::string pattern = absl::StrCat(testing::TempDir(), "/store_informer_XXXXXX");
-    folder_ = mkdtemp(pattern.data());
-    store_ = store::OpenSqliteStore(absl::StrCat(folder_, "/test.db"), {}).value();
     widgets_ = std::make_unique<store::ResourceStore<Widget>>(*store_, "widgets", clock_,
                                                               base::Random::Real());
   }
   ~StoreInformerTest() override {
     handle_.reset();
     pool_.Stop();
-    store_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   Widget Create(const std::string& name, const std::string& resource_namespace = "web") {
@@ -90,12 +83,11 @@ class StoreInformerTest : public testing::Test {
         });
   }
 
-  std::string folder_;
   base::FakeClock clock_;
   runtime::FakeTimers timers_{clock_};
   base::FixedRandom random_;
   runtime::ThreadPool pool_{2};
-  std::unique_ptr<store::Store> store_;
+  store::TemporaryStore store_;
   std::unique_ptr<store::ResourceStore<Widget>> widgets_;
   Lines lines_;
   std::unique_ptr<WatchSource<Widget>::Handle> handle_;
@@ -148,7 +140,7 @@ TEST_F(StoreInformerTest, AWatchOfOneNamespaceSeesNoOther) {
 
 TEST_F(StoreInformerTest, OldAndSenselessVersionsEndTheWatch) {
   for (const char* name : {"a", "b", "c"}) Create(name);
-  CW_ASSERT_OK(Await(store_->Compact(TestContext(), 2)));
+  CW_ASSERT_OK(Await((*store_).Compact(TestContext(), 2)));
   StoreWatchSource<Widget> source(*widgets_, pool_.executor(), clock_);
   Watch(source, "1");
   EXPECT_THAT(lines_.WaitFor(1), ElementsAre("end OUT_OF_RANGE"));

@@ -35,6 +35,7 @@ class Reader {
   explicit Reader(absl::string_view packet) : packet_(packet), end_(packet.size()) {}
 
   std::size_t left() const { return end_ - position_; }
+  std::size_t position() const { return position_; }
 
   absl::StatusOr<uint8_t> Byte() {
     CW_ASSIGN_OR_RETURN(const absl::string_view bytes, Bytes(1));
@@ -214,8 +215,10 @@ absl::Status ParseRecord(Reader& reader, Record& record) {
   return reader.Leave();
 }
 
-absl::Status ParseSection(Reader& reader, uint16_t count, std::vector<Record>& section) {
+absl::Status ParseSection(Reader& reader, uint16_t count, std::vector<Record>& section,
+                          std::size_t& last_record) {
   for (uint16_t i = 0; i < count; ++i) {
+    last_record = reader.position();
     CW_RETURN_IF_ERROR(ParseRecord(reader, section.emplace_back()));
   }
   return absl::OkStatus();
@@ -303,9 +306,9 @@ absl::StatusOr<Message> ParseMessage(absl::string_view packet) {
     question.type = static_cast<RecordType>(type);
     CW_ASSIGN_OR_RETURN(question.record_class, reader.Word());
   }
-  CW_RETURN_IF_ERROR(ParseSection(reader, counts[1], message.answers));
-  CW_RETURN_IF_ERROR(ParseSection(reader, counts[2], message.authority));
-  CW_RETURN_IF_ERROR(ParseSection(reader, counts[3], message.additional));
+  CW_RETURN_IF_ERROR(ParseSection(reader, counts[1], message.answers, message.last_record));
+  CW_RETURN_IF_ERROR(ParseSection(reader, counts[2], message.authority, message.last_record));
+  CW_RETURN_IF_ERROR(ParseSection(reader, counts[3], message.additional, message.last_record));
   if (reader.left() != 0) return reader.Error("goes on after its last record");
   ExtendRcode(message);
   return message;

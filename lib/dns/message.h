@@ -5,6 +5,7 @@
 // at most 65535 octets. Threading: values, no shared state.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -120,6 +121,8 @@ struct Message {
   std::vector<Record> answers;
   std::vector<Record> authority;
   std::vector<Record> additional;
+  // Where in the packet the last record begins; 0 without records. Only read.
+  std::size_t last_record = 0;
 };
 
 // INVALID_ARGUMENT, with the offset at which the packet stopped making sense.

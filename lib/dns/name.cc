@@ -59,6 +59,18 @@ absl::string_view Parent(absl::string_view name) {
   return dot == absl::string_view::npos ? absl::string_view() : name.substr(dot + 1);
 }
 
+std::string WireName(absl::string_view name) {
+  std::string wire;
+  while (!name.empty()) {
+    const absl::string_view label = name.substr(0, name.find('.'));
+    wire.push_back(static_cast<char>(label.size()));
+    absl::StrAppend(&wire, label);
+    name = Parent(name);
+  }
+  wire.push_back('\0');
+  return wire;
+}
+
 absl::string_view DisplayName(absl::string_view name) {
   return name.empty() ? absl::string_view("the root") : name;
 }

@@ -23,6 +23,9 @@ bool IsSubdomain(absl::string_view name, absl::string_view zone);
 // `name` without its first label; the root's parent is the root.
 absl::string_view Parent(absl::string_view name);
 
+// `name`, which Normalize() returned, as length-prefixed labels (RFC 1035 §3.1).
+std::string WireName(absl::string_view name);
+
 // How a message shows a name: "the root" for "".
 absl::string_view DisplayName(absl::string_view name);
 

@@ -49,13 +49,8 @@ std::string BuildQuery(absl::string_view name, const Query& query, bool edns) {
                         0, 0, 1,
                         0, 0, 0,
                         0, 0, static_cast<char>(edns ? 1 : 0)};
-  while (!name.empty()) {
-    const absl::string_view label = name.substr(0, name.find('.'));
-    packet.push_back(static_cast<char>(label.size()));
-    absl::StrAppend(&packet, label);
-    name = Parent(name);
-  }
-  packet.append({0, static_cast<char>(type >> 8), static_cast<char>(type & 0xFF), 0, kClassIn});
+  packet += WireName(name);
+  packet.append({static_cast<char>(type >> 8), static_cast<char>(type & 0xFF), 0, kClassIn});
   if (edns) packet.append({0, 0, 41, 0x04, static_cast<char>(0xD0), 0, 0, 0, 0, 0, 0});
   return packet;
 }

@@ -5,9 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_matchers.h"
 #include "lib/dns/test_dns_server.h"
+#include "lib/dns/tsig.h"
 #include "lib/dns/update_message.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
+
+// Last, because it makes "true" a macro that googletest cannot bear.
+#include <ldns/ldns.h>
 
 namespace certwright::dns {
 namespace {
@@ -157,6 +161,72 @@ TEST(BuildUpdateTest, RefusesChangesThatCannotBeWritten) {
   const std::vector<TxtChange> many(20,
                                     Change(TxtChange::Kind::kAdd, "a", std::string(4000, 'v')));
   EXPECT_THAT(BuildUpdate("test", many, nullptr).status(), StatusIs(kInvalid));
+}
+
+// A success that answers `update`, signed by ldns.
+std::string SignedReply(const UpdateMessage& update, TsigAlgorithm algorithm) {
+  ldns_pkt* reply = ldns_pkt_new();
+  ldns_pkt_set_id(reply, update.id);
+  ldns_pkt_set_qr(reply, true);
+  ldns_pkt_set_opcode(reply, LDNS_PACKET_UPDATE);
+  ldns_rr* zone = ldns_rr_new();
+  ldns_rr_set_question(zone, true);
+  ldns_rr_set_owner(zone, ldns_dname_new_frm_str("test."));
+  ldns_rr_set_type(zone, LDNS_RR_TYPE_SOA);
+  ldns_rr_set_class(zone, LDNS_RR_CLASS_IN);
+  ldns_pkt_push_rr(reply, LDNS_SECTION_QUESTION, zone);
+  ldns_rdf* request_mac =
+      ldns_rdf_new_frm_data(LDNS_RDF_TYPE_INT16_DATA, update.mac.size(), update.mac.data());
+  EXPECT_EQ(
+      ldns_pkt_tsig_sign(reply, "acme-key.", kSecret, 300,
+                         absl::StrCat(AlgorithmName(algorithm), ".").c_str(), request_mac),
+      LDNS_STATUS_OK);
+  uint8_t* bytes = nullptr;
+  std::size_t size = 0;
+  EXPECT_EQ(ldns_pkt2wire(&bytes, reply, &size), LDNS_STATUS_OK);
+  std::string wire(reinterpret_cast<const char*>(bytes), size);
+  free(bytes);
+  ldns_rdf_deep_free(request_mac);
+  ldns_pkt_free(reply);
+  return wire;
+}
+
+TEST(ReadReplyTest, AcceptsSignaturesOfEveryAlgorithmAtTheirTime) {
+  const std::vector<TxtChange> changes = {Change(TxtChange::Kind::kAdd, "a.test", "v")};
+  for (const TsigAlgorithm algorithm :
+       {TsigAlgorithm::kHmacMd5, TsigAlgorithm::kHmacSha1, TsigAlgorithm::kHmacSha256,
+        TsigAlgorithm::kHmacSha512}) {
+    const auto key = Key(algorithm);
+    CW_ASSERT_OK_AND_ASSIGN(const UpdateMessage update,
+                            BuildUpdate("test", changes, key.get()));
+    const std::string reply = SignedReply(update, algorithm);
+    const absl::Time now = absl::Now();
+    for (const absl::Duration skew :
+         {absl::ZeroDuration(), absl::Seconds(-280), absl::Seconds(280)}) {
+      CW_EXPECT_OK(ReadReply(reply, update, key.get(), now + skew).status());
+    }
+    for (const absl::Duration skew : {absl::Seconds(-320), absl::Seconds(320)}) {
+      EXPECT_THAT(ReadReply(reply, update, key.get(), now + skew).status(), StatusIs(kInvalid));
+    }
+    UpdateMessage other = update;
+    other.mac.back() ^= 1;
+    EXPECT_THAT(ReadReply(reply, other, key.get(), now).status(), StatusIs(kInvalid));
+  }
+}
+
+TEST(ReadReplyTest, DoesNotBelieveAChangedOrShortenedSuccess) {
+  const auto key = Key();
+  const std::vector<TxtChange> changes = {Change(TxtChange::Kind::kAdd, "a.test", "v")};
+  CW_ASSERT_OK_AND_ASSIGN(const UpdateMessage update, BuildUpdate("test", changes, key.get()));
+  const std::string reply = SignedReply(update, key->algorithm);
+  for (std::size_t i = 0; i < reply.size(); ++i) {
+    std::string changed = reply;
+    changed[i] ^= 1;
+    for (const std::string& wire : {changed, reply.substr(0, i)}) {
+      const auto read = ReadReply(wire, update, key.get(), absl::Now());
+      EXPECT_TRUE(!read.ok() || read->rcode != Rcode::kNoError) << "at " << i;
+    }
+  }
 }
 
 TEST(ReadReplyTest, BelievesASuccessOnlyIfItIsSigned) {

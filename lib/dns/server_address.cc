@@ -2,13 +2,16 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "lib/dns/name.h"
 
 namespace certwright::dns {
 namespace {
@@ -21,6 +24,23 @@ std::optional<std::string> CanonicalIp(int family, absl::string_view text) {
     return std::nullopt;
   }
   return std::string(canonical.data());
+}
+
+// Digits only: SimpleAtoi() takes blanks and signs too.
+std::optional<uint16_t> ParsePort(absl::string_view text) {
+  int number = 0;
+  if (!std::all_of(text.begin(), text.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(text, &number) || number < 1 || number > 65535) {
+    return std::nullopt;
+  }
+  return static_cast<uint16_t>(number);
+}
+
+// No top-level domain is a number, but a mistyped address ends in one.
+bool IsHostName(absl::string_view name) {
+  const absl::string_view last = name.substr(name.rfind('.') + 1);
+  return !name.empty() && !absl::StrContains(name, '*') &&
+         !std::all_of(last.begin(), last.end(), absl::ascii_isdigit);
 }
 
 }  // namespace
@@ -53,11 +73,30 @@ absl::StatusOr<ServerAddress> ParseServerAddress(absl::string_view text) {
   if (!ip.has_value()) return error;
   address.ip = *std::move(ip);
   if (has_port) {
-    int number = 0;
-    if (!absl::SimpleAtoi(port, &number) || number < 1 || number > 65535) return error;
-    address.port = static_cast<uint16_t>(number);
+    const std::optional<uint16_t> number = ParsePort(port);
+    if (!number.has_value()) return error;
+    address.port = *number;
   }
   return address;
+}
+
+absl::StatusOr<NameserverAddress> ParseNameserver(absl::string_view text) {
+  const absl::StatusOr<ServerAddress> address = ParseServerAddress(text);
+  if (address.ok()) return NameserverAddress{address->ip, address->port};
+  const absl::Status error = absl::InvalidArgumentError(absl::StrCat(
+      "\"", absl::CHexEscape(text.substr(0, 100)),
+      "\" is not a nameserver: write HOST, HOST:PORT, IP, IPv4:PORT or [IPv6]:PORT"));
+  NameserverAddress nameserver;
+  const std::size_t colon = text.rfind(':');
+  if (colon != absl::string_view::npos) {
+    const std::optional<uint16_t> port = ParsePort(text.substr(colon + 1));
+    if (!port.has_value()) return error;
+    nameserver.port = *port;
+  }
+  const absl::StatusOr<std::string> host = Normalize(text.substr(0, colon));
+  if (!host.ok() || !IsHostName(*host)) return error;
+  nameserver.host = *host;
+  return nameserver;
 }
 
 }  // namespace certwright::dns

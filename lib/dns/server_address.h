@@ -1,4 +1,5 @@
-// ServerAddress: where a DNS server listens: an IP address and a port.
+// ServerAddress: where a DNS server listens: an IP address and a port. NameserverAddress: the
+// same where a host name will do.
 #pragma once
 
 #include <cstdint>
@@ -22,5 +23,14 @@ struct ServerAddress {
 // "192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]" or "[2001:db8::1]:5353"; the
 // port is 53 unless given. INVALID_ARGUMENT for anything else, host names included.
 absl::StatusOr<ServerAddress> ParseServerAddress(absl::string_view text);
+
+struct NameserverAddress {
+  // As in ServerAddress, or a host name in normal form.
+  std::string host;
+  uint16_t port = 53;
+};
+
+// What ParseServerAddress reads, "host" or "host:port", as issuers name nameservers.
+absl::StatusOr<NameserverAddress> ParseNameserver(absl::string_view text);
 
 }  // namespace certwright::dns

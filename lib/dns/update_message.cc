@@ -3,13 +3,14 @@
 #include <ldns/ldns.h>
 #include <openssl/rand.h>
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/dns/name.h"
+#include "lib/dns/tsig.h"
 
 namespace certwright::dns {
 namespace {
@@ -21,9 +22,7 @@ constexpr uint8_t kUpdateOpcode = 5;
 // RFC 8945 §10.
 constexpr uint16_t kFudgeSeconds = 300;
 // Where a TSIG record has its fields, in ldns's count.
-constexpr std::size_t kTimeField = 1;
 constexpr std::size_t kMacField = 3;
-constexpr std::size_t kErrorField = 5;
 constexpr std::size_t kTsigFields = 7;
 
 struct PacketDeleter {
@@ -45,20 +44,6 @@ struct DataDeleter {
   void operator()(ldns_rdf* data) const { ldns_rdf_deep_free(data); }
 };
 using LdnsData = std::unique_ptr<ldns_rdf, DataDeleter>;
-
-const char* AlgorithmName(TsigAlgorithm algorithm) {
-  switch (algorithm) {
-    case TsigAlgorithm::kHmacMd5:
-      return "hmac-md5.sig-alg.reg.int.";
-    case TsigAlgorithm::kHmacSha1:
-      return "hmac-sha1.";
-    case TsigAlgorithm::kHmacSha256:
-      return "hmac-sha256.";
-    case TsigAlgorithm::kHmacSha512:
-      return "hmac-sha512.";
-  }
-  return "";
-}
 
 absl::StatusOr<LdnsData> DomainName(absl::string_view name) {
   CW_ASSIGN_OR_RETURN(const std::string normal, Normalize(name));
@@ -119,7 +104,7 @@ absl::Status Sign(ldns_pkt* packet, const TsigKey& key, UpdateMessage& message) 
   std::string secret(key.secret.Reveal());
   const ldns_status status =
       ldns_pkt_tsig_sign(packet, absl::StrCat(name, ".").c_str(), secret.c_str(), kFudgeSeconds,
-                         AlgorithmName(key.algorithm), nullptr);
+                         absl::StrCat(AlgorithmName(key.algorithm), ".").c_str(), nullptr);
   base::Wipe(secret);
   const ldns_rr* tsig = ldns_pkt_tsig(packet);
   if (status != LDNS_STATUS_OK || tsig == nullptr || ldns_rr_rd_count(tsig) < kTsigFields) {
@@ -129,41 +114,6 @@ absl::Status Sign(ldns_pkt* packet, const TsigKey& key, UpdateMessage& message) 
   }
   message.mac = FieldBytes(ldns_rr_rdf(tsig, kMacField));
   return absl::OkStatus();
-}
-
-// Whether the TSIG of `packet` is that of `key`, over all of `wire`, and of about `now`.
-bool IsSigned(ldns_pkt* packet, absl::string_view wire, const UpdateMessage& update,
-              const TsigKey& key, absl::Time now) {
-  const ldns_rr* tsig = ldns_pkt_tsig(packet);
-  absl::StatusOr<LdnsData> name = DomainName(key.name);
-  if (tsig == nullptr || ldns_rr_rd_count(tsig) < kTsigFields || !name.ok()) return false;
-  if (ldns_dname_compare(ldns_rr_owner(tsig), name->get()) != 0) return false;
-  uint64_t seconds = 0;
-  for (const char byte : FieldBytes(ldns_rr_rdf(tsig, kTimeField))) {
-    seconds = seconds << 8 | static_cast<unsigned char>(byte);
-  }
-  // 48 bits fit the signed seconds.
-  const absl::Time signed_at = absl::FromUnixSeconds(static_cast<int64_t>(seconds));
-  if (absl::AbsDuration(now - signed_at) > absl::Seconds(kFudgeSeconds)) return false;
-  LdnsData mac(
-      ldns_rdf_new_frm_data(LDNS_RDF_TYPE_INT16_DATA, update.mac.size(), update.mac.data()));
-  if (mac == nullptr) return false;
-  std::string secret(key.secret.Reveal());
-  const absl::StatusOr<std::string> key_name = Normalize(key.name);
-  const bool valid =
-      ldns_pkt_tsig_verify(packet, reinterpret_cast<const uint8_t*>(wire.data()), wire.size(),
-                           absl::StrCat(*key_name, ".").c_str(), secret.c_str(), mac.get());
-  base::Wipe(secret);
-  return valid;
-}
-
-// NOTAUTH has two meanings, which the TSIG's error field tells apart.
-Rcode TsigError(const ldns_pkt* packet) {
-  const ldns_rr* tsig = ldns_pkt_tsig(packet);
-  if (tsig == nullptr || ldns_rr_rd_count(tsig) < kTsigFields) return Rcode::kNoError;
-  const ldns_rdf* error = ldns_rr_rdf(tsig, kErrorField);
-  if (ldns_rdf_size(error) != 2) return Rcode::kNoError;
-  return static_cast<Rcode>(ldns_rdf2native_int16(error));
 }
 
 }  // namespace
@@ -215,26 +165,22 @@ absl::StatusOr<UpdateMessage> BuildUpdate(absl::string_view zone,
 
 absl::StatusOr<UpdateReply> ReadReply(absl::string_view wire, const UpdateMessage& update,
                                       const TsigKey* key, absl::Time now) {
-  CW_ASSIGN_OR_RETURN(const Message header, ParseMessage(wire));
-  if (header.id != update.id || !header.response || header.opcode != kUpdateOpcode) {
+  CW_ASSIGN_OR_RETURN(const Message message, ParseMessage(wire));
+  if (message.id != update.id || !message.response || message.opcode != kUpdateOpcode) {
     return absl::InvalidArgumentError("is no answer to the UPDATE");
   }
   UpdateReply reply;
-  reply.rcode = header.rcode;
-  reply.truncated = header.truncated;
+  reply.rcode = message.rcode;
+  reply.truncated = message.truncated;
   if (key == nullptr) return reply;
-  ldns_pkt* parsed = nullptr;
-  if (ldns_wire2pkt(&parsed, reinterpret_cast<const uint8_t*>(wire.data()), wire.size()) !=
-      LDNS_STATUS_OK) {
-    return absl::InvalidArgumentError("cannot be read by ldns");
-  }
-  const Packet packet(parsed);
-  if (header.rcode == Rcode::kNotAuth) {
-    const Rcode error = TsigError(packet.get());
-    if (error != Rcode::kNoError) reply.rcode = error;
+  const std::optional<TsigRecord> tsig = FindTsig(message);
+  // NOTAUTH has two meanings, which the TSIG's error field tells apart.
+  if (message.rcode == Rcode::kNotAuth && tsig.has_value() && tsig->error != Rcode::kNoError) {
+    reply.rcode = tsig->error;
   }
   const bool believed = reply.rcode != Rcode::kNoError || reply.truncated;
-  if (!believed && !IsSigned(packet.get(), wire, update, *key, now)) {
+  if (!believed &&
+      (!tsig.has_value() || !IsSigned(message, wire, *tsig, update.mac, *key, now))) {
     return absl::InvalidArgumentError("has no valid TSIG signature of the key");
   }
   return reply;

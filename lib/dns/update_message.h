@@ -1,5 +1,6 @@
 // The messages of DNS UPDATE (RFC 2136) with TSIG (RFC 8945): what Rfc2136Client sends, and
-// what it makes of an answer. Built with ldns; no I/O. Threading: values, no shared state.
+// what it makes of an answer. Written with ldns, which never reads what a server sent; no I/O.
+// Threading: values, no shared state.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "lib/http/curl_test_fixture.h"
 #include "lib/http/test_server.h"
 
@@ -22,17 +23,27 @@ void Echo(TestConnection& connection) {
   }
 }
 
+pki::SubjectAltNames Names(std::vector<std::string> dns_names,
+                           std::vector<std::string> ip_addresses) {
+  pki::SubjectAltNames names;
+  names.dns_names = std::move(dns_names);
+  names.ip_addresses = std::move(ip_addresses);
+  return names;
+}
+
 class CurlTlsTest : public CurlClientTest {
  protected:
   HttpRequest Trusting(HttpRequest request) const {
-    request.trust.ca_bundle_pem = authority_.certificate_pem();
+    request.trust.ca_bundle_pem = ca_.root().Pem();
     return request;
   }
   TestServer::Tls ServerTls(const std::string& protocol = "http/1.1") const {
-    return {authority_.Issue("DNS:localhost,IP:127.0.0.1"), protocol};
+    return {ca_.Issue(loopback_), protocol};
   }
 
-  TestAuthority authority_;
+  const pki::TestCa ca_;
+  const pki::SubjectAltNames loopback_ = Names({"localhost"}, {"127.0.0.1"});
+  const pki::SubjectAltNames other_ = Names({"other.test"}, {});
 };
 
 TEST_F(CurlTlsTest, TrustsItsOwnBundleAndKeepsTheConnection) {
@@ -46,22 +57,23 @@ TEST_F(CurlTlsTest, RefusesWhatItsBundleDoesNotVouchFor) {
   EXPECT_THAT(Send(Get(server.Url("/"))),
               StatusIs(StatusCode::kFailedPrecondition, HasSubstr("https://127.0.0.1:")));
   HttpRequest request = Get(server.Url("/"));
-  request.trust.ca_bundle_pem = TestAuthority().certificate_pem();
+  request.trust.ca_bundle_pem = pki::TestCa().root().Pem();
   EXPECT_THAT(Send(request), StatusIs(StatusCode::kFailedPrecondition));
   request.trust.ca_bundle_pem = "not a certificate";
   EXPECT_THAT(Send(request), StatusIs(StatusCode::kFailedPrecondition));
 }
 
 TEST_F(CurlTlsTest, RefusesAnotherNameAndAnExpiredCertificate) {
-  TestServer other(Echo, TestServer::Tls{authority_.Issue("DNS:other.test")});
+  TestServer other(Echo, TestServer::Tls{ca_.Issue(other_)});
   EXPECT_THAT(Send(Trusting(Get(other.Url("/")))), StatusIs(StatusCode::kFailedPrecondition));
-  TestServer expired(Echo, TestServer::Tls{authority_.Issue("IP:127.0.0.1", /*days=*/0)});
+  TestServer expired(Echo,
+                     TestServer::Tls{ca_.Issue(loopback_, absl::Now() - absl::Hours(24))});
   EXPECT_THAT(Send(Trusting(Get(expired.Url("/")))),
               StatusIs(StatusCode::kFailedPrecondition, HasSubstr("expired")));
 }
 
 TEST_F(CurlTlsTest, AnUnverifiedConnectionIsNeverReusedByOneThatVerifies) {
-  TestServer server(Echo, TestServer::Tls{authority_.Issue("DNS:other.test")});
+  TestServer server(Echo, TestServer::Tls{ca_.Issue(other_)});
   HttpRequest request = Get(server.Url("/"));
   request.trust.skip_verify = true;
   CW_ASSERT_OK(Send(request));

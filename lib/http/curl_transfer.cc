@@ -11,21 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/base/status_macros.h"
+#include "lib/http/url.h"
 
 namespace certwright::http {
 namespace {
-
-struct UrlCleanup {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
-
-std::optional<std::string> UrlPart(CURLU* url, CURLUPart part, unsigned flags = 0) {
-  char* text = nullptr;
-  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) return std::nullopt;
-  std::string copy(text);
-  curl_free(text);
-  return copy;
-}
 
 // A token of RFC 9110 §5.6.2, as methods and header names are.
 bool IsToken(absl::string_view text) {
@@ -79,21 +68,36 @@ void SetString(CURL* easy, CURLoption option, const std::string& value) {
 }  // namespace
 
 absl::StatusOr<Origin> ParseOrigin(const std::string& url) {
-  std::unique_ptr<CURLU, UrlCleanup> parsed(curl_url());
-  if (parsed == nullptr) return absl::ResourceExhaustedError("no memory to parse a URL");
-  if (url.find('\0') != std::string::npos ||
-      curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_DISALLOW_USER) !=
-          CURLUE_OK) {
-    return absl::InvalidArgumentError("the URL is not one, or holds a user or password");
+  const std::optional<Url> parsed = ParseUrl(url);
+  if (!parsed.has_value()) {
+    return absl::InvalidArgumentError(
+        "the URL is no plain http or https URL, or holds a user or password");
   }
   Origin origin;
-  origin.scheme = UrlPart(parsed.get(), CURLUPART_SCHEME).value_or("");
-  origin.host = absl::AsciiStrToLower(UrlPart(parsed.get(), CURLUPART_HOST).value_or(""));
-  origin.port = UrlPart(parsed.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT).value_or("");
-  if ((origin.scheme != "http" && origin.scheme != "https") || origin.host.empty()) {
-    return absl::InvalidArgumentError("the URL's scheme is neither http nor https");
-  }
+  origin.scheme = parsed->https ? "https" : "http";
+  const bool v6 = absl::StrContains(parsed->host, ':');
+  origin.host = v6 ? absl::StrCat("[", parsed->host, "]") : parsed->host;
+  origin.port = absl::StrCat(parsed->port);
   return origin;
+}
+
+bool HeaderLines::Add(absl::string_view line) {
+  bytes_ += line.size();
+  if (bytes_ > kMaxBytes) return false;
+  if (absl::StartsWith(line, "HTTP/")) {
+    // After an informational answer (100, 103) the real one begins.
+    headers_.clear();
+    complete_ = false;
+    return true;
+  }
+  line = absl::StripTrailingAsciiWhitespace(line);
+  // What comes after the empty line are trailers, which nobody asked for.
+  if (line.empty()) complete_ = true;
+  const std::size_t colon = line.find(':');
+  if (complete_ || colon == absl::string_view::npos || colon == 0) return true;
+  headers_.push_back({std::string(line.substr(0, colon)),
+                      std::string(absl::StripAsciiWhitespace(line.substr(colon + 1)))});
+  return true;
 }
 
 absl::StatusOr<std::shared_ptr<CurlTransfer>> CurlTransfer::Create(HttpRequest request) {
@@ -223,30 +227,9 @@ bool CurlTransfer::Allow(absl::string_view address, uint16_t port) {
 std::size_t CurlTransfer::OnHeader(char* bytes, std::size_t size, std::size_t count,
                                    void* self) {
   auto* transfer = static_cast<CurlTransfer*>(self);
-  return transfer->AddHeaderLine(absl::string_view(bytes, size * count)) ? size * count : 0;
-}
-
-bool CurlTransfer::AddHeaderLine(absl::string_view line) {
-  header_bytes_ += line.size();
-  if (header_bytes_ > kMaxHeaderBytes) {
-    over_cap_ = true;
-    return false;
-  }
-  if (absl::StartsWith(line, "HTTP/")) {
-    // After an informational answer (100, 103) the real one begins.
-    response_.headers.clear();
-    headers_complete_ = false;
-    return true;
-  }
-  line = absl::StripTrailingAsciiWhitespace(line);
-  // What comes after the empty line are trailers, which nobody asked for.
-  if (line.empty()) headers_complete_ = true;
-  const std::size_t colon = line.find(':');
-  if (headers_complete_ || colon == absl::string_view::npos || colon == 0) return true;
-  response_.headers.push_back(
-      {std::string(line.substr(0, colon)),
-       std::string(absl::StripAsciiWhitespace(line.substr(colon + 1)))});
-  return true;
+  if (transfer->header_lines_.Add(absl::string_view(bytes, size * count))) return size * count;
+  transfer->over_cap_ = true;
+  return 0;
 }
 
 std::size_t CurlTransfer::OnBody(char* bytes, std::size_t size, std::size_t count, void* self) {
@@ -266,17 +249,18 @@ absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
     long new_connections = 0;
     curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &new_connections);
     reused_connection_ended_ =
-        new_connections == 0 && header_bytes_ == 0 && IsBrokenConnection(code);
+        new_connections == 0 && header_lines_.bytes() == 0 && IsBrokenConnection(code);
     return Explain(code);
   }
   long status = 0;
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   // libcurl is content with a connection that ends within the header.
-  if (status < 100 || !headers_complete_) {
+  if (status < 100 || !header_lines_.complete()) {
     response_ = HttpResponse();
     return absl::UnavailableError(Describe("the answer's header is cut short"));
   }
   response_.status = static_cast<int>(status);
+  response_.headers = header_lines_.headers();
   response_.url = request_.url;
   char* redirect = nullptr;
   curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
@@ -292,7 +276,7 @@ absl::Status CurlTransfer::Explain(CURLcode code) const {
   if (over_cap_ || code == CURLE_FILESIZE_EXCEEDED) {
     return absl::ResourceExhaustedError(
         Describe(absl::StrCat("the answer is larger than ", request_.max_response_bytes,
-                              " bytes, or its headers than ", kMaxHeaderBytes)));
+                              " bytes, or its headers than ", HeaderLines::kMaxBytes)));
   }
   if (IsBadSignature(code, error_)) {
     return absl::FailedPreconditionError(

@@ -32,6 +32,26 @@ struct Origin {
 // INVALID_ARGUMENT for what is no http or https URL, or holds a user or password.
 absl::StatusOr<Origin> ParseOrigin(const std::string& url);
 
+// The header of an answer, from its lines as libcurl hands them over. When several answers
+// come (100 and 103 before the real one), it is the last one's.
+class HeaderLines {
+ public:
+  static constexpr std::size_t kMaxBytes = 64 * 1024;
+
+  // False once all lines together are over kMaxBytes; that line is not taken.
+  bool Add(absl::string_view line);
+  // Whether the empty line that ends a header has come.
+  bool complete() const { return complete_; }
+  // Of all lines that came.
+  std::size_t bytes() const { return bytes_; }
+  const std::vector<Header>& headers() const { return headers_; }
+
+ private:
+  std::vector<Header> headers_;
+  std::size_t bytes_ = 0;
+  bool complete_ = false;
+};
+
 struct CurlTransferOptions {
   std::string user_agent;
   int64_t idle_seconds = 60;
@@ -39,8 +59,6 @@ struct CurlTransferOptions {
 
 class CurlTransfer {
  public:
-  static constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
-
   // INVALID_ARGUMENT for a URL, method, header or connect_to that cannot be sent.
   static absl::StatusOr<std::shared_ptr<CurlTransfer>> Create(HttpRequest request);
   ~CurlTransfer() { curl_slist_free_all(header_list_); }
@@ -81,7 +99,6 @@ class CurlTransfer {
 
   static std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* self);
   static std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* self);
-  bool AddHeaderLine(absl::string_view line);
 
   HttpRequest request_;
   Origin origin_;
@@ -91,8 +108,7 @@ class CurlTransfer {
   curl_slist* header_list_ = nullptr;
   std::string connect_to_;
   curl_slist connect_to_list_{};
-  std::size_t header_bytes_ = 0;
-  bool headers_complete_ = false;
+  HeaderLines header_lines_;
   bool over_cap_ = false;
   bool reused_connection_ended_ = false;
   char error_[CURL_ERROR_SIZE] = "";

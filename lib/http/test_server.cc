@@ -26,12 +26,11 @@ void Require(bool condition) {
 
 SSL_CTX* NewContext(const TestServer::Tls& tls) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-  BIO* certificate_bio =
-      BIO_new_mem_buf(tls.certificate.certificate_pem.data(),
-                      static_cast<int>(tls.certificate.certificate_pem.size()));
+  BIO* certificate_bio = BIO_new_mem_buf(tls.identity.chain_pem.data(),
+                                         static_cast<int>(tls.identity.chain_pem.size()));
   X509* certificate = PEM_read_bio_X509(certificate_bio, nullptr, nullptr, nullptr);
-  BIO* key_bio = BIO_new_mem_buf(tls.certificate.key_pem.data(),
-                                 static_cast<int>(tls.certificate.key_pem.size()));
+  BIO* key_bio = BIO_new_mem_buf(tls.identity.key_pem.data(),
+                                 static_cast<int>(tls.identity.key_pem.size()));
   EVP_PKEY* key = PEM_read_bio_PrivateKey(key_bio, nullptr, nullptr, nullptr);
   Require(SSL_CTX_use_certificate(context, certificate) == 1);
   Require(SSL_CTX_use_PrivateKey(context, key) == 1);

@@ -15,7 +15,7 @@
 
 #include "absl/strings/string_view.h"
 #include "lib/base/mutex.h"
-#include "lib/http/test_certificates.h"
+#include "lib/pki/test_ca.h"
 #include "openssl/types.h"
 
 namespace certwright::http {
@@ -66,7 +66,7 @@ class TestServer {
   using Script = std::function<void(TestConnection&)>;
 
   struct Tls {
-    TestCertificate certificate;
+    pki::TestIdentity identity;
     // The protocol that ALPN chooses: "h2" or "http/1.1".
     std::string protocol = "http/1.1";
   };

@@ -38,6 +38,10 @@ absl::StatusOr<absl::Time> ToTime(const ASN1_TIME* time) {
   if (ASN1_TIME_to_tm(time, &fields) != 1) {
     return OpensslError(absl::StatusCode::kInvalidArgument, "its validity is malformed");
   }
+  // The year 0 has no google.protobuf.Timestamp.
+  if (fields.tm_year + 1900 < 1) {
+    return absl::InvalidArgumentError("its validity is of another era");
+  }
   return absl::FromCivil(
       absl::CivilSecond(fields.tm_year + 1900, fields.tm_mon + 1, fields.tm_mday,
                         fields.tm_hour, fields.tm_min, fields.tm_sec),

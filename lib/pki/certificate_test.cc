@@ -9,7 +9,7 @@
 #include "lib/base/status_matchers.h"
 #include "lib/pki/csr.h"
 #include "lib/pki/pem.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 
 namespace certwright::pki {
 namespace {

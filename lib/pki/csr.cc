@@ -214,6 +214,11 @@ absl::StatusOr<Csr> DecodeCsr(std::string der) {
 
 }  // namespace
 
+absl::Status CheckSubject(const Subject& subject) {
+  OpensslErrorScope scope;
+  return EncodeSubject(subject).status();
+}
+
 absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& key) {
   OpensslErrorScope scope;
   ExtensionValues values;

@@ -45,6 +45,10 @@ struct Csr {
   PublicKey public_key;
 };
 
+// INVALID_ARGUMENT, naming the part, unless a request can have this subject: RFC 5280 bounds
+// the lengths of its parts, and countries are two letters.
+absl::Status CheckSubject(const Subject& subject);
+
 // The PEM of a request signed by `key` with SHA-256 (SHA-384/512 for P-384/P-521).
 absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& key);
 

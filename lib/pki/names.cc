@@ -84,6 +84,14 @@ absl::string_view BrokenLabelRule(absl::string_view label) {
   return "";
 }
 
+// Decimal or "0x…": what those who read URLs take for a part of an IPv4 address.
+bool IsNumber(absl::string_view label) {
+  if (absl::ConsumePrefix(&label, "0x")) {
+    return std::all_of(label.begin(), label.end(), absl::ascii_isxdigit);
+  }
+  return std::all_of(label.begin(), label.end(), absl::ascii_isdigit);
+}
+
 // The rule that the name without its wildcard label breaks; empty if none.
 absl::string_view BrokenDnsRule(absl::string_view base) {
   if (base.empty()) return "is empty";
@@ -93,9 +101,7 @@ absl::string_view BrokenDnsRule(absl::string_view base) {
     absl::string_view rule = BrokenLabelRule(label);
     if (!rule.empty()) return rule;
   }
-  if (std::all_of(labels.back().begin(), labels.back().end(), absl::ascii_isdigit)) {
-    return "ends with a label of digits only, which no top-level domain is";
-  }
+  if (IsNumber(labels.back())) return "ends with a number, which no top-level domain is";
   return "";
 }
 

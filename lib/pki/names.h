@@ -31,7 +31,7 @@ struct SubjectAltNames {
 // Allowed: labels of 1 to 63 letters, digits and inner hyphens (RFC 1123 §2.1), 253 octets in
 // all, 64 labels at most (finding a zone costs a query per label), and one leading "*." label.
 // A single label ("localhost") is allowed, for private CAs issue for those; public CAs refuse
-// them. Not allowed: underscores, IP addresses, a last label of digits only.
+// them. Not allowed: underscores, IP addresses, a number ("7", "0x7") as the last label.
 absl::StatusOr<std::string> NormalizeDnsName(absl::string_view name);
 
 // Canonical text of an IPv4 (dotted quad) or IPv6 (RFC 5952) address; no zone, no brackets.

@@ -1,9 +1,9 @@
-// Feeds arbitrary text to everything that reads PEM, and arbitrary DER behind valid PEM.
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
+// PEM text, and the certificates in it. The first octet of the input chooses between a whole
+// text and the DER inside of one block.
+#include <string>
+#include <vector>
 
-#include "absl/strings/string_view.h"
+#include "lib/base/fuzz.h"
 #include "lib/pki/certificate.h"
 #include "lib/pki/csr.h"
 #include "lib/pki/key.h"
@@ -12,38 +12,77 @@
 namespace certwright::pki {
 namespace {
 
-void ParseAsEverything(absl::string_view pem) {
-  absl::StatusOr<std::vector<Certificate>> chain = ParseChainPem(pem);
-  if (chain.ok()) {
-    // What was read is written so that it reads as the same.
-    absl::StatusOr<std::vector<Certificate>> again = ParseChainPem(ToPem(*chain));
-    if (!again.ok() || again->size() != chain->size()) std::abort();
-    const PublicKey& key = chain->front().public_key;
-    (void)VerifyIssuedChain(*chain, {&key, chain->front().names, absl::UnixEpoch()});
-    (void)VerifyAgainstRoots(*chain, {TopmostCertificate(*chain)}, absl::UnixEpoch());
+void CheckBlocks(absl::string_view text) {
+  constexpr PemLimits kLimits = {.max_bytes = 4096, .max_blocks = 3};
+  const absl::StatusOr<std::vector<PemBlock>> blocks = ParsePem(text, kLimits);
+  if (!blocks.ok()) return;
+  CW_FUZZ_CHECK(text.size() <= kLimits.max_bytes && blocks->size() <= kLimits.max_blocks);
+  std::string written;
+  for (const PemBlock& block : *blocks) written += EncodePem(block.label, block.der);
+  const absl::StatusOr<std::vector<PemBlock>> again = ParsePem(written, {1 << 20, 3});
+  CW_FUZZ_CHECK(again.ok() && again->size() == blocks->size());
+  for (std::size_t i = 0; i < blocks->size(); ++i) {
+    CW_FUZZ_CHECK((*again)[i].label == (*blocks)[i].label);
+    CW_FUZZ_CHECK((*again)[i].der == (*blocks)[i].der && !(*blocks)[i].der.empty());
   }
-  absl::StatusOr<Csr> csr = ParseCsrPem(pem);
-  if (csr.ok() && csr->der.empty()) std::abort();
-  absl::StatusOr<PrivateKey> key = PrivateKey::ParsePem(pem);
-  if (key.ok() && !PrivateKey::ParsePem(key->ToPem().Reveal()).ok()) std::abort();
+}
+
+void CheckCertificate(const Certificate& certificate) {
+  CW_FUZZ_CHECK(certificate.x509 != nullptr && !certificate.der.empty());
+  CW_FUZZ_CHECK(certificate.serial_hex.size() == 2 * certificate.serial_der.size());
+  CW_FUZZ_CHECK(!certificate.public_key.Spki().empty());
+  for (const std::string& name : certificate.names.dns_names) {
+    for (const char c : name) CW_FUZZ_CHECK(c > ' ' && c <= '~' && !(c >= 'A' && c <= 'Z'));
+  }
+  // google.protobuf.Timestamp holds the years 1 to 9999.
+  for (const absl::Time time : {certificate.not_before, certificate.not_after}) {
+    CW_FUZZ_CHECK(time >= absl::FromCivil(absl::CivilYear(1), absl::UTCTimeZone()));
+    CW_FUZZ_CHECK(time < absl::FromCivil(absl::CivilYear(10000), absl::UTCTimeZone()));
+  }
+}
+
+void CheckChain(absl::string_view pem) {
+  const absl::StatusOr<std::vector<Certificate>> chain = ParseChainPem(pem);
+  if (!chain.ok()) return;
+  CW_FUZZ_CHECK(!chain->empty() && chain->size() <= 20 && pem.size() <= 256 << 10);
+  for (const Certificate& certificate : *chain) CheckCertificate(certificate);
+  const absl::StatusOr<std::vector<Certificate>> again = ParseChainPem(ToPem(*chain));
+  CW_FUZZ_CHECK(again.ok() && again->size() == chain->size());
+  const Certificate& leaf = chain->front();
+  CW_FUZZ_CHECK(again->front().der == leaf.der);
+  (void)VerifyIssuedChain(*chain, {&leaf.public_key, leaf.names, leaf.not_before});
+  (void)VerifyAgainstRoots(*chain, {TopmostCertificate(*chain)}, leaf.not_before);
+  // Before and after its time it is not to be delivered.
+  for (const absl::Time now :
+       {leaf.not_before - absl::Hours(2), leaf.not_after + absl::Seconds(1)}) {
+    CW_FUZZ_CHECK(!VerifyIssuedChain(*chain, {&leaf.public_key, leaf.names, now}).ok());
+  }
+}
+
+void CheckText(absl::string_view pem) {
+  CheckBlocks(pem);
+  CheckChain(pem);
+  const absl::StatusOr<Csr> csr = ParseCsrPem(pem);
+  if (csr.ok()) CW_FUZZ_CHECK(!csr->der.empty());
+  // No text is both.
+  CW_FUZZ_CHECK(!csr.ok() || !ParseChainPem(pem).ok());
+  CW_FUZZ_CHECK(!csr.ok() || !PrivateKey::ParsePem(pem).ok());
 }
 
 }  // namespace
 }  // namespace certwright::pki
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+CW_FUZZ_TARGET(input) {
   using namespace certwright::pki;
-  if (size == 0) return 0;
-  constexpr absl::string_view kLabels[] = {"CERTIFICATE", "CERTIFICATE REQUEST", "PRIVATE KEY",
-                                           "RSA PRIVATE KEY", "EC PRIVATE KEY"};
-  constexpr size_t kCount = sizeof kLabels / sizeof *kLabels;
-  // The first octet chooses between a whole text and the inside of a block.
-  const size_t choice = data[0] % (kCount + 1);
-  absl::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (choice == kCount) {
-    ParseAsEverything(rest);
-  } else {
-    ParseAsEverything(EncodePem(kLabels[choice], rest));
+  if (input.empty()) return;
+  const char choice = input.front();
+  input.remove_prefix(1);
+  switch (choice) {
+    case 'c':
+      return CheckText(EncodePem("CERTIFICATE", input));
+    case 'r':
+      return CheckText(EncodePem("CERTIFICATE REQUEST", input));
+    default:
+      return CheckText(input);
   }
-  return 0;
 }

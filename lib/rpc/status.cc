@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "lib/base/utf8.h"
 
 namespace certwright::rpc {
 namespace {
@@ -57,9 +58,26 @@ void SetReason(google::rpc::Status& details, absl::string_view reason) {
 // What ErrorInfo says where nothing more specific was said: the code's own name.
 std::string DefaultReason(absl::StatusCode code) { return absl::StatusCodeToString(code); }
 
-// UTF-8 cut inside a character would make the whole detail unreadable for the client.
-std::string Shortened(absl::string_view text, std::size_t limit) {
-  if (text.size() <= limit) return std::string(text);
+// What is no UTF-8, a character cut in two included, would make all details unreadable for the
+// client.
+std::string Readable(absl::string_view text) {
+  std::string readable;
+  while (!text.empty()) {
+    const std::size_t length = base::Utf8Length(text);
+    if (length == 0) {
+      readable += '?';
+    } else {
+      absl::StrAppend(&readable, text.substr(0, length));
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return readable;
+}
+
+std::string Shortened(absl::string_view bytes, std::size_t limit) {
+  const std::string readable = Readable(bytes);
+  const absl::string_view text = readable;
+  if (text.size() <= limit) return readable;
   while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
   return absl::StrCat(text.substr(0, limit), " …");
 }

@@ -72,7 +72,10 @@ class WatchReactor final : public grpc::ServerWriteReactor<Response>,
   static std::shared_ptr<WatchReactor> Make(runtime::Timers& timers, WatchHub& hub,
                                             Options options) {
     std::shared_ptr<WatchReactor> reactor(new WatchReactor(timers, hub, std::move(options)));
-    reactor->self_ = reactor;
+    {
+      base::MutexLock lock(reactor->mutex_);
+      reactor->self_ = reactor;
+    }
     if (hub.Add(reactor)) {
       reactor->ArmHeartbeat();
     } else {

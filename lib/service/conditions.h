@@ -1,4 +1,5 @@
-// Conditions of a resource: how they are set so that last_transition_time means something.
+// Conditions of a resource: how they are set so that last_transition_time means something. And
+// the times that protobuf messages hold.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "certwright/meta/v1/meta.pb.h"
+#include "google/protobuf/duration.pb.h"
 #include "google/protobuf/repeated_field.h"
 #include "google/protobuf/timestamp.pb.h"
 
@@ -36,5 +38,6 @@ void RemoveCondition(Conditions& conditions, absl::string_view type);
 
 google::protobuf::Timestamp ToProto(absl::Time time);
 absl::Time FromProto(const google::protobuf::Timestamp& time);
+absl::Duration FromProto(const google::protobuf::Duration& duration);
 
 }  // namespace certwright::service

@@ -11,7 +11,9 @@
 #include "lib/controller/grpc_watch_source.h"
 #include "lib/controller/informer.h"
 #include "lib/rpc/client_call.h"
+#include "lib/service/acme_clients.h"
 #include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/service/metadata.h"
 
 namespace certwright::service {
@@ -54,17 +56,7 @@ class RemoteSigner final : public acme::JwsSigner {
   const std::string resource_namespace_;
 };
 
-bool IsCluster(const meta::v1::IssuerRef& ref) {
-  return ref.kind() == meta::v1::ISSUER_KIND_CLUSTER_ISSUER;
-}
-
 }  // namespace
-
-std::string DescribeIssuer(const meta::v1::IssuerRef& ref,
-                           absl::string_view resource_namespace) {
-  return IsCluster(ref) ? absl::StrCat("ClusterIssuer ", ref.name())
-                        : absl::StrCat("Issuer ", resource_namespace, "/", ref.name());
-}
 
 class Issuers::Core {
  public:
@@ -77,7 +69,7 @@ class Issuers::Core {
                                   issuer::v1::WatchClusterIssuersResponse>;
 
   Core(Environment environment, std::shared_ptr<grpc::Channel> channel, Changed changed)
-      : environment_(environment),
+      : clients_(environment),
         changed_(std::move(changed)),
         account_stub_(issuer::v1::AccountService::NewStub(channel)),
         issuer_stub_(issuer::v1::IssuerService::NewStub(channel)),
@@ -121,8 +113,6 @@ class Issuers::Core {
 
  private:
   using Account = absl::StatusOr<std::shared_ptr<const AcmeAccount>>;
-  // What makes two issuers share a client: directory, trust.
-  using ClientKey = std::tuple<std::string, std::string, bool>;
 
   IssuerSource::Call IssuerCall() {
     IssuerSource::Call call;
@@ -166,7 +156,7 @@ class Issuers::Core {
     meta::v1::IssuerRef ref;
     ref.set_name(object->metadata().name());
     ref.set_kind(kind);
-    const std::string issuer = DescribeIssuer(ref, object->metadata().namespace_());
+    const std::string issuer = IssuerKey(ref, object->metadata().namespace_());
     {
       base::MutexLock lock(mutex_);
       accounts_.erase(issuer);
@@ -177,7 +167,7 @@ class Issuers::Core {
 
   template <typename Resource>
   Account MakeAccount(const Resource& resource, const meta::v1::IssuerRef& ref,
-                      const std::string& issuer) CW_REQUIRES(mutex_) {
+                      const std::string& issuer) {
     if (!resource.spec().has_acme()) {
       return absl::FailedPreconditionError(absl::StrCat(issuer, " is not an ACME issuer"));
     }
@@ -192,29 +182,13 @@ class Issuers::Core {
     account->spec = resource.spec().acme();
     account->uri = resource.status().acme().uri();
     account->key_thumbprint = resource.status().acme().account_key_thumbprint();
-    account->client = ClientFor(account->spec);
+    account->client = clients_.For(account->spec);
     account->signer =
         std::make_shared<RemoteSigner>(account_stub_, ref, resource.metadata().namespace_());
     return std::shared_ptr<const AcmeAccount>(std::move(account));
   }
 
-  std::shared_ptr<acme::AcmeClient> ClientFor(const issuer::v1::AcmeIssuer& spec)
-      CW_REQUIRES(mutex_) {
-    const ClientKey key(spec.server(), spec.ca_bundle(), spec.skip_tls_verify());
-    std::shared_ptr<acme::AcmeClient> client = clients_[key].lock();
-    if (client == nullptr) {
-      acme::CaOptions options;
-      options.directory_url = spec.server();
-      options.trust.ca_bundle_pem = spec.ca_bundle();
-      options.trust.skip_verify = spec.skip_tls_verify();
-      client = std::make_shared<acme::AcmeClient>(environment_.http, environment_.timers,
-                                                  environment_.random, std::move(options));
-      clients_[key] = client;
-    }
-    return client;
-  }
-
-  const Environment environment_;
+  AcmeClients clients_;
   const Changed changed_;
   const std::shared_ptr<AccountStub> account_stub_;
   const std::unique_ptr<issuer::v1::IssuerService::StubInterface> issuer_stub_;
@@ -223,7 +197,6 @@ class Issuers::Core {
 
   mutable base::Mutex mutex_;
   std::map<std::string, Account> accounts_ CW_GUARDED_BY(mutex_);
-  std::map<ClientKey, std::weak_ptr<acme::AcmeClient>> clients_ CW_GUARDED_BY(mutex_);
 
   // Last, so that they end before what their handlers use.
   controller::Informer<issuer::v1::Issuer> issuers_;
@@ -247,7 +220,7 @@ runtime::Awaitable<absl::Status> Issuers::WaitForSync(runtime::Context context) 
 
 absl::StatusOr<std::shared_ptr<const AcmeAccount>> Issuers::Find(
     const meta::v1::IssuerRef& ref, absl::string_view resource_namespace) const {
-  return core_->Find(DescribeIssuer(ref, resource_namespace));
+  return core_->Find(IssuerKey(ref, resource_namespace));
 }
 
 }  // namespace certwright::service

@@ -34,14 +34,9 @@ struct AcmeAccount {
   std::shared_ptr<acme::JwsSigner> signer;
 };
 
-// "Issuer <namespace>/<name>" or "ClusterIssuer <name>": how messages call it, and a key that
-// tells issuers apart.
-std::string DescribeIssuer(const meta::v1::IssuerRef& ref,
-                           absl::string_view resource_namespace);
-
 class Issuers {
  public:
-  // `changed` gets DescribeIssuer() of each issuer that appeared, changed or went, on a thread
+  // `changed` gets IssuerKey() of each issuer that appeared, changed or went, on a thread
   // of gRPC; it must be quick.
   using Changed = std::function<void(const std::string& issuer)>;
 

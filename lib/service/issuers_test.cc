@@ -21,8 +21,8 @@
 #include "lib/runtime/thread_pool.h"
 #include "lib/service/conditions.h"
 #include "lib/service/resource_verbs.h"
-#include "lib/service/temporary_store.h"
 #include "lib/store/store_testing.h"
+#include "lib/store/temporary_store.h"
 
 namespace certwright::service {
 namespace {
@@ -181,7 +181,7 @@ class IssuersTest : public ::testing::Test {
   }
 
   // Order matters: what calls and coroutines use ends after them.
-  TemporaryStore temporary_store_;
+  store::TemporaryStore temporary_store_;
   store::ResourceStore<v1::Issuer> issuer_store_{*temporary_store_, "issuers",
                                                  base::Clock::Real(), base::Random::Real()};
   store::ResourceStore<v1::ClusterIssuer> cluster_issuer_store_{
@@ -203,13 +203,6 @@ class IssuersTest : public ::testing::Test {
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<Issuers> issuers_;
 };
-
-TEST(DescribeIssuerTest, NamesKindNamespaceAndName) {
-  EXPECT_EQ(DescribeIssuer(Ref("ca"), "web"), "Issuer web/ca");
-  EXPECT_EQ(DescribeIssuer(Ref("ca", meta::v1::ISSUER_KIND_ISSUER), "web"), "Issuer web/ca");
-  EXPECT_EQ(DescribeIssuer(Ref("ca", meta::v1::ISSUER_KIND_CLUSTER_ISSUER), "web"),
-            "ClusterIssuer ca");
-}
 
 TEST_F(IssuersTest, UnknownIssuersAreUnavailableBeforeTheFirstSyncAndNotFoundAfterIt) {
   EXPECT_THAT(issuers_->Find(Ref("ca"), "web"),

@@ -23,6 +23,7 @@
 #include "lib/rpc/server.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
+#include "lib/service/conditions.h"
 #include "lib/service/peers.h"
 #include "lib/telemetry/log.h"
 #include "lib/telemetry/metrics.h"
@@ -71,10 +72,6 @@ absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("configuration file ", flags.config_file,
                                                  ":\n  ", absl::StrJoin(problems, "\n  ")));
-}
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
 rpc::ServerOptions ToServerOptions(const config::v1::Server& config) {
@@ -162,9 +159,9 @@ absl::Status Serve(ServiceFactory& factory) {
   const int signal = rpc::WaitForTerminationSignal();
   LogInfo("draining", {{"signal", signal}});
   rpc::DrainOptions drain;
-  drain.delay = ToDuration(common.server.drain_delay());
+  drain.delay = FromProto(common.server.drain_delay());
   drain.grace =
-      common.server.has_drain_grace() ? ToDuration(common.server.drain_grace()) : kDefaultGrace;
+      common.server.has_drain_grace() ? FromProto(common.server.drain_grace()) : kDefaultGrace;
   rpc::Drain(*server, app->watch_hub(), app->call_gate(), drain, PauseUntilSignal,
              [&] { app->StopWork(drain.grace); });
   if (metrics_server != nullptr) metrics_server->Stop();

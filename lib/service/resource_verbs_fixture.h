@@ -11,8 +11,8 @@
 #include "lib/base/random.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/service/resource_verbs.h"
-#include "lib/service/temporary_store.h"
 #include "lib/store/store_testing.h"
+#include "lib/store/temporary_store.h"
 
 namespace certwright::service {
 
@@ -81,7 +81,7 @@ class ResourceVerbsFixture : public ::testing::Test {
   }
 
   // Order matters: the pool's coroutines end before what they use.
-  TemporaryStore temporary_store;
+  store::TemporaryStore temporary_store;
   store::ResourceStore<v1::Secret> secrets{*temporary_store, "secrets", base::Clock::Real(),
                                            base::Random::Real()};
   runtime::ThreadPool pool{2};

@@ -7,6 +7,12 @@
 #include "lib/base/status_macros.h"
 
 namespace certwright::store {
+namespace {
+
+// More than the base64 of a revision and the longest key.
+constexpr std::size_t kMaxTokenBytes = 2048;
+
+}  // namespace
 
 std::string QueueKey(absl::string_view resource_namespace, absl::string_view name) {
   return absl::StrCat(resource_namespace, "/", name);
@@ -41,8 +47,9 @@ absl::Status CheckResourceName(absl::string_view resource_namespace, absl::strin
 
 absl::StatusOr<int64_t> ParseResourceVersion(absl::string_view version) {
   int64_t revision = 0;
-  // 0 is the version of the list of an empty store.
-  if (!absl::SimpleAtoi(version, &revision) || revision < 0) {
+  // 0 is the version of the list of an empty store. SimpleAtoi() takes blanks and "+7" too.
+  if (!absl::SimpleAtoi(version, &revision) || revision < 0 ||
+      absl::StrCat(revision) != version) {
     return absl::InvalidArgumentError(
         "resource_version: not one that this service has given out");
   }
@@ -58,14 +65,16 @@ absl::StatusOr<ListPosition> DecodePageToken(absl::string_view token,
   const absl::Status error =
       absl::InvalidArgumentError("page_token: not one that this list has given out");
   std::string text;
-  if (!absl::WebSafeBase64Unescape(token, &text)) return error;
+  if (token.size() > kMaxTokenBytes || !absl::WebSafeBase64Unescape(token, &text)) {
+    return error;
+  }
   const auto colon = text.find(':');
   if (colon == std::string::npos) return error;
   ListPosition position;
   position.last_key = text.substr(colon + 1);
   const absl::string_view revision = absl::string_view(text).substr(0, colon);
   if (!absl::SimpleAtoi(revision, &position.revision) || position.revision <= 0 ||
-      !absl::StartsWith(position.last_key, prefix)) {
+      !absl::StartsWith(position.last_key, prefix) || EncodePageToken(position) != token) {
     return error;
   }
   return position;

@@ -19,7 +19,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "google/protobuf/util/message_differencer.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
 #include "lib/base/status_macros.h"
@@ -179,7 +180,7 @@ class ResourceStore {
     }
     if constexpr (kHasStatus) CopyStatus(current, resource);
     *resource.mutable_metadata() = current.metadata();
-    if (!google::protobuf::util::MessageDifferencer::Equals(current, resource)) {
+    if (Serialize(current) != Serialize(resource)) {
       metadata.set_generation(metadata.generation() + 1);
     }
     *resource.mutable_metadata() = std::move(metadata);
@@ -191,6 +192,15 @@ class ResourceStore {
     T changed = current;
     CopyStatus(resource, changed);
     resource = std::move(changed);
+    return ChangeMutation(current, resource);
+  }
+
+  // Sets delete_time, unless it is set.
+  absl::StatusOr<std::optional<Mutation>> MarkMutation(const T& current, T& resource) const {
+    resource = current;
+    if (!current.metadata().has_delete_time()) {
+      SetNow(*resource.mutable_metadata()->mutable_delete_time());
+    }
     return ChangeMutation(current, resource);
   }
 
@@ -236,6 +246,17 @@ class ResourceStore {
     }
   }
 
+  // Equal resources give equal bytes, whatever the order of their maps in memory.
+  static std::string Serialize(const T& resource) {
+    std::string bytes;
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream output(&stream);
+    output.SetSerializationDeterministic(true);
+    resource.SerializeToCodedStream(&output);
+    output.Trim();
+    return bytes;
+  }
+
   static absl::Status DecodeError(const std::string& key) {
     return absl::DataLossError(absl::StrCat(
         key,
@@ -262,7 +283,7 @@ class ResourceStore {
     std::string key = RecordKey(kind_, metadata.namespace_(), metadata.name());
     const std::string version = metadata.resource_version();
     metadata.clear_resource_version();
-    std::string value = resource.SerializeAsString();
+    std::string value = Serialize(resource);
     metadata.set_resource_version(version);
     if (codec_ != nullptr) {
       absl::StatusOr<std::string> sealed = codec_->Seal(key, value);
@@ -273,19 +294,11 @@ class ResourceStore {
   }
 
   absl::StatusOr<std::optional<Mutation>> ChangeMutation(const T& current, T& resource) const {
-    if (google::protobuf::util::MessageDifferencer::Equals(current, resource)) {
+    if (Serialize(current) == Serialize(resource)) {
       return std::optional<Mutation>();
     }
     CW_ASSIGN_OR_RETURN(Mutation mutation, PutMutation(resource, Revision(current)));
     return std::optional<Mutation>(std::move(mutation));
-  }
-
-  absl::StatusOr<std::optional<Mutation>> MarkMutation(const T& current, T& resource) const {
-    resource = current;
-    if (!current.metadata().has_delete_time()) {
-      SetNow(*resource.mutable_metadata()->mutable_delete_time());
-    }
-    return ChangeMutation(current, resource);
   }
 
   runtime::Awaitable<absl::Status> Write(runtime::Context context, Mutation mutation,

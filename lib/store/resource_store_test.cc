@@ -1,7 +1,5 @@
 #include "lib/store/resource_store.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,8 +9,8 @@
 #include "absl/strings/match.h"
 #include "lib/base/fake_clock.h"
 #include "lib/base/status_matchers.h"
-#include "lib/store/sqlite_store.h"
 #include "lib/store/store_testing.h"
+#include "lib/store/temporary_store.h"
 #include "lib/store/widget.pb.h"
 
 namespace certwright::store {
@@ -56,14 +54,7 @@ class PrefixCodec final : public ValueCodec {
 class ResourceStoreTest : public testing::Test {
  protected:
   ResourceStoreTest() {
-    std::string pattern = absl::StrCat(testing::TempDir(), "/resource_store_XXXXXX");
-    folder_ = mkdtemp(pattern.data());
-    store_ = OpenSqliteStore(absl::StrCat(folder_, "/test.db"), {}).value();
     widgets_ = std::make_unique<WidgetStore>(*store_, "widgets", clock_, base::Random::Real());
-  }
-  ~ResourceStoreTest() override {
-    store_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   absl::StatusOr<Widget> Create(Widget widget) {
@@ -87,9 +78,8 @@ class ResourceStoreTest : public testing::Test {
     return names;
   }
 
-  std::string folder_;
   base::FakeClock clock_;
-  std::unique_ptr<Store> store_;
+  TemporaryStore store_;
   std::unique_ptr<WidgetStore> widgets_;
 };
 
@@ -162,7 +152,7 @@ TEST_F(ResourceStoreTest, WhatDoesNotChangeIsNotWritten) {
   EXPECT_EQ(ready.metadata().resource_version(), "2");
   CW_ASSERT_OK_AND_ASSIGN(const Widget again, UpdateStatus(ready));
   EXPECT_EQ(again.metadata().resource_version(), "2");
-  EXPECT_EQ(Await(store_->CurrentRevision(TestContext())).value(), 2);
+  EXPECT_EQ(Await((*store_).CurrentRevision(TestContext())).value(), 2);
 }
 
 TEST_F(ResourceStoreTest, AnOldResourceVersionIsAConflict) {

@@ -6,6 +6,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/rpc/status.h"
 #include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 
 namespace certwright::issuer_service {
 
@@ -17,13 +18,13 @@ bool IsReady(const AnyIssuer& issuer) {
 
 std::string Accounts::SecretNamespace(const meta::v1::IssuerRef& ref,
                                       absl::string_view issuer_namespace) const {
-  return IsCluster(ref) ? cluster_resource_namespace_ : std::string(issuer_namespace);
+  return service::IsCluster(ref) ? cluster_resource_namespace_ : std::string(issuer_namespace);
 }
 
 runtime::Awaitable<absl::StatusOr<AnyIssuer>> Accounts::FindIssuer(
     runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace) {
   absl::Status missing;
-  if (IsCluster(ref)) {
+  if (service::IsCluster(ref)) {
     auto found = co_await stores_.cluster_issuers.Get(context, "", ref.name());
     if (found.ok()) co_return ToAnyIssuer(*found, meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
     missing = found.status();
@@ -33,8 +34,8 @@ runtime::Awaitable<absl::StatusOr<AnyIssuer>> Accounts::FindIssuer(
     missing = found.status();
   }
   if (!absl::IsNotFound(missing)) co_return missing;
-  co_return rpc::NotFound(IssuerKindName(ref), IsCluster(ref) ? "" : resource_namespace,
-                          ref.name());
+  co_return rpc::NotFound(service::IssuerKindName(ref),
+                          service::IsCluster(ref) ? "" : resource_namespace, ref.name());
 }
 
 runtime::Awaitable<absl::StatusOr<base::Secret>> Accounts::ReadSecret(
@@ -57,7 +58,7 @@ runtime::Awaitable<absl::StatusOr<base::Secret>> Accounts::ReadSecret(
 
 runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Accounts::Find(
     runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace) {
-  const std::string key = IssuerKey(ref, resource_namespace);
+  const std::string key = service::IssuerKey(ref, resource_namespace);
   int64_t generation = 0;
   {
     base::MutexLock lock(mutex_);
@@ -77,12 +78,13 @@ runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Accoun
                          co_await FindIssuer(context, ref, resource_namespace));
   if (!issuer.spec.has_acme()) {
     co_return rpc::FailedPrecondition(
-        "NOT_ACME", absl::StrCat(IssuerKey(ref, resource_namespace), " is not an ACME issuer"));
+        "NOT_ACME",
+        absl::StrCat(service::IssuerKey(ref, resource_namespace), " is not an ACME issuer"));
   }
   if (!IsReady(issuer) || issuer.status.acme().uri().empty()) {
     co_return rpc::FailedPrecondition(
         "ISSUER_NOT_READY",
-        absl::StrCat(IssuerKey(ref, resource_namespace), " is not registered yet"));
+        absl::StrCat(service::IssuerKey(ref, resource_namespace), " is not registered yet"));
   }
   CW_CO_ASSIGN_OR_RETURN(
       const base::Secret pem,
@@ -94,22 +96,6 @@ runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Accoun
                      std::make_shared<acme::LocalJwsSigner>(key, issuer.status.acme().uri()),
                      ClientFor(issuer.spec.acme())});
   co_return std::shared_ptr<const SigningAccount>(std::move(account));
-}
-
-std::shared_ptr<acme::AcmeClient> Accounts::ClientFor(const issuer::v1::AcmeIssuer& spec) {
-  base::MutexLock lock(mutex_);
-  auto& kept = clients_[{spec.server(), spec.ca_bundle(), spec.skip_tls_verify()}];
-  std::shared_ptr<acme::AcmeClient> client = kept.lock();
-  if (client == nullptr) {
-    acme::CaOptions options;
-    options.directory_url = spec.server();
-    options.trust.ca_bundle_pem = spec.ca_bundle();
-    options.trust.skip_verify = spec.skip_tls_verify();
-    client = std::make_shared<acme::AcmeClient>(environment_.http, environment_.timers,
-                                                environment_.random, std::move(options));
-    kept = client;
-  }
-  return client;
 }
 
 void Accounts::Forget(const std::string& issuer_key) {

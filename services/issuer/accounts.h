@@ -7,9 +7,9 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <tuple>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "certwright/issuer/v1/issuer.pb.h"
 #include "certwright/meta/v1/meta.pb.h"
 #include "lib/acme/client.h"
@@ -17,6 +17,7 @@
 #include "lib/base/mutex.h"
 #include "lib/pki/key.h"
 #include "lib/runtime/awaitable.h"
+#include "lib/service/acme_clients.h"
 #include "lib/service/environment.h"
 #include "services/issuer/kinds.h"
 
@@ -56,9 +57,9 @@ class Accounts {
   // References must outlive this.
   Accounts(service::Environment environment, Stores& stores,
            std::string cluster_resource_namespace)
-      : environment_(environment),
-        stores_(stores),
-        cluster_resource_namespace_(std::move(cluster_resource_namespace)) {}
+      : stores_(stores),
+        cluster_resource_namespace_(std::move(cluster_resource_namespace)),
+        clients_(environment) {}
 
   // Where the Secrets are that an issuer names.
   std::string SecretNamespace(const meta::v1::IssuerRef& ref,
@@ -79,9 +80,12 @@ class Accounts {
       runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace);
 
   // A client of the CA, shared by the issuers that have the same directory and trust.
-  std::shared_ptr<acme::AcmeClient> ClientFor(const issuer::v1::AcmeIssuer& spec);
+  std::shared_ptr<acme::AcmeClient> ClientFor(const issuer::v1::AcmeIssuer& spec) {
+    return clients_.For(spec);
+  }
 
-  // Forgets what is kept of one issuer (IssuerKey()), or of all whose Secret may have changed.
+  // Forgets what is kept of one issuer (service::IssuerKey()), or of all whose Secret may have
+  // changed.
   void Forget(const std::string& issuer_key);
   void ForgetAll();
 
@@ -89,15 +93,13 @@ class Accounts {
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Load(
       runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace);
 
-  const service::Environment environment_;
   Stores& stores_;
   const std::string cluster_resource_namespace_;
+  service::AcmeClients clients_;
   base::Mutex mutex_;
   // Grows with each Forget(), so that what was read before one is not kept after it.
   int64_t generation_ CW_GUARDED_BY(mutex_) = 0;
   std::map<std::string, std::shared_ptr<const SigningAccount>> accounts_ CW_GUARDED_BY(mutex_);
-  std::map<std::tuple<std::string, std::string, bool>, std::weak_ptr<acme::AcmeClient>> clients_
-      CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service

@@ -7,6 +7,7 @@
 #include "lib/pki/key.h"
 #include "lib/pki/names.h"
 #include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/kinds.h"
 
@@ -39,7 +40,7 @@ std::optional<Finding> CheckOwner(const issuer::v1::Certificate& certificate,
   }
   const meta::v1::IssuerRef& ref = certificate.spec().issuer_ref();
   if (Annotation(secret, kIssuerNameAnnotation) != ref.name() ||
-      Annotation(secret, kIssuerKindAnnotation) != IssuerKindName(ref)) {
+      Annotation(secret, kIssuerKindAnnotation) != service::IssuerKindName(ref)) {
     return Finding{"IncorrectIssuer", "The Secret holds a certificate of another issuer."};
   }
   return std::nullopt;
@@ -95,7 +96,10 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot, const Fin
 
 }  // namespace
 
-KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret) {
+namespace {
+
+// `known_key` is what tls.key holds; nullptr if that has to be read.
+KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey* known_key) {
   KeyPairFacts facts;
   const std::string certificate_pem = Value(secret, kCertificateKey);
   const auto key_pem = secret.data().find(kPrivateKeyKey);
@@ -109,7 +113,8 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret) {
                      absl::StrCat("tls.crt cannot be read: ", chain.status().message())};
     return facts;
   }
-  const auto key = pki::PrivateKey::ParsePem(key_pem->second);
+  const absl::StatusOr<pki::PrivateKey> key =
+      known_key != nullptr ? *known_key : pki::PrivateKey::ParsePem(key_pem->second);
   if (!key.ok()) {
     facts.problem = {"InvalidKeyPair",
                      absl::StrCat("tls.key cannot be read: ", key.status().message())};
@@ -125,6 +130,16 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret) {
   facts.names = leaf.names;
   facts.key_spec = key->spec();
   return facts;
+}
+
+}  // namespace
+
+KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret) {
+  return ReadKeyPair(secret, nullptr);
+}
+
+KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey& key) {
+  return ReadKeyPair(secret, &key);
 }
 
 absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_before,
@@ -196,7 +211,8 @@ bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,
          csr->subject.common_name == spec.common_name() &&
          csr->public_key.spec() == KeySpecOf(spec) &&
          request.spec().issuer_ref().name() == spec.issuer_ref().name() &&
-         IsCluster(request.spec().issuer_ref()) == IsCluster(spec.issuer_ref()) &&
+         service::IsCluster(request.spec().issuer_ref()) ==
+             service::IsCluster(spec.issuer_ref()) &&
          request.spec().duration().seconds() == spec.duration().seconds() &&
          std::equal(request.spec().usages().begin(), request.spec().usages().end(),
                     spec.usages().begin(), spec.usages().end());

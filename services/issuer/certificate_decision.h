@@ -31,6 +31,8 @@ struct KeyPairFacts {
 };
 
 KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret);
+// The same for a Secret whose tls.key is known to hold `key`.
+KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey& key);
 
 // What is stored about one Certificate. Pointers may be null where nothing is stored.
 struct CertificateSnapshot {

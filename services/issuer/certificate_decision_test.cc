@@ -7,7 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 #include "lib/service/conditions.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/kinds.h"

@@ -9,6 +9,7 @@
 #include "lib/pki/key.h"
 #include "lib/service/conditions.h"
 #include "lib/service/derived_name.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
 
@@ -86,7 +87,7 @@ void Wipe(Secret& secret) {
 }  // namespace
 
 CertificateReconciler::CertificateReconciler(service::Environment environment, Stores& stores,
-                                             Requests& requests)
+                                             const CertificateRequests& requests)
     : environment_(environment),
       stores_(stores),
       requests_(requests),
@@ -113,7 +114,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Re
   snapshot.certificate = &world.certificate;
   snapshot.secret = world.secret.has_value() ? &*world.secret : nullptr;
   snapshot.key_pair = world.key_pair.get();
-  snapshot.request = world.request.has_value() ? &*world.request : nullptr;
+  snapshot.request = world.request_is_of_use ? &*world.request : nullptr;
   snapshot.secret_owner = world.secret_owner;
   CertificateDecision decision = DecideCertificate(snapshot, environment_.clock().Now());
   co_return co_await Act(context, std::move(world), std::move(decision));
@@ -140,11 +141,12 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
     absl::StatusOr<Secret> next_key = co_await stores_.secrets.Get(
         context, resource_namespace, certificate.status().next_private_key_secret_name());
     if (!next_key.ok() && !absl::IsNotFound(next_key.status())) co_return next_key.status();
-    // A request without its key, or one that is being deleted, is of no use.
-    if (request.ok() && next_key.ok() && !request->metadata().has_delete_time()) {
+    if (request.ok() && !request->metadata().has_delete_time()) {
       world.request = *std::move(request);
     }
     if (next_key.ok()) world.next_key = *std::move(next_key);
+    // A request without its key is of no use.
+    world.request_is_of_use = world.request.has_value() && world.next_key.has_value();
   }
   world.certificate = std::move(certificate);
   co_return world;
@@ -170,14 +172,18 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
     runtime::Context context, World world, CertificateDecision decision) {
   controller::Result result;
   const absl::Time now = environment_.clock().Now();
+  const Certificate current = world.certificate;
+  std::vector<store::Mutation> mutations;
   if (decision.at != absl::InfiniteFuture()) result.requeue_after = decision.at - now;
   switch (decision.action) {
-    case CertificateAction::kReady:
+    case CertificateAction::kReady: {
       // A Secret that is well again needs no request any more.
-      CW_CO_RETURN_IF_ERROR(co_await Abandon(context, world));
+      CW_CO_ASSIGN_OR_RETURN(mutations, GiveUpRequest(world));
+      Abandon(world);
       DescribePresent(world.certificate, *world.key_pair);
       SetReady(world.certificate, true, {"Ready", "The certificate is up to date."});
       break;
+    }
     case CertificateAction::kWait:
     case CertificateAction::kBlocked:
     case CertificateAction::kBackOff:
@@ -196,21 +202,39 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
           co_await Fail(context, std::move(world), std::move(decision.finding)));
       co_return result;
   }
-  CW_CO_RETURN_IF_ERROR(co_await WriteStatus(context, std::move(world.certificate)));
+  const auto committed =
+      co_await Commit(context, current, world.certificate, std::move(mutations));
+  CW_CO_RETURN_IF_ERROR(committed);
   co_return result;
 }
 
-runtime::Awaitable<absl::Status> CertificateReconciler::Abandon(runtime::Context context,
-                                                                World& world) {
+absl::StatusOr<std::vector<store::Mutation>> CertificateReconciler::GiveUpRequest(
+    const World& world) const {
+  std::vector<store::Mutation> mutations;
+  if (!world.request.has_value()) return mutations;
+  CertificateRequest marked;
+  CW_ASSIGN_OR_RETURN(std::optional<store::Mutation> mark,
+                      stores_.requests.MarkMutation(*world.request, marked));
+  if (mark.has_value()) mutations.push_back(*std::move(mark));
+  return mutations;
+}
+
+void CertificateReconciler::Abandon(World& world) const {
   Status& status = *world.certificate.mutable_status();
-  if (status.certificate_request_name().empty()) co_return absl::OkStatus();
-  const auto marked = co_await stores_.requests.MarkDeleted(
-      context, world.certificate.metadata().namespace_(), status.certificate_request_name());
-  if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
+  if (status.certificate_request_name().empty()) return;
   status.clear_certificate_request_name();
   status.clear_next_private_key_secret_name();
   service::RemoveCondition(*status.mutable_conditions(), "Issuing");
-  co_return absl::OkStatus();
+}
+
+runtime::Awaitable<absl::StatusOr<int64_t>> CertificateReconciler::Commit(
+    runtime::Context context, const Certificate& current, Certificate& changed,
+    std::vector<store::Mutation> mutations) {
+  CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_status,
+                         stores_.certificates.StatusMutation(current, changed));
+  if (put_status.has_value()) mutations.push_back(*std::move(put_status));
+  if (mutations.empty()) co_return 0;
+  co_return co_await stores_.certificates.store().Commit(context, std::move(mutations));
 }
 
 void CertificateReconciler::SetReady(Certificate& certificate, bool ready,
@@ -299,26 +323,20 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
                         certificate.metadata().generation(), now);
   SetReady(certificate, false, finding);
 
-  std::vector<store::Mutation> mutations;
+  // A request on its way asks for what is no longer wanted.
+  CW_CO_ASSIGN_OR_RETURN(std::vector<store::Mutation> mutations, GiveUpRequest(world));
   CW_CO_ASSIGN_OR_RETURN(store::Mutation put_key, stores_.secrets.CreateMutation(next_key));
   // A key left by an earlier attempt is of no more use.
   put_key.expected_revision.reset();
   mutations.push_back(std::move(put_key));
   CW_CO_ASSIGN_OR_RETURN(store::Mutation put_request, stores_.requests.CreateMutation(request));
   mutations.push_back(std::move(put_request));
-  CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_status,
-                         stores_.certificates.StatusMutation(current, certificate));
-  if (put_status.has_value()) mutations.push_back(*std::move(put_status));
   Wipe(next_key);
-  const auto committed =
-      co_await stores_.certificates.store().Commit(context, std::move(mutations));
+  const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
-  if (world.request.has_value()) {
-    // It asked for what is no longer wanted.
-    const auto marked = co_await stores_.requests.MarkDeleted(
-        context, world.request->metadata().namespace_(), world.request->metadata().name());
-    if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
-  }
+  store::ResourceStore<Secret>::SetRevision(next_key, *committed);
+  fresh_keys_.Keep(next_key.metadata(), key);
+  if (world.next_key.has_value()) fresh_keys_.Take(world.next_key->metadata());
   co_return absl::OkStatus();
 }
 
@@ -334,7 +352,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   auto& annotations = *metadata.mutable_annotations();
   annotations[kCertificateNameAnnotation] = certificate.metadata().name();
   annotations[kIssuerNameAnnotation] = certificate.spec().issuer_ref().name();
-  annotations[kIssuerKindAnnotation] = IssuerKindName(certificate.spec().issuer_ref());
+  annotations[kIssuerKindAnnotation] = service::IssuerKindName(certificate.spec().issuer_ref());
   secret.set_type(kTlsSecretType);
   auto& data = *secret.mutable_data();
   data[kCertificateKey] = request.status().certificate();
@@ -356,7 +374,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   status.clear_next_attempt_time();
   status.clear_next_private_key_secret_name();
   status.clear_certificate_request_name();
-  const auto facts = std::make_shared<const KeyPairFacts>(ReadKeyPair(secret));
+  const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
+  const auto facts = std::make_shared<const KeyPairFacts>(
+      fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
   DescribePresent(certificate, *facts);
   SetReady(certificate, true, {"Ready", "The certificate is up to date."});
 
@@ -370,13 +390,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
     mutations.push_back(std::move(put));
   }
   mutations.push_back(stores_.secrets.DeleteMutation(*world.next_key));
-  CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_status,
-                         stores_.certificates.StatusMutation(current, certificate));
-  if (put_status.has_value()) mutations.push_back(*std::move(put_status));
   Wipe(secret);
   Wipe(*world.next_key);
-  const auto committed =
-      co_await stores_.certificates.store().Commit(context, std::move(mutations));
+  const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
   store::ResourceStore<Secret>::SetRevision(secret, *committed);
   Remember(secret, facts);
@@ -394,6 +410,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
 runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context context,
                                                              World world, Finding finding) {
   Certificate& certificate = world.certificate;
+  const Certificate current = certificate;
   const absl::Time now = environment_.clock().Now();
   Status& status = *certificate.mutable_status();
   *status.mutable_last_failure_time() = service::ToProto(now);
@@ -411,38 +428,17 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   telemetry::LogWarning("issuance failed", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
                                             {"reason", finding.message}});
-  const std::string resource_namespace = certificate.metadata().namespace_();
-  const std::string next_key = NextKeySecretName(certificate);
-  CW_CO_RETURN_IF_ERROR(co_await WriteStatus(context, std::move(certificate)));
-  const absl::Status deleted =
-      co_await stores_.secrets.Delete(context, resource_namespace, next_key);
-  co_return absl::IsNotFound(deleted) ? absl::OkStatus() : deleted;
-}
-
-runtime::Awaitable<absl::Status> CertificateReconciler::WriteStatus(runtime::Context context,
-                                                                    Certificate certificate) {
-  const auto written =
-      co_await stores_.certificates.UpdateStatus(context, std::move(certificate));
-  co_return written.status();
-}
-
-std::vector<CertificateReconciler::Requests::Object> CertificateReconciler::RequestsOf(
-    absl::string_view resource_namespace, absl::string_view name) const {
-  std::vector<Requests::Object> found;
-  for (const Requests::Object& request : requests_.List()) {
-    const meta::v1::OwnerReference& owner = request->metadata().owner();
-    if (request->metadata().namespace_() == resource_namespace &&
-        owner.kind() == "Certificate" && owner.name() == name) {
-      found.push_back(request);
-    }
-  }
-  return found;
+  std::vector<store::Mutation> mutations;
+  mutations.push_back(stores_.secrets.DeleteMutation(*world.next_key));
+  fresh_keys_.Take(world.next_key->metadata());
+  const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
+  co_return committed.status();
 }
 
 runtime::Awaitable<absl::Status> CertificateReconciler::Prune(runtime::Context context,
                                                               const Certificate& certificate) {
-  std::vector<Requests::Object> requests =
-      RequestsOf(certificate.metadata().namespace_(), certificate.metadata().name());
+  std::vector<CertificateRequests::Shared> requests = requests_.Of(
+      store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name()));
   std::erase_if(requests,
                 [](const auto& request) { return request->metadata().has_delete_time(); });
   const std::size_t keep =
@@ -453,7 +449,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Prune(runtime::Context c
            service::FromProto(b->metadata().create_time());
   });
   requests.resize(requests.size() - keep);
-  for (const Requests::Object& request : requests) {
+  for (const CertificateRequests::Shared& request : requests) {
     const auto marked = co_await stores_.requests.MarkDeleted(
         context, request->metadata().namespace_(), request->metadata().name());
     if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
@@ -463,7 +459,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Prune(runtime::Context c
 
 runtime::Awaitable<absl::Status> CertificateReconciler::CleanUpAfter(
     runtime::Context context, std::string resource_namespace, std::string name) {
-  for (const Requests::Object& request : RequestsOf(resource_namespace, name)) {
+  const auto requests = requests_.Of(store::QueueKey(resource_namespace, name));
+  for (const CertificateRequests::Shared& request : requests) {
     const auto marked = co_await stores_.requests.MarkDeleted(context, resource_namespace,
                                                               request->metadata().name());
     if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
@@ -475,6 +472,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::CleanUpAfter(
   if (!secret->metadata().labels().contains("certwright.io/next-private-key")) {
     co_return absl::OkStatus();
   }
+  fresh_keys_.Take(secret->metadata());
   co_return co_await stores_.secrets.Delete(context, resource_namespace, next_key);
 }
 

@@ -13,9 +13,10 @@
 
 #include "lib/base/mutex.h"
 #include "lib/controller/controller.h"
-#include "lib/controller/store_informer.h"
 #include "lib/service/environment.h"
 #include "services/issuer/certificate_decision.h"
+#include "services/issuer/certificate_requests.h"
+#include "services/issuer/fresh_keys.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -23,10 +24,9 @@ namespace certwright::issuer_service {
 // Keys are "<namespace>/<name>".
 class CertificateReconciler final : public controller::Reconciler {
  public:
-  using Requests = controller::StoreInformer<issuer::v1::CertificateRequest>;
-
-  // `requests` tells which requests a Certificate has.
-  CertificateReconciler(service::Environment environment, Stores& stores, Requests& requests);
+  // All must outlive this.
+  CertificateReconciler(service::Environment environment, Stores& stores,
+                        const CertificateRequests& requests);
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -38,7 +38,10 @@ class CertificateReconciler final : public controller::Reconciler {
     std::optional<issuer::v1::Secret> secret;
     std::shared_ptr<const KeyPairFacts> key_pair;
     std::optional<issuer::v1::Secret> next_key;
+    // The one that the status names, unless it is being deleted.
     std::optional<issuer::v1::CertificateRequest> request;
+    // Whether it can still lead to a key pair.
+    bool request_is_of_use = false;
     std::string secret_owner;
   };
   using Status = issuer::v1::CertificateStatus;
@@ -52,15 +55,20 @@ class CertificateReconciler final : public controller::Reconciler {
                                                              World world,
                                                              CertificateDecision decision);
   // Gives the request on its way up, if there is one.
-  runtime::Awaitable<absl::Status> Abandon(runtime::Context context, World& world);
+  void Abandon(World& world) const;
   runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
                                          Finding finding);
   runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(
       runtime::Context context, const issuer::v1::Certificate& certificate);
   runtime::Awaitable<absl::Status> Complete(runtime::Context context, World world);
   runtime::Awaitable<absl::Status> Fail(runtime::Context context, World world, Finding finding);
-  runtime::Awaitable<absl::Status> WriteStatus(runtime::Context context,
-                                               issuer::v1::Certificate certificate);
+  // Commits `mutations` together with the changed status.
+  runtime::Awaitable<absl::StatusOr<int64_t>> Commit(runtime::Context context,
+                                                     const issuer::v1::Certificate& current,
+                                                     issuer::v1::Certificate& changed,
+                                                     std::vector<store::Mutation> mutations);
+  // What marks the request on its way as deleted; nothing if there is none.
+  absl::StatusOr<std::vector<store::Mutation>> GiveUpRequest(const World& world) const;
   runtime::Awaitable<absl::Status> Prune(runtime::Context context,
                                          const issuer::v1::Certificate& certificate);
   runtime::Awaitable<absl::Status> CleanUpAfter(runtime::Context context,
@@ -72,15 +80,14 @@ class CertificateReconciler final : public controller::Reconciler {
   // The facts of a Secret, read anew only if it has changed.
   std::shared_ptr<const KeyPairFacts> FactsOf(const issuer::v1::Secret& secret);
   void Remember(const issuer::v1::Secret& secret, std::shared_ptr<const KeyPairFacts> facts);
-  std::vector<Requests::Object> RequestsOf(absl::string_view resource_namespace,
-                                           absl::string_view name) const;
 
   const service::Environment environment_;
   Stores& stores_;
-  Requests& requests_;
+  const CertificateRequests& requests_;
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;
   telemetry::Counter& failed_;
+  FreshKeys fresh_keys_;
 
   struct KnownKeyPair {
     std::string resource_version;

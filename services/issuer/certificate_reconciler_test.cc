@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/issuer_testing.h"
 
@@ -21,12 +21,6 @@ constexpr absl::Duration kDay = absl::Hours(24);
 
 class CertificateReconcilerTest : public IssuerWorld {
  protected:
-  CertificateReconcilerTest()
-      : requests_(std::make_unique<CertificateReconciler::Requests>(
-            stores_->requests, pool_.executor(), timers_, base::Random::Real())),
-        reconciler_(Environment(), *stores_, *requests_) {}
-  ~CertificateReconcilerTest() override { requests_.reset(); }
-
   void Create(const std::string& name = "site") {
     Certificate certificate;
     certificate.mutable_metadata()->set_namespace_("web");
@@ -82,13 +76,16 @@ class CertificateReconcilerTest : public IssuerWorld {
     Pass();
   }
   void KnowRequests() {
-    requests_->Start();
-    CW_ASSERT_OK(Await(requests_->WaitForSync(Context())));
+    const auto page = Await(stores_->requests.List(Context(), {}));
+    CW_ASSERT_OK(page);
+    for (const CertificateRequest& request : page->resources) {
+      requests_.Replace(nullptr, std::make_shared<const CertificateRequest>(request));
+    }
   }
 
   const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
-  std::unique_ptr<CertificateReconciler::Requests> requests_;
-  CertificateReconciler reconciler_;
+  CertificateRequests requests_;
+  CertificateReconciler reconciler_{Environment(), *stores_, requests_};
 };
 
 TEST_F(CertificateReconcilerTest, BeginsWithKeyRequestAndStatusInOneCommit) {
@@ -212,13 +209,15 @@ TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
   EXPECT_FALSE(Site().status().has_next_attempt_time());
 }
 
-TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequest) {
+TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequestInOneCommit) {
   Create();
   Pass();
   ChangeSpec([](auto& spec) { spec.add_dns_names("b.example"); });
   Pass();
   EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
-  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  const CertificateRequest outdated = Read(stores_->requests, "site-1");
+  EXPECT_TRUE(outdated.metadata().has_delete_time());
+  EXPECT_EQ(outdated.metadata().resource_version(), Site().metadata().resource_version());
   Sign();
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
@@ -232,6 +231,7 @@ TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnew) {
   Pass();
   EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
   EXPECT_TRUE(Exists(stores_->secrets, "site-next-key"));
+  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
 }
 
 TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {

@@ -10,6 +10,7 @@
 #include "lib/rpc/status.h"
 #include "lib/service/conditions.h"
 #include "lib/service/derived_name.h"
+#include "lib/service/issuer_ref.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -18,12 +19,6 @@ using issuer::v1::CertificateRequest;
 using order::v1::OrderService;
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-
-bool IsFinal(const CertificateRequest& request) {
-  const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
-  return ready != nullptr && (ready->status() == meta::v1::CONDITION_STATUS_TRUE ||
-                              ready->reason() == "Failed" || ready->reason() == "Denied");
-}
 
 absl::StatusOr<order::v1::Order> MakeOrder(const CertificateRequest& request,
                                            const AnyIssuer& issuer) {
@@ -88,6 +83,24 @@ std::string CertificateRequestReconciler::OrderName(const CertificateRequest& re
   return service::DerivedName(request.metadata().name(), {request.metadata().uid()});
 }
 
+bool CertificateRequestReconciler::IsFinal(const CertificateRequest& request) {
+  const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
+  return ready != nullptr && (ready->status() == meta::v1::CONDITION_STATUS_TRUE ||
+                              ready->reason() == "Failed" || ready->reason() == "Denied");
+}
+
+bool CertificateRequestReconciler::IsFinal(const order::v1::Order& order) {
+  switch (order.status().state()) {
+    case order::v1::ORDER_STATE_VALID:
+    case order::v1::ORDER_STATE_INVALID:
+    case order::v1::ORDER_STATE_EXPIRED:
+    case order::v1::ORDER_STATE_ERRORED:
+      return true;
+    default:
+      return false;
+  }
+}
+
 runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateRequestReconciler::Reconcile(
     runtime::Context context, std::string key) {
   CW_CO_ASSIGN_OR_RETURN(const store::ResourceName name, store::ParseQueueKey(key));
@@ -140,7 +153,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
   // The issuer's appearance, and its getting ready, wake this request again.
   if (absl::IsNotFound(issuer.status())) {
     SetReady(request, false, "IssuerNotFound",
-             absl::StrCat(IssuerKey(ref, resource_namespace), " does not exist."));
+             absl::StrCat(service::IssuerKey(ref, resource_namespace), " does not exist."));
     co_return absl::OkStatus();
   }
   if (!issuer.ok()) co_return issuer.status();
@@ -148,7 +161,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
   if (request.status().order_name().empty() && !IsReady(*issuer)) {
     const auto* ready = service::FindCondition(issuer->status.conditions(), "Ready");
     SetReady(request, false, "IssuerNotReady",
-             absl::StrCat(IssuerKey(ref, resource_namespace), " is not ready: ",
+             absl::StrCat(service::IssuerKey(ref, resource_namespace), " is not ready: ",
                           ready == nullptr ? "it was just created." : ready->message()));
     co_return absl::OkStatus();
   }
@@ -178,16 +191,8 @@ CertificateRequestReconciler::FindOrCreateOrder(runtime::Context context,
 
 void CertificateRequestReconciler::Follow(const order::v1::Order& order,
                                           Request& request) const {
-  switch (order.status().state()) {
-    case order::v1::ORDER_STATE_VALID:
-      return Accept(order, request);
-    case order::v1::ORDER_STATE_INVALID:
-    case order::v1::ORDER_STATE_EXPIRED:
-    case order::v1::ORDER_STATE_ERRORED:
-      return Fail(request, order.status().reason());
-    default:
-      break;
-  }
+  if (order.status().state() == order::v1::ORDER_STATE_VALID) return Accept(order, request);
+  if (IsFinal(order)) return Fail(request, order.status().reason());
   const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
   if (ready == nullptr || ready->message().empty()) {
     return SetReady(request, false, "Pending",

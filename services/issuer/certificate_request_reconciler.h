@@ -65,6 +65,9 @@ class CertificateRequestReconciler final : public controller::Reconciler {
 
   // The Order that serves a request.
   static std::string OrderName(const issuer::v1::CertificateRequest& request);
+  // Whether no pass will change it any more.
+  static bool IsFinal(const issuer::v1::CertificateRequest& request);
+  static bool IsFinal(const order::v1::Order& order);
 
  private:
   using Request = issuer::v1::CertificateRequest;

@@ -8,7 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 #include "services/issuer/issuer_testing.h"
 
 namespace certwright::issuer_service {

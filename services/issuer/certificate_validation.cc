@@ -22,6 +22,7 @@ using rpc::Violations;
 
 constexpr int kMaxNames = 100;
 constexpr std::size_t kMaxCommonName = 64;
+constexpr std::size_t kMaxSubjectParts = 20;
 constexpr int64_t kMinDuration = 3600;
 constexpr int64_t kDefaultDuration = 90 * 24 * 3600;
 constexpr int64_t kMinRenewBefore = 300;
@@ -56,8 +57,6 @@ void ValidateNames(CertificateSpec& spec, Violations& violations) {
   NormalizeAll(*spec.mutable_uris(), "spec.uris", pki::NormalizeUri, violations);
   NormalizeAll(*spec.mutable_email_addresses(), "spec.emailAddresses", pki::NormalizeEmail,
                violations);
-  violations.Require(spec.common_name().size() <= kMaxCommonName, "spec.commonName",
-                     "must be at most 64 characters");
   if (spec.common_name().empty()) return;
   // ACME CAs take the common name for one of the names, so it must be among them.
   if (const auto address = pki::NormalizeIpAddress(spec.common_name()); address.ok()) {
@@ -71,8 +70,27 @@ void ValidateNames(CertificateSpec& spec, Violations& violations) {
       spec.add_dns_names(*name);
     }
   } else {
-    violations.Add("spec.commonName", "must be a DNS name or an IP address");
+    return violations.Add("spec.commonName", "must be a DNS name or an IP address");
   }
+  // The length that counts is that of the A-labels.
+  violations.Require(spec.common_name().size() <= kMaxCommonName, "spec.commonName",
+                     "must be at most 64 characters");
+}
+
+void ValidateSubject(const CertificateSpec& spec, Violations& violations) {
+  pki::Subject subject = CsrSpecOf(spec).subject;
+  // It has rules of its own.
+  subject.common_name.clear();
+  const std::size_t parts = subject.organizations.size() + subject.countries.size() +
+                            subject.organizational_units.size() + subject.localities.size() +
+                            subject.provinces.size() + subject.street_addresses.size() +
+                            subject.postal_codes.size();
+  // A request must not grow beyond what is accepted as one.
+  if (parts > kMaxSubjectParts) {
+    return violations.Add("spec.subject", "must have at most 20 parts in all");
+  }
+  const absl::Status status = pki::CheckSubject(subject);
+  if (!status.ok()) violations.Add("spec.subject", status.message());
 }
 
 void ValidateTimes(CertificateSpec& spec, Violations& violations) {
@@ -136,6 +154,7 @@ void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& viola
     spec.mutable_issuer_ref()->set_kind(meta::v1::ISSUER_KIND_ISSUER);
   }
   ValidateNames(spec, violations);
+  ValidateSubject(spec, violations);
   ValidateTimes(spec, violations);
   ValidatePrivateKey(*spec.mutable_private_key(), violations);
   if (spec.usages().empty()) {

@@ -143,6 +143,19 @@ TEST(ValidateCertificateTest, ReportsEachBrokenRule) {
       {"spec.commonName", [](auto& spec) { spec.set_common_name("My Site"); }},
       {"spec.commonName",
        [](auto& spec) { spec.set_common_name(std::string(60, 'a') + ".bcde"); }},
+      // 57 octets here, 87 in A-labels.
+      {"spec.commonName",
+       [](auto& spec) {
+         std::string name;
+         for (int i = 0; i < 5; ++i) name += "b\u00fccher.de.";
+         spec.set_common_name(name + "de");
+       }},
+      {"spec.subject", [](auto& spec) { spec.mutable_subject()->add_countries("DEU"); }},
+      {"spec.subject", [](auto& spec) { spec.mutable_subject()->add_organizations(""); }},
+      {"spec.subject",
+       [](auto& spec) {
+         for (int i = 0; i < 21; ++i) spec.mutable_subject()->add_organizations("o");
+       }},
       {"spec.duration", [](auto& spec) { spec.mutable_duration()->set_seconds(3599); }},
       {"spec.renewBefore", renew(299)},
       {"spec.renewBefore", renew(90 * 24 * 3600)},

@@ -11,6 +11,8 @@
 #include "lib/controller/store_informer.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/service/call_metrics.h"
+#include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/service/metadata.h"
 #include "lib/service/peers.h"
 #include "lib/store/sqlite_store.h"
@@ -21,6 +23,7 @@
 #include "services/issuer/certificate_reconciler.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_request_rpc.h"
+#include "services/issuer/certificate_requests.h"
 #include "services/issuer/certificate_rpc.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
@@ -33,6 +36,34 @@ namespace {
 
 using OrderSource = controller::GrpcWatchSource<order::v1::Order, order::v1::WatchOrdersRequest,
                                                 order::v1::WatchOrdersResponse>;
+
+// Most issuances are over within this time. What they say on their way is written, and costs
+// commits and events, only when they take longer.
+constexpr absl::Duration kProgressDelay = absl::Milliseconds(250);
+
+// Whether the change of a request is one that its own reconciler has to look at: its status,
+// apart from the approval, is what that reconciler wrote.
+bool NeedsPass(const issuer::v1::CertificateRequest* before,
+               const issuer::v1::CertificateRequest* now) {
+  if (before == nullptr || now == nullptr) return true;
+  const auto decided = [](const issuer::v1::CertificateRequest& request) {
+    return std::pair(service::IsTrue(request.status().conditions(), "Approved"),
+                     service::IsTrue(request.status().conditions(), "Denied"));
+  };
+  return decided(*before) != decided(*now) ||
+         before->metadata().has_delete_time() != now->metadata().has_delete_time() ||
+         before->metadata().generation() != now->metadata().generation();
+}
+
+// Whether an issuer's own reconciler has to look at a change. Its status is what that
+// reconciler wrote: a report that reads differently after each failure must not undo the wait
+// that follows one.
+template <typename Issuer>
+bool HasNewSpec(const Issuer* before, const Issuer* now) {
+  return before == nullptr || now == nullptr ||
+         before->metadata().uid() != now->metadata().uid() ||
+         before->metadata().generation() != now->metadata().generation();
+}
 
 std::set<std::string> Identities(const google::protobuf::RepeatedPtrField<std::string>& given,
                                  const char* fallback) {
@@ -78,7 +109,7 @@ class IssuerApp final : public service::App {
         requests_(stores_.requests, environment.executor, environment.timers,
                   environment.random),
         issuer_reconciler_(environment, stores_, accounts_),
-        certificate_reconciler_(environment, stores_, requests_),
+        certificate_reconciler_(environment, stores_, owned_requests_),
         request_reconciler_(environment, stores_, accounts_, orders_),
         issuer_controller_("issuers", environment.executor, environment.timers,
                            environment.random, Options(8), issuer_reconciler_),
@@ -156,12 +187,13 @@ class IssuerApp final : public service::App {
 
   void AddHandlers() {
     issuers_.AddHandler([this](const std::string&, const auto& before, const auto& now) {
-      OnIssuer((now != nullptr ? now : before)->metadata(), meta::v1::ISSUER_KIND_ISSUER);
+      OnIssuer((now != nullptr ? now : before)->metadata(), meta::v1::ISSUER_KIND_ISSUER,
+               HasNewSpec(before.get(), now.get()));
     });
     cluster_issuers_.AddHandler(
         [this](const std::string&, const auto& before, const auto& now) {
           OnIssuer((now != nullptr ? now : before)->metadata(),
-                   meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+                   meta::v1::ISSUER_KIND_CLUSTER_ISSUER, HasNewSpec(before.get(), now.get()));
         });
     certificates_.AddHandler(
         [this](const std::string& key, const auto& before, const auto& now) {
@@ -169,33 +201,46 @@ class IssuerApp final : public service::App {
           certificate_controller_.Enqueue(key);
         });
     requests_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {
-      request_controller_.Enqueue(key);
+      owned_requests_.Replace(before, now);
+      if (NeedsPass(before.get(), now.get())) request_controller_.Enqueue(key);
       const meta::v1::OwnerReference& owner =
           (now != nullptr ? now : before)->metadata().owner();
-      if (owner.kind() == "Certificate") {
-        certificate_controller_.Enqueue(store::QueueKey(owner.namespace_(), owner.name()));
-      }
+      if (owner.kind() != "Certificate") return;
+      const bool final_word = now == nullptr || CertificateRequestReconciler::IsFinal(*now);
+      Wake(certificate_controller_, owner, final_word);
     });
     order_cache_.AddHandler([this](const std::string&, const auto& before, const auto& now) {
-      const meta::v1::OwnerReference& owner =
-          (now != nullptr ? now : before)->metadata().owner();
-      request_controller_.Enqueue(store::QueueKey(owner.namespace_(), owner.name()));
+      const bool final_word = now == nullptr || CertificateRequestReconciler::IsFinal(*now);
+      Wake(request_controller_, (now != nullptr ? now : before)->metadata().owner(),
+           final_word);
     });
   }
 
-  // Wakes the issuer, and the requests that wait for it.
-  void OnIssuer(const meta::v1::ObjectMeta& metadata, meta::v1::IssuerKind kind) {
+  // At once for what ends the wait of the owner, later for mere progress.
+  static void Wake(controller::Controller& controller, const meta::v1::OwnerReference& owner,
+                   bool final_word) {
+    const std::string key = store::QueueKey(owner.namespace_(), owner.name());
+    if (final_word) {
+      controller.Enqueue(key);
+    } else {
+      controller.EnqueueAfter(key, kProgressDelay);
+    }
+  }
+
+  // Wakes the requests that wait for the issuer, and itself if there is something to do.
+  void OnIssuer(const meta::v1::ObjectMeta& metadata, meta::v1::IssuerKind kind,
+                bool needs_pass) {
     meta::v1::IssuerRef ref;
     ref.set_name(metadata.name());
     ref.set_kind(kind);
-    const std::string issuer = IssuerKey(ref, metadata.namespace_());
+    const std::string issuer = service::IssuerKey(ref, metadata.namespace_());
     accounts_.Forget(issuer);
-    issuer_controller_.Enqueue(issuer);
+    if (needs_pass) issuer_controller_.Enqueue(issuer);
     for (const auto& request : requests_.List()) {
       const bool waits =
           request->status().order_name().empty() && !request->metadata().has_delete_time();
-      if (waits &&
-          IssuerKey(request->spec().issuer_ref(), request->metadata().namespace_()) == issuer) {
+      if (waits && service::IssuerKey(request->spec().issuer_ref(),
+                                      request->metadata().namespace_()) == issuer) {
         request_controller_.Enqueue(KeyOf(request->metadata()));
       }
     }
@@ -229,12 +274,12 @@ class IssuerApp final : public service::App {
     };
     for (const auto& issuer : issuers_.List()) {
       if (uses(issuer->spec().acme())) {
-        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_ISSUER);
+        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_ISSUER, true);
       }
     }
     for (const auto& issuer : cluster_issuers_.List()) {
       if (uses(issuer->spec().acme())) {
-        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_CLUSTER_ISSUER, true);
       }
     }
   }
@@ -257,6 +302,7 @@ class IssuerApp final : public service::App {
   const rpc::HandlerEnvironment handlers_;
   rpc::WatchHub hub_;
   SecretUsers secret_users_;
+  CertificateRequests owned_requests_;
 
   const std::unique_ptr<order::v1::OrderService::StubInterface> order_stub_;
   OrderSource order_source_;

@@ -10,6 +10,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/jose.h"
 #include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 
 namespace certwright::issuer_service {
@@ -198,7 +199,10 @@ runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::LoadOrMake
   const bool make =
       absl::IsNotFound(pem.status()) && !issuer.spec.acme().disable_account_key_generation();
   if (!make) co_return pem.status();
-  co_return co_await MakeKey(context, issuer);
+  absl::StatusOr<pki::PrivateKey> made = co_await MakeKey(context, issuer);
+  // A Secret that lacks only the value is somebody's: it is left as it is.
+  if (absl::IsAlreadyExists(made.status())) co_return pem.status();
+  co_return made;
 }
 
 runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::MakeKey(
@@ -224,7 +228,7 @@ runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::MakeKey(
 runtime::Awaitable<absl::Status> IssuerReconciler::Write(runtime::Context context,
                                                          const AnyIssuer& issuer,
                                                          issuer::v1::IssuerStatus status) {
-  if (IsCluster(issuer.ref)) {
+  if (service::IsCluster(issuer.ref)) {
     issuer::v1::ClusterIssuer resource;
     *resource.mutable_metadata() = issuer.metadata;
     *resource.mutable_status() = std::move(status);

@@ -14,7 +14,7 @@
 
 namespace certwright::issuer_service {
 
-// Keys are IssuerKey(): "Issuer <namespace>/<name>" or "ClusterIssuer <name>".
+// Keys are service::IssuerKey(): "Issuer <namespace>/<name>" or "ClusterIssuer <name>".
 class IssuerReconciler final : public controller::Reconciler {
  public:
   IssuerReconciler(service::Environment environment, Stores& stores, Accounts& accounts)

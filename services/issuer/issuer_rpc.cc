@@ -6,6 +6,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/dns/rfc2136.h"
 #include "lib/rpc/status.h"
+#include "lib/service/issuer_ref.h"
 #include "services/issuer/issuer_validation.h"
 
 namespace certwright::issuer_service {
@@ -95,8 +96,8 @@ runtime::Awaitable<absl::StatusOr<v1::ResolveSolverResponse>> IssuerRpc::Resolve
     co_return response;
   }
   co_return absl::NotFoundError(
-      absl::StrCat(IssuerKey(request.issuer_ref(), request.namespace_()), " has no solver ",
-                   request.solver_name()));
+      absl::StrCat(service::IssuerKey(request.issuer_ref(), request.namespace_()),
+                   " has no solver ", request.solver_name()));
 }
 
 grpc::ServerUnaryReactor* IssuerRpc::CreateIssuer(grpc::CallbackServerContext* context,

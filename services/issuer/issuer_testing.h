@@ -1,5 +1,4 @@
-// IssuerWorld: a real store in a folder of its own and fakes of all else, for tests of the
-// reconcilers.
+// IssuerWorld: a real store in a folder of its own and fakes of all else, for tests.
 #pragma once
 
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include "lib/base/random.h"
 #include "lib/base/status_matchers.h"
 #include "lib/http/fake_http_client.h"
+#include "lib/pki/key.h"
 #include "lib/runtime/fake_timers.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
@@ -48,6 +48,31 @@ class IssuerWorld : public testing::Test {
   template <typename T>
   static T Await(runtime::Awaitable<T> task) {
     return runtime::RunSync<T>(std::move(task));
+  }
+
+  void CreateSecret(const std::string& resource_namespace, const std::string& name,
+                    const std::string& key, const std::string& value) {
+    issuer::v1::Secret secret;
+    secret.mutable_metadata()->set_namespace_(resource_namespace);
+    secret.mutable_metadata()->set_name(name);
+    (*secret.mutable_data())[key] = value;
+    CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+  }
+  // The Issuer "ca" of namespace "web", as it is once its account is registered with `key`.
+  void CreateRegisteredIssuer(const pki::PrivateKey& key) {
+    const base::Secret pem = key.ToPem();
+    CreateSecret("web", "ca-account-key", "tls.key", std::string(pem.Reveal()));
+    issuer::v1::Issuer issuer;
+    issuer.mutable_metadata()->set_namespace_("web");
+    issuer.mutable_metadata()->set_name("ca");
+    issuer::v1::AcmeIssuer& acme = *issuer.mutable_spec()->mutable_acme();
+    acme.set_server("https://ca.test/directory");
+    acme.mutable_private_key_secret_ref()->set_name("ca-account-key");
+    acme.mutable_private_key_secret_ref()->set_key("tls.key");
+    issuer.mutable_status()->mutable_acme()->set_uri("https://ca.test/account/1");
+    service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                          {"Ready", true, "ACMEAccountRegistered", ""}, 1, clock_.Now());
+    CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
   }
 
   // Of namespace "web"; an empty one if there is none.

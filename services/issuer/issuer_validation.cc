@@ -2,11 +2,10 @@
 
 #include <set>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "boost/url/parse.hpp"
+#include "lib/acme/url.h"
+#include "lib/dns/name.h"
+#include "lib/dns/server_address.h"
 #include "lib/pki/certificate.h"
 #include "lib/pki/names.h"
 
@@ -33,29 +32,6 @@ void DefaultKey(meta::v1::SecretKeyRef& ref, const char* key) {
 void CheckSecretRef(const meta::v1::SecretKeyRef& ref, const std::string& field,
                     Violations& violations) {
   rpc::CheckName(ref.name(), field + ".name", violations);
-}
-
-bool IsHttpsUrl(const std::string& text) {
-  const auto url = boost::urls::parse_absolute_uri(text);
-  return url.has_value() && url->scheme() == "https" && !url->host().empty();
-}
-
-// "host", "host:port", "IPv6" or "[IPv6]:port".
-bool IsServerAddress(absl::string_view text) {
-  absl::string_view host = text;
-  int port = 53;
-  const std::size_t colon = text.rfind(':');
-  const bool one_colon = colon != absl::string_view::npos && text.find(':') == colon;
-  const bool bracketed = absl::StartsWith(text, "[");
-  if (one_colon || (bracketed && text.back() != ']')) {
-    host = text.substr(0, colon);
-    if (!absl::SimpleAtoi(text.substr(colon + 1), &port)) return false;
-  }
-  if (bracketed) {
-    if (!absl::ConsumePrefix(&host, "[") || !absl::ConsumeSuffix(&host, "]")) return false;
-  }
-  return port >= 1 && port <= 65535 &&
-         (pki::NormalizeIpAddress(host).ok() || pki::NormalizeDnsName(host).ok());
 }
 
 void ValidateSelector(issuer::v1::Selector& selector, const std::string& field,
@@ -85,9 +61,9 @@ void ValidateSelfCheck(issuer::v1::SelfCheck& check, const std::string& field,
     check.set_mode(issuer::v1::SELF_CHECK_MODE_AUTHORITATIVE);
   }
   for (int i = 0; i < check.nameservers_size(); ++i) {
-    violations.Require(IsServerAddress(check.nameservers(i)),
+    violations.Require(dns::ParseServerAddress(check.nameservers(i)).ok(),
                        Indexed(field + ".nameservers", i),
-                       "must be an address with an optional port");
+                       "must be an IP address with an optional port");
   }
   if (!check.has_deadline()) check.mutable_deadline()->set_seconds(kDefaultDeadline);
   violations.Require(
@@ -110,7 +86,7 @@ void ValidateRfc2136(issuer::v1::Rfc2136& rfc2136, const std::string& field,
       rfc2136.nameservers_size() >= 1 && rfc2136.nameservers_size() <= kMaxNameservers,
       field + ".nameservers", "must be 1 to 8");
   for (int i = 0; i < rfc2136.nameservers_size(); ++i) {
-    violations.Require(IsServerAddress(rfc2136.nameservers(i)),
+    violations.Require(dns::ParseNameserver(rfc2136.nameservers(i)).ok(),
                        Indexed(field + ".nameservers", i),
                        "must be \"host\", \"host:port\" or \"[IPv6]:port\"");
   }
@@ -124,6 +100,8 @@ void ValidateRfc2136(issuer::v1::Rfc2136& rfc2136, const std::string& field,
     violations.Require(!rfc2136.has_tsig_secret_secret_ref(), field + ".tsigKeyName",
                        "is required with tsigSecretSecretRef");
   } else {
+    violations.Require(dns::Normalize(rfc2136.tsig_key_name()).ok(), field + ".tsigKeyName",
+                       "must be a domain name, as the server has it");
     DefaultKey(*rfc2136.mutable_tsig_secret_secret_ref(), "tsig-secret");
     CheckSecretRef(rfc2136.tsig_secret_secret_ref(), field + ".tsigSecretSecretRef",
                    violations);
@@ -179,7 +157,7 @@ void ValidateSolver(AcmeSolver& solver, int index, std::set<std::string>& names,
 }
 
 void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& violations) {
-  violations.Require(IsHttpsUrl(acme.server()), "spec.acme.server",
+  violations.Require(acme::IsHttpsUrl(acme.server()), "spec.acme.server",
                      "must be the https URL of an ACME directory");
   if (!acme.email().empty()) {
     const auto email = pki::NormalizeEmail(acme.email());

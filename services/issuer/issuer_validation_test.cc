@@ -8,7 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -90,7 +90,8 @@ TEST(ValidateIssuerSpecTest, AcceptsNameserversWithAndWithoutPort) {
 
 TEST(ValidateIssuerSpecTest, RefusesOtherNameservers) {
   for (const char* server : {"", "ns.example:", "ns.example:0", "ns.example:65536", ":53",
-                             "[192.0.2.1", "[2001:db8::1]x", "[", "a b"}) {
+                             "[192.0.2.1", "[2001:db8::1]x", "[", "a b", "[192.0.2.1]:53",
+                             "ns.example: 53", "B\u00fccher.example"}) {
     IssuerSpec spec = Minimal();
     spec.mutable_acme()
         ->mutable_solvers(1)
@@ -161,6 +162,9 @@ TEST(ValidateIssuerSpecTest, ReportsEachBrokenRuleOfASolver) {
            solver([](auto& s) { s.mutable_selector()->add_dns_zones("a_b"); })},
           {".selfCheck.nameservers[0]",
            solver([](auto& s) { s.mutable_self_check()->add_nameservers("a b"); })},
+          // Only addresses: nothing could resolve the name of a recursive nameserver.
+          {".selfCheck.nameservers[0]",
+           solver([](auto& s) { s.mutable_self_check()->add_nameservers("ns.example"); })},
           {".selfCheck.deadline", solver([](auto& s) {
              s.mutable_self_check()->mutable_deadline()->set_seconds(86401);
            })},
@@ -189,6 +193,8 @@ TEST(ValidateIssuerSpecTest, ReportsEachBrokenRuleOfDns01) {
            })},
           {".rfc2136.tsigKeyName",
            dns01([](auto& d) { d.mutable_rfc2136()->clear_tsig_key_name(); })},
+          {".rfc2136.tsigKeyName",
+           dns01([](auto& d) { d.mutable_rfc2136()->set_tsig_key_name("a key"); })},
           {".rfc2136.tsigSecretSecretRef.name",
            dns01([](auto& d) { d.mutable_rfc2136()->clear_tsig_secret_secret_ref(); })},
           {".rfc2136.zone", dns01([](auto& d) { d.mutable_rfc2136()->set_zone("a_b"); })},

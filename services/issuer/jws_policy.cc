@@ -1,38 +1,81 @@
 #include "services/issuer/jws_policy.h"
 
-#include <utility>
+#include <algorithm>
+#include <optional>
 #include <vector>
 
-#include "boost/url/parse.hpp"
-#include "boost/url/url.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "lib/http/url.h"
 
 namespace certwright::issuer_service {
 namespace {
 
-// Scheme, host and port; empty for what is no absolute URL.
-std::string Origin(absl::string_view text) {
-  const auto url = boost::urls::parse_absolute_uri({text.data(), text.size()});
-  if (!url.has_value() || url->host().empty()) return "";
-  return std::string(url->encoded_origin().data(), url->encoded_origin().size());
+// Scheme, host and port; empty for what is no URL.
+std::string OriginOf(absl::string_view text) {
+  const std::optional<http::Url> url = http::ParseUrl(text);
+  return url.has_value() ? url->Origin() : "";
 }
 
-std::vector<std::string> Segments(boost::urls::url url) {
-  url.normalize();
-  std::vector<std::string> segments;
-  for (std::string segment : url.segments()) {
-    if (!segment.empty()) segments.push_back(std::move(segment));
+// `text` with its percent escapes undone (RFC 3986 §2.1).
+std::string Decoded(absl::string_view text) {
+  std::string decoded;
+  while (!text.empty()) {
+    const bool escape = text.size() >= 3 && text[0] == '%' && absl::ascii_isxdigit(text[1]) &&
+                        absl::ascii_isxdigit(text[2]);
+    decoded += escape ? absl::HexStringToBytes(text.substr(1, 2)) : std::string(1, text[0]);
+    text.remove_prefix(escape ? 3 : 1);
   }
-  return segments;
+  return decoded;
 }
 
-// Whether a server may take `url` for `reserved`: one that ignores queries or empty segments
+// What a URL names at its server, as it is written there but for escapes.
+struct Resource {
+  // Without parameters (";x"), which some servers take off, and without empty ones.
+  std::vector<std::string> segments;
+  std::vector<std::string> query;
+};
+
+// `text` is a URL.
+Resource ResourceOf(absl::string_view text) {
+  text.remove_prefix(text.find("//") + 2);
+  text.remove_prefix(std::min(text.find_first_of("/?"), text.size()));
+  Resource resource;
+  const std::size_t path_end = std::min(text.find('?'), text.size());
+  for (const absl::string_view part : absl::StrSplit(text.substr(0, path_end), '/')) {
+    std::string segment = Decoded(part);
+    segment.resize(std::min(segment.find(';'), segment.size()));
+    if (!segment.empty()) resource.segments.push_back(std::move(segment));
+  }
+  for (const absl::string_view part :
+       absl::StrSplit(text.substr(path_end), absl::ByAnyChar("?&"), absl::SkipEmpty())) {
+    resource.query.push_back(Decoded(part));
+  }
+  return resource;
+}
+
+// Whether servers may disagree about the path.
+bool IsAmbiguous(const Resource& resource) {
+  return std::any_of(resource.segments.begin(), resource.segments.end(),
+                     [](const std::string& segment) {
+                       return segment == "." || segment == ".." ||
+                              segment.find_first_of("/\\") != std::string::npos;
+                     });
+}
+
+// Whether a server may take `url` for `reserved`: one that ignores parameters or empty segments
 // does so for more than the very same text.
 bool MayReach(absl::string_view url, absl::string_view reserved) {
-  const auto a = boost::urls::parse_absolute_uri({url.data(), url.size()});
-  const auto b = boost::urls::parse_absolute_uri({reserved.data(), reserved.size()});
-  return a.has_value() && b.has_value() && a->encoded_origin() == b->encoded_origin() &&
-         Segments(boost::urls::url(*a)) == Segments(boost::urls::url(*b)) &&
-         (!b->has_query() || a->encoded_query() == b->encoded_query());
+  const std::string origin = OriginOf(url);
+  if (origin.empty() || origin != OriginOf(reserved)) return false;
+  const Resource a = ResourceOf(url);
+  const Resource b = ResourceOf(reserved);
+  return a.segments == b.segments &&
+         std::all_of(b.query.begin(), b.query.end(), [&](const std::string& parameter) {
+           return std::find(a.query.begin(), a.query.end(), parameter) != a.query.end();
+         });
 }
 
 }  // namespace
@@ -40,10 +83,13 @@ bool MayReach(absl::string_view url, absl::string_view reserved) {
 absl::Status CheckJwsUrl(absl::string_view url, JwsCaller caller,
                          const acme::Directory& directory, absl::string_view directory_url,
                          absl::string_view account_url) {
-  const std::string origin = Origin(url);
-  if (origin.empty() ||
-      (origin != Origin(directory_url) && origin != Origin(directory.new_order))) {
+  const std::string origin = OriginOf(url);
+  if (origin.empty() || absl::StrContains(url, '#') ||
+      (origin != OriginOf(directory_url) && origin != OriginOf(directory.new_order))) {
     return absl::PermissionDeniedError("url: is not one of the account's CA");
+  }
+  if (IsAmbiguous(ResourceOf(url))) {
+    return absl::PermissionDeniedError("url: its path has dots or an encoded slash");
   }
   // Below the account's URL are, for example, its orders; it is the URL itself that counts.
   if (MayReach(url, account_url) || MayReach(url, directory.new_account) ||

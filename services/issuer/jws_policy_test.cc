@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 
@@ -38,7 +39,8 @@ TEST(CheckJwsUrlTest, SignsForResourcesOfTheCasOwnOrigins) {
 TEST(CheckJwsUrlTest, RefusesOtherOriginsAndWhatIsNoUrl) {
   for (const char* url : {"https://evil.test/order/1", "http://ca.test/authz/1",
                           "https://ca.test:8443/authz/1", "https://ca.test.evil.test/authz/1",
-                          "https://ca.test@evil.test/authz/1", "/authz/1", "authz", ""}) {
+                          "https://ca.test@evil.test/authz/1", "https://ca.test:443@evil.test/",
+                          "https://ca.test/authz/1#x", "/authz/1", "authz", ""}) {
     EXPECT_THAT(Check(url), base::StatusIs(absl::StatusCode::kPermissionDenied)) << url;
   }
 }
@@ -51,13 +53,36 @@ TEST(CheckJwsUrlTest, RefusesAccountKeyChangeAndRevocationHoweverTheyAreSpelled)
     const std::string folder = url.substr(0, url.find_last_of('/'));
     for (const std::string& spelling :
          {url, url + "?", url + "?x=1", url + "/", folder + "/./" + path,
-          folder + "/x/../" + path, folder + "//" + path}) {
+          folder + "/x/../" + path, folder + "//" + path, folder + "%2F" + path,
+          folder + "/%2e%2f" + path, folder + "/x%2f..%2f" + path, url + ";x=1"}) {
       EXPECT_THAT(Check(spelling), base::StatusIs(absl::StatusCode::kPermissionDenied))
           << spelling;
     }
   }
   EXPECT_THAT(Check("https://api.ca.test/%61cct/1"),
               base::StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
+TEST(CheckJwsUrlTest, RefusesPathsThatServersReadDifferently) {
+  for (const char* path : {"x/../authz/1", "x%2F..%2Fauthz/1", "authz%2f1", "..;x/authz/1",
+                           "authz%5C1", "%2e%2E/authz/1"}) {
+    EXPECT_THAT(Check(absl::StrCat("https://ca.test/", path)),
+                base::StatusIs(absl::StatusCode::kPermissionDenied))
+        << path;
+  }
+}
+
+TEST(CheckJwsUrlTest, TellsAccountsApartByTheirQuery) {
+  const auto check = [](const std::string& url) {
+    return CheckJwsUrl(url, JwsCaller::kOrder, CaDirectory(), kDirectoryUrl,
+                       "https://ca.test/acct?id=1");
+  };
+  for (const char* query : {"id=1", "id=%31", "x=2&id=1", "id=1&id=2"}) {
+    EXPECT_THAT(check(absl::StrCat("https://ca.test/acct?", query)),
+                base::StatusIs(absl::StatusCode::kPermissionDenied))
+        << query;
+  }
+  EXPECT_THAT(check("https://ca.test/acct?id=2"), base::IsOk());
 }
 
 TEST(CheckJwsUrlTest, OnlyTheSolverServiceMayNotPlaceOrders) {

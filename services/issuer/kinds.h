@@ -2,15 +2,10 @@
 // them.
 #pragma once
 
-#include <string>
-
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "certwright/issuer/v1/certificate.pb.h"
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "certwright/issuer/v1/issuer.pb.h"
 #include "certwright/issuer/v1/secret.pb.h"
-#include "certwright/meta/v1/meta.pb.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
 #include "lib/store/resource_store.h"
@@ -44,21 +39,5 @@ struct Stores {
   store::ResourceStore<issuer::v1::CertificateRequest> requests;
   store::ResourceStore<issuer::v1::Secret> secrets;
 };
-
-inline bool IsCluster(const meta::v1::IssuerRef& ref) {
-  return ref.kind() == meta::v1::ISSUER_KIND_CLUSTER_ISSUER;
-}
-
-// "ClusterIssuer" or "Issuer".
-inline const char* IssuerKindName(const meta::v1::IssuerRef& ref) {
-  return IsCluster(ref) ? "ClusterIssuer" : "Issuer";
-}
-
-// "Issuer <namespace>/<name>" or "ClusterIssuer <name>", for messages and as a key.
-inline std::string IssuerKey(const meta::v1::IssuerRef& ref,
-                             absl::string_view resource_namespace) {
-  return IsCluster(ref) ? absl::StrCat("ClusterIssuer ", ref.name())
-                        : absl::StrCat("Issuer ", resource_namespace, "/", ref.name());
-}
 
 }  // namespace certwright::issuer_service

@@ -8,11 +8,11 @@
 
 #include "absl/status/statusor.h"
 #include "certwright/issuer/v1/issuer.pb.h"
-#include "certwright/meta/v1/meta.pb.h"
 #include "lib/acme/client.h"
 #include "lib/acme/objects.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
+#include "lib/service/certificate_authorities.h"
 #include "lib/service/issuers.h"
 
 namespace certwright::order {
@@ -44,13 +44,7 @@ class CertificateAuthority {
       runtime::Context context, std::string url) = 0;
 };
 
-// Finds the CA of an issuer; errors as service::Issuers::Find().
-class CertificateAuthorities {
- public:
-  virtual ~CertificateAuthorities() = default;
-  virtual absl::StatusOr<std::shared_ptr<CertificateAuthority>> Find(
-      const meta::v1::IssuerRef& ref, const std::string& resource_namespace) = 0;
-};
+using CertificateAuthorities = service::CertificateAuthorities<CertificateAuthority>;
 
 // Those that the issuer service knows. `issuers` must outlive it, and what it found.
 std::unique_ptr<CertificateAuthorities> MakeCertificateAuthorities(

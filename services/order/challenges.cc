@@ -6,6 +6,7 @@
 #include "lib/controller/grpc_watch_source.h"
 #include "lib/controller/informer.h"
 #include "lib/rpc/client_call.h"
+#include "lib/service/metadata.h"
 
 namespace certwright::order {
 namespace {
@@ -19,19 +20,6 @@ using Source =
 
 // One call to the solver service; a service that does not answer must not hold up a worker.
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-
-controller::EventType ToEventType(meta::v1::EventType type) {
-  switch (type) {
-    case meta::v1::EVENT_TYPE_ADDED:
-      return controller::EventType::kAdded;
-    case meta::v1::EVENT_TYPE_MODIFIED:
-      return controller::EventType::kModified;
-    case meta::v1::EVENT_TYPE_DELETED:
-      return controller::EventType::kDeleted;
-    default:
-      return controller::EventType::kBookmark;
-  }
-}
 
 class RemoteChallenges final : public SolverChallenges {
  public:
@@ -100,7 +88,7 @@ class RemoteChallenges final : public SolverChallenges {
       return request;
     };
     call.to_event = [](solver::v1::WatchChallengesResponse response) {
-      return Source::Event{ToEventType(response.type()),
+      return Source::Event{service::FromProto(response.type()),
                            std::move(*response.mutable_challenge()),
                            response.resource_version()};
     };

@@ -1,5 +1,4 @@
-// MemoryStore: a Store for tests that answers at once, counts its commits, and can die around
-// one of them as a killed process does. Neither watches nor history.
+// MemoryStore: a Store for tests that answers at once. Neither watches nor history.
 #pragma once
 
 #include <cstdint>
@@ -11,24 +10,12 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "lib/store/store.h"
 
 namespace certwright::order {
 
 class MemoryStore final : public store::Store {
  public:
-  int commits() const { return commits_; }
-
-  // The caller of commit number `n` (from 1) never hears of it, as if the process had been
-  // killed before it was `applied`, or right after.
-  void DieAtCommit(int n, bool applied) {
-    die_at_ = n;
-    die_applied_ = applied;
-  }
-  // Runs before the next commit, as something that happens at the same time.
-  void BeforeNextCommit(std::function<void()> action) { before_commit_ = std::move(action); }
-
   runtime::Awaitable<absl::StatusOr<store::Record>> Get(runtime::Context,
                                                         std::string key) override {
     auto it = records_.find(key);
@@ -48,16 +35,12 @@ class MemoryStore final : public store::Store {
 
   runtime::Awaitable<absl::StatusOr<int64_t>> Commit(
       runtime::Context, std::vector<store::Mutation> mutations) override {
-    if (before_commit_) std::exchange(before_commit_, nullptr)();
-    const bool dies = ++commits_ == die_at_;
-    if (dies && !die_applied_) co_await Never();
     for (const store::Mutation& mutation : mutations) {
       const absl::Status allowed = Check(mutation);
       if (!allowed.ok()) co_return allowed;
     }
     ++revision_;
     for (store::Mutation& mutation : mutations) Apply(std::move(mutation));
-    if (dies) co_await Never();
     co_return revision_;
   }
 
@@ -73,12 +56,6 @@ class MemoryStore final : public store::Store {
   }
 
  private:
-  // The coroutine that waits for it is destroyed.
-  static runtime::Awaitable<bool> Never() {
-    auto drop = [](absl::AnyInvocable<void(bool)>) {};
-    co_return co_await runtime::AwaitCallback<bool>(std::move(drop));
-  }
-
   absl::Status Check(const store::Mutation& mutation) const {
     auto it = records_.find(mutation.key);
     const int64_t present = it == records_.end() ? 0 : it->second.mod_revision;
@@ -104,10 +81,6 @@ class MemoryStore final : public store::Store {
 
   std::map<std::string, store::Record> records_;
   int64_t revision_ = 0;
-  int commits_ = 0;
-  int die_at_ = 0;
-  bool die_applied_ = false;
-  std::function<void()> before_commit_;
 };
 
 }  // namespace certwright::order

@@ -5,6 +5,8 @@
 #include "boost/asio/post.hpp"
 #include "lib/base/status_macros.h"
 #include "lib/runtime/run_sync.h"
+#include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
 #include "lib/store/resource_key.h"
 #include "lib/store/sqlite_store.h"
@@ -21,10 +23,6 @@ constexpr absl::Duration kSyncTimeout = absl::Seconds(5);
 // costs an order one write and not many.
 constexpr absl::Duration kReportDelay = absl::Seconds(2);
 constexpr int kMaxWorkers = 10'000;
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
 
 controller::ControllerOptions ControllerOptionsFor(int workers, OrderMetrics& metrics) {
   controller::ControllerOptions options;
@@ -65,7 +63,7 @@ absl::StatusOr<std::unique_ptr<OrderApp>> OrderApp::Open(const config::v1::Order
                       service::MakePeerChannel(config.solver()));
   Options options;
   if (config.workers() > 0) options.workers = config.workers();
-  if (config.has_retention()) options.retention = ToDuration(config.retention());
+  if (config.has_retention()) options.retention = service::FromProto(config.retention());
   return std::make_unique<OrderApp>(environment, std::move(store), std::move(issuer),
                                     std::move(solver), options);
 }
@@ -185,8 +183,7 @@ void OrderApp::OnIssuerChange(const std::string& issuer) {
     for (const std::shared_ptr<const v1::Order>& order : informer_.List()) {
       const auto& metadata = order->metadata();
       if (IsFinal(order->status().state())) continue;
-      if (service::DescribeIssuer(order->spec().issuer_ref(), metadata.namespace_()) !=
-          issuer) {
+      if (service::IssuerKey(order->spec().issuer_ref(), metadata.namespace_()) != issuer) {
         continue;
       }
       controller_.Enqueue(store::QueueKey(metadata.namespace_(), metadata.name()));

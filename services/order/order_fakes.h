@@ -16,7 +16,7 @@
 #include "absl/strings/strip.h"
 #include "lib/acme/problem.h"
 #include "lib/pki/pem.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 #include "lib/store/resource_key.h"
 #include "services/order/certificate_authority.h"
 #include "services/order/challenges.h"

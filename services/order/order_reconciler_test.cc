@@ -18,6 +18,7 @@
 #include "lib/runtime/fake_timers.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/service/conditions.h"
+#include "lib/store/mortal_store.h"
 #include "services/order/memory_store.h"
 #include "services/order/order_fakes.h"
 
@@ -121,7 +122,8 @@ class OrderReconcilerTest : public testing::Test {
   base::FakeClock clock_;
   base::FixedRandom random_;
   runtime::FakeTimers timers_;
-  MemoryStore store_;
+  MemoryStore memory_;
+  store::MortalStore store_{memory_};
   OrderStore orders_;
   std::shared_ptr<FakeAuthority> ca_ = std::make_shared<FakeAuthority>();
   FakeAuthorities authorities_{ca_};
@@ -213,7 +215,8 @@ TEST_F(OrderReconcilerTest, ARestartAfterAnyCommitEndsInOneOrderAndACertificate)
   for (int n = 2; n <= 4; ++n) {
     for (const bool applied : {true, false}) {
       SCOPED_TRACE(testing::Message() << "commit " << n << (applied ? " applied" : " lost"));
-      MemoryStore store;
+      MemoryStore memory;
+      store::MortalStore store(memory);
       OrderStore orders(store, "orders", clock_, random_);
       auto ca = std::make_shared<FakeAuthority>();
       ca->settings = ca_->settings;
@@ -229,7 +232,7 @@ TEST_F(OrderReconcilerTest, ARestartAfterAnyCommitEndsInOneOrderAndACertificate)
         order.mutable_spec()->add_dns_names("example.test");
         return runtime::RunSync(orders.Create(Context(), order)).value_or(order);
       }();
-      store.DieAtCommit(n, applied);
+      store.DieAtCommit(n - store.commits(), applied);
       int deaths = 0;
       for (int i = 0; i < 6; ++i) {
         reconciler_ = std::make_unique<OrderReconciler>(OrderEnvironment{
@@ -271,7 +274,7 @@ TEST_F(OrderReconcilerTest, ARepeatedFinalizeIsAnsweredByReadingTheOrder) {
   Create({"example.test"});
   Pass();
   Prove();
-  store_.DieAtCommit(4, false);
+  store_.DieAtCommit(4 - store_.commits(), false);
   EXPECT_FALSE(TryPass().has_value());
   Restart();
   Pass();

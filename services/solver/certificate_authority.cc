@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "lib/base/status_macros.h"
-
 namespace certwright::solver {
 namespace {
 
@@ -31,27 +29,12 @@ class AccountAuthority final : public CertificateAuthority {
   const std::shared_ptr<const service::AcmeAccount> account_;
 };
 
-class IssuerAuthorities final : public CertificateAuthorities {
- public:
-  explicit IssuerAuthorities(const service::Issuers& issuers) : issuers_(issuers) {}
-
-  absl::StatusOr<std::shared_ptr<CertificateAuthority>> Find(
-      const meta::v1::IssuerRef& ref, const std::string& resource_namespace) override {
-    CW_ASSIGN_OR_RETURN(std::shared_ptr<const service::AcmeAccount> account,
-                        issuers_.Find(ref, resource_namespace));
-    return std::shared_ptr<CertificateAuthority>(
-        std::make_shared<AccountAuthority>(std::move(account)));
-  }
-
- private:
-  const service::Issuers& issuers_;
-};
-
 }  // namespace
 
 std::unique_ptr<CertificateAuthorities> MakeCertificateAuthorities(
     const service::Issuers& issuers) {
-  return std::make_unique<IssuerAuthorities>(issuers);
+  return std::make_unique<service::IssuerAuthorities<CertificateAuthority, AccountAuthority>>(
+      issuers);
 }
 
 }  // namespace certwright::solver

@@ -13,10 +13,6 @@ constexpr absl::Duration kFirstCheckDelay = absl::Milliseconds(50);
 constexpr absl::Duration kLongestCheckDelay = absl::Seconds(5);
 constexpr double kCheckJitter = 0.1;
 
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
-
 // The wait after `turns` slots were given back.
 absl::Duration Pause(int turns) {
   return std::min(kFirstPause * (int64_t{1} << std::min(turns, 10)), kLongestPause);
@@ -41,11 +37,11 @@ Action Prove(const v1::Challenge& challenge, const Snapshot& snapshot, absl::Tim
   if (MustPutOut(status, snapshot, now)) return {Step::kPresent};
   if (check.mode() == issuer::v1::SELF_CHECK_MODE_NONE) {
     const absl::Time ready =
-        service::FromProto(status.presented_time()) + ToDuration(check.wait());
+        service::FromProto(status.presented_time()) + service::FromProto(check.wait());
     return now < ready ? WaitUntil(ready) : Action{Step::kAccept};
   }
   if (!snapshot.found_at.has_value()) return {Step::kCheck};
-  const absl::Time settled = *snapshot.found_at + ToDuration(check.settle());
+  const absl::Time settled = *snapshot.found_at + service::FromProto(check.settle());
   return now < settled ? WaitUntil(settled) : Action{Step::kAccept};
 }
 
@@ -145,7 +141,7 @@ absl::Time DeadlineOf(const v1::Challenge& challenge, const issuer::v1::AcmeSolv
   if (challenge.spec().has_not_after()) return service::FromProto(challenge.spec().not_after());
   absl::Duration limit = kLongestDeadline;
   if (solver != nullptr) {
-    const absl::Duration configured = ToDuration(solver->self_check().deadline());
+    const absl::Duration configured = service::FromProto(solver->self_check().deadline());
     limit = configured > absl::ZeroDuration() ? std::min(configured, kLongestDeadline)
                                               : kDefaultDeadline;
   }

@@ -8,6 +8,7 @@
 #include "lib/acme/problem.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 
 namespace certwright::solver {
@@ -243,8 +244,7 @@ std::string ChallengePass::DisplayName() const {
 }
 
 std::string ChallengePass::Issuer() const {
-  return service::DescribeIssuer(challenge_.spec().issuer_ref(),
-                                 challenge_.metadata().namespace_());
+  return service::IssuerKey(challenge_.spec().issuer_ref(), challenge_.metadata().namespace_());
 }
 
 }  // namespace certwright::solver

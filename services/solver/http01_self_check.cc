@@ -1,6 +1,7 @@
 #include "services/solver/http01_self_check.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -8,9 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/http/address_policy.h"
+#include "lib/http/url.h"
 #include "lib/pki/names.h"
 #include "services/solver/host_addresses.h"
-#include "services/solver/redirect.h"
 
 namespace certwright::solver {
 namespace {
@@ -43,7 +44,12 @@ bool Http01SelfCheck::MayConnect(const std::string& address) const {
 Awaitable<Http01SelfCheck::Finding> Http01SelfCheck::AskAddress(Context context, Fetch fetch,
                                                                 std::string address) {
   Finding finding;
-  absl::StatusOr<HttpTarget> target = ParseHttpTarget(fetch.url);
+  std::optional<http::Url> target = http::ParseUrl(fetch.url);
+  if (!target.has_value()) {
+    finding.kind = Finding::Kind::kWrong;
+    finding.reason = absl::StrCat(fetch.url, " is not a URL that can be fetched");
+    co_return finding;
+  }
   int port = fetch.self_check_port;
   for (int redirects = 0;; ++redirects) {
     const std::string server = HostPort(address, port);
@@ -54,7 +60,7 @@ Awaitable<Http01SelfCheck::Finding> Http01SelfCheck::AskAddress(Context context,
       co_return finding;
     }
     http::HttpRequest request;
-    request.url = target->url;
+    request.url = target->text;
     request.connect_to = server;
     request.connect_timeout = kConnectTimeout;
     request.max_response_bytes = kMaxBodyBytes;
@@ -88,12 +94,12 @@ Awaitable<Http01SelfCheck::Finding> Http01SelfCheck::AskAddress(Context context,
       co_return finding;
     }
     const std::string location = http::FindHeader(response->headers, "Location").value_or("");
-    target = ResolveRedirect(target->url, location);
-    if (redirects == kMaxRedirects || !target.ok()) {
+    target = http::ResolveUrl(*target, location);
+    if (redirects == kMaxRedirects || !target.has_value()) {
       finding.reason =
           redirects == kMaxRedirects
               ? absl::StrCat(server, " redirects more than ", kMaxRedirects, " times")
-              : absl::StrCat(server, " ", target.status().message());
+              : absl::StrCat(server, " redirects to what is no http or https URL");
       co_return finding;
     }
     port = target->port;

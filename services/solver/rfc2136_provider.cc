@@ -1,13 +1,11 @@
 #include "services/solver/rfc2136_provider.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lib/base/status_macros.h"
-#include "lib/dns/name.h"
+#include "lib/dns/server_address.h"
 #include "services/solver/host_addresses.h"
 
 namespace certwright::solver {
@@ -106,7 +104,8 @@ class Rfc2136Provider final : public Dns01Provider {
     std::vector<std::string> servers;
     absl::Status unresolved;
     for (const std::string& text : settings().nameservers()) {
-      CW_CO_ASSIGN_OR_RETURN(const NameserverAddress nameserver, ParseNameserver(text));
+      CW_CO_ASSIGN_OR_RETURN(const dns::NameserverAddress nameserver,
+                             dns::ParseNameserver(text));
       const absl::StatusOr<HostAddresses> addresses =
           co_await FindHostAddresses(context, resolver_, nameserver.host, nameservers_);
       if (!addresses.ok()) {
@@ -130,22 +129,6 @@ class Rfc2136Provider final : public Dns01Provider {
 };
 
 }  // namespace
-
-absl::StatusOr<NameserverAddress> ParseNameserver(const std::string& text) {
-  const absl::StatusOr<dns::ServerAddress> address = dns::ParseServerAddress(text);
-  if (address.ok()) return NameserverAddress{address->ip, address->port};
-  NameserverAddress nameserver;
-  const std::size_t colon = text.rfind(':');
-  const bool has_port = colon != std::string::npos;
-  if (has_port && (!absl::SimpleAtoi(text.substr(colon + 1), &nameserver.port) ||
-                   nameserver.port < 1 || nameserver.port > 65535)) {
-    return address.status();
-  }
-  const absl::StatusOr<std::string> host = dns::Normalize(text.substr(0, colon));
-  if (!host.ok() || host->empty()) return address.status();
-  nameserver.host = *host;
-  return nameserver;
-}
 
 absl::StatusOr<std::shared_ptr<Dns01Provider>> Rfc2136Providers::Find(
     std::shared_ptr<const SolverConfig> config) {

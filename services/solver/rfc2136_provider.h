@@ -29,12 +29,4 @@ class Rfc2136Providers final : public Dns01Providers {
   const std::vector<std::string> nameservers_;
 };
 
-// "host", "host:port", "[IPv6]:port" or an address, as issuers name nameservers. Port 53
-// unless given. INVALID_ARGUMENT for anything else.
-struct NameserverAddress {
-  std::string host;
-  int port = 53;
-};
-absl::StatusOr<NameserverAddress> ParseNameserver(const std::string& text);
-
 }  // namespace certwright::solver

@@ -137,26 +137,5 @@ TEST_F(Rfc2136ProviderTest, HoldsManyValuesPerName) {
   EXPECT_EQ(provider->account(), "rfc2136 192.0.2.1:5300 acme-key");
 }
 
-TEST(ParseNameserverTest, ReadsNamesAndAddresses) {
-  struct Case {
-    const char* text;
-    const char* host;
-    int port;
-  };
-  for (const Case& c : {Case{"192.0.2.1", "192.0.2.1", 53},
-                        {"[2001:db8::1]:5300", "2001:db8::1", 5300},
-                        {"2001:db8::1", "2001:db8::1", 53},
-                        {"ns.Example.test", "ns.example.test", 53},
-                        {"ns.example.test:5300", "ns.example.test", 5300}}) {
-    CW_ASSERT_OK_AND_ASSIGN(const NameserverAddress nameserver, ParseNameserver(c.text));
-    EXPECT_EQ(nameserver.host, c.host) << c.text;
-    EXPECT_EQ(nameserver.port, c.port) << c.text;
-  }
-  for (const char* text : {"", ":53", "ns.example.test:", "ns.example.test:0",
-                           "ns.example.test:99999", "a b", "ns:x"}) {
-    EXPECT_FALSE(ParseNameserver(text).ok()) << text;
-  }
-}
-
 }  // namespace
 }  // namespace certwright::solver

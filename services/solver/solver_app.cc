@@ -5,6 +5,7 @@
 #include "boost/asio/post.hpp"
 #include "lib/base/status_macros.h"
 #include "lib/runtime/run_sync.h"
+#include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
 #include "lib/store/resource_key.h"
 #include "lib/store/sqlite_store.h"
@@ -219,8 +220,8 @@ void SolverApp::OnIssuerChange(const std::string& issuer) {
   boost::asio::post(environment_.executor, [this, issuer] {
     for (const std::shared_ptr<const v1::Challenge>& challenge : challenge_informer_.List()) {
       if (IsFinal(challenge->status().state())) continue;
-      if (service::DescribeIssuer(challenge->spec().issuer_ref(),
-                                  challenge->metadata().namespace_()) == issuer) {
+      if (service::IssuerKey(challenge->spec().issuer_ref(),
+                             challenge->metadata().namespace_()) == issuer) {
         Retry(KeyOf(*challenge));
       }
     }

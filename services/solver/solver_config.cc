@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/dns/server_address.h"
+#include "lib/service/conditions.h"
 #include "lib/service/peers.h"
 
 namespace certwright::solver {
@@ -68,10 +69,7 @@ SolverOptions ToOptions(const config::v1::SolverConfig& config) {
   absl::StatusOr<AddressRanges> ranges = AddressRanges::Parse(AllowedRanges(config));
   if (ranges.ok()) options.allowed_ranges = *std::move(ranges);
   options.http01_listen = config.http01_listen();
-  if (config.has_retention()) {
-    options.retention = absl::Seconds(config.retention().seconds()) +
-                        absl::Nanoseconds(config.retention().nanos());
-  }
+  if (config.has_retention()) options.retention = service::FromProto(config.retention());
   return options;
 }
 

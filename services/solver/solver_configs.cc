@@ -3,7 +3,7 @@
 #include "certwright/issuer/v1/issuer.grpc.pb.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/client_call.h"
-#include "lib/service/issuers.h"
+#include "lib/service/issuer_ref.h"
 
 namespace certwright::solver {
 namespace {
@@ -39,8 +39,7 @@ const base::Secret* SolverConfig::Find(const meta::v1::SecretKeyRef& ref) const 
 
 Awaitable<absl::StatusOr<std::shared_ptr<const SolverConfig>>> CachedSolverConfigs::Resolve(
     Context context, SolverName name) {
-  const Key key(service::DescribeIssuer(name.issuer_ref, name.resource_namespace),
-                name.solver_name);
+  const Key key(service::IssuerKey(name.issuer_ref, name.resource_namespace), name.solver_name);
   uint64_t generation = 0;
   {
     base::MutexLock lock(mutex_);

@@ -67,7 +67,7 @@ class CachedSolverConfigs final : public SolverConfigs {
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SolverConfig>>> Resolve(
       runtime::Context context, SolverName name) override;
 
-  // Drops what is known of an issuer, as service::DescribeIssuer() calls it.
+  // Drops what is known of an issuer, as service::IssuerKey() calls it.
   void Forget(const std::string& issuer);
 
  private:

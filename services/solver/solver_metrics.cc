@@ -7,23 +7,14 @@
 namespace certwright::solver {
 
 SolverMetrics::SolverMetrics(telemetry::Metrics& metrics)
-    : in_flight_(metrics.GetGauge("certwright_solver_challenges_in_flight",
+    : WorkMetrics(metrics, "solver", "challenges"),
+      in_flight_(metrics.GetGauge("certwright_solver_challenges_in_flight",
                                   "Challenges that hold a slot of the scheduler.")),
       queued_(metrics.GetGauge("certwright_solver_challenges_queued",
                                "Challenges that wait for a slot of the scheduler.")),
       valid_seconds_(
           metrics.GetHistogram("certwright_solver_challenge_seconds",
-                               "From the creation of a challenge until it is valid.")),
-      queue_depth_(metrics.GetGauge("certwright_solver_queue_depth",
-                                    "Challenges that wait for a worker.")),
-      retries_(metrics.GetCounter("certwright_solver_retries_total",
-                                  "Challenges put back after an error.")),
-      failed_passes_(metrics.GetCounter("certwright_solver_failed_passes_total",
-                                        "Passes over a challenge that ended with an error.")),
-      queue_seconds_(metrics.GetHistogram("certwright_solver_queue_seconds",
-                                          "How long challenges wait for a worker.")),
-      pass_seconds_(metrics.GetHistogram("certwright_solver_pass_seconds",
-                                         "How long a pass over a challenge takes.")) {
+                               "From the creation of a challenge until it is valid.")) {
   for (const auto& [state, name] : {std::pair(v1::CHALLENGE_STATE_VALID, "valid"),
                                     std::pair(v1::CHALLENGE_STATE_INVALID, "invalid"),
                                     std::pair(v1::CHALLENGE_STATE_EXPIRED, "expired"),
@@ -42,18 +33,9 @@ void SolverMetrics::OnFinal(const v1::Challenge& challenge, absl::Time now) {
   valid_seconds_.Observe(absl::ToDoubleSeconds(elapsed));
 }
 
-void SolverMetrics::OnDepth(std::size_t depth) { queue_depth_.Set(static_cast<double>(depth)); }
-
-void SolverMetrics::OnRetry() { retries_.Increment(); }
-
-void SolverMetrics::OnQueueLatency(absl::Duration latency) {
-  queue_seconds_.Observe(absl::ToDoubleSeconds(latency));
-}
-
-void SolverMetrics::OnWorkDone(const std::string&, absl::Duration duration,
+void SolverMetrics::OnWorkDone(const std::string& key, absl::Duration duration,
                                const absl::Status& result) {
-  pass_seconds_.Observe(absl::ToDoubleSeconds(duration));
-  if (!result.ok()) failed_passes_.Increment();
+  WorkMetrics::OnWorkDone(key, duration, result);
   if (scheduler_ == nullptr) return;
   in_flight_.Set(scheduler_->in_flight());
   queued_.Set(scheduler_->queued());

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "certwright/solver/v1/challenge.pb.h"
-#include "lib/controller/work_queue.h"
+#include "lib/service/work_metrics.h"
 #include "lib/telemetry/metrics.h"
 #include "services/solver/scheduler.h"
 
 namespace certwright::solver {
 
-class SolverMetrics final : public controller::ControllerObserver {
+class SolverMetrics final : public service::WorkMetrics {
  public:
   // `metrics` must outlive this.
   explicit SolverMetrics(telemetry::Metrics& metrics);
@@ -23,9 +23,6 @@ class SolverMetrics final : public controller::ControllerObserver {
   // Whose numbers to show; before work starts. It must outlive the work.
   void Observe(const Scheduler& scheduler) { scheduler_ = &scheduler; }
 
-  void OnDepth(std::size_t depth) override;
-  void OnRetry() override;
-  void OnQueueLatency(absl::Duration latency) override;
   void OnWorkDone(const std::string& key, absl::Duration duration,
                   const absl::Status& result) override;
 
@@ -35,11 +32,6 @@ class SolverMetrics final : public controller::ControllerObserver {
   telemetry::Gauge& in_flight_;
   telemetry::Gauge& queued_;
   telemetry::Histogram& valid_seconds_;
-  telemetry::Gauge& queue_depth_;
-  telemetry::Counter& retries_;
-  telemetry::Counter& failed_passes_;
-  telemetry::Histogram& queue_seconds_;
-  telemetry::Histogram& pass_seconds_;
 };
 
 }  // namespace certwright::solver

@@ -3,7 +3,6 @@
 // do as they are told.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,75 +21,13 @@
 #include "lib/runtime/fake_timers.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/service/conditions.h"
+#include "lib/store/mortal_store.h"
 #include "lib/store/resource_key.h"
-#include "lib/store/sqlite_store.h"
+#include "lib/store/temporary_store.h"
 #include "services/solver/challenge_reconciler.h"
 #include "services/solver/clean_up_reconciler.h"
 
 namespace certwright::solver {
-
-// A Store that dies around one of its commits, as a killed process does.
-class MortalStore final : public store::Store {
- public:
-  explicit MortalStore(store::Store& inner) : inner_(inner) {}
-
-  int commits() const { return commits_; }
-  bool dead() const { return dead_; }
-  // The caller of the commit `n` from now (1 is the next) never hears of it, as if the process
-  // had been killed before it was `applied`, or right after.
-  void DieAtCommit(int n, bool applied) {
-    die_at_ = commits_ + n;
-    die_applied_ = applied;
-  }
-  // Runs before the next commit, as something that happens at the same time.
-  void BeforeNextCommit(std::function<void()> action) { before_commit_ = std::move(action); }
-
-  runtime::Awaitable<absl::StatusOr<store::Record>> Get(runtime::Context context,
-                                                        std::string key) override {
-    return inner_.Get(std::move(context), std::move(key));
-  }
-  runtime::Awaitable<absl::StatusOr<store::ListResult>> List(
-      runtime::Context context, store::ListRequest request) override {
-    return inner_.List(std::move(context), std::move(request));
-  }
-  runtime::Awaitable<absl::StatusOr<int64_t>> Commit(
-      runtime::Context context, std::vector<store::Mutation> mutations) override {
-    if (before_commit_) std::exchange(before_commit_, nullptr)();
-    const bool dies = ++commits_ == die_at_;
-    if (dies && !die_applied_) co_await Die();
-    const absl::StatusOr<int64_t> revision =
-        co_await inner_.Commit(context, std::move(mutations));
-    if (dies) co_await Die();
-    co_return revision;
-  }
-  std::unique_ptr<store::WatchHandle> Watch(std::string prefix, int64_t revision,
-                                            store::WatchCallback callback) override {
-    return inner_.Watch(std::move(prefix), revision, std::move(callback));
-  }
-  runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(
-      runtime::Context context) override {
-    return inner_.CurrentRevision(std::move(context));
-  }
-  runtime::Awaitable<absl::Status> Compact(runtime::Context context,
-                                           int64_t revision) override {
-    return inner_.Compact(std::move(context), revision);
-  }
-
- private:
-  // The coroutine that waits for it is destroyed.
-  runtime::Awaitable<bool> Die() {
-    dead_ = true;
-    auto drop = [](absl::AnyInvocable<void(bool)>) {};
-    co_return co_await runtime::AwaitCallback<bool>(std::move(drop));
-  }
-
-  store::Store& inner_;
-  int commits_ = 0;
-  int die_at_ = 0;
-  bool die_applied_ = false;
-  bool dead_ = false;
-  std::function<void()> before_commit_;
-};
 
 // A CA that decides after it was asked `polls_until_decided` times.
 class FakeAuthority final : public CertificateAuthority {
@@ -264,13 +201,6 @@ class FakeSelfCheck final : public SelfCheck {
 class SolverWorld {
  public:
   SolverWorld() : timers(clock) {
-    folder_ = std::filesystem::path(std::filesystem::temp_directory_path()) /
-              absl::StrCat("solver-", base::Random::Real().Uuid());
-    std::filesystem::create_directory(folder_);
-    auto opened =
-        store::OpenSqliteStore((folder_ / "solver.db").string(), store::SqliteOptions());
-    if (!opened.ok()) std::abort();
-    sqlite_ = *std::move(opened);
     configs.solver.set_name("dns");
     configs.solver.mutable_dns01()->mutable_rfc2136()->add_nameservers("127.0.0.1");
     dns01_check.sees = [this](const v1::Challenge& challenge) {
@@ -282,16 +212,12 @@ class SolverWorld {
     };
     Restart();
   }
-  ~SolverWorld() {
-    EndProcess();
-    sqlite_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  ~SolverWorld() { EndProcess(); }
 
   // The process ends at once, and another one begins.
   void Restart() {
     EndProcess();
-    store_ = std::make_unique<MortalStore>(*sqlite_);
+    store_ = std::make_unique<store::MortalStore>(*sqlite_);
     challenges =
         std::make_unique<ChallengeStore>(*store_, kChallengeKind, clock, base::Random::Real());
     presentations = std::make_unique<PresentationStore>(*store_, kPresentationKind, clock,
@@ -402,7 +328,7 @@ class SolverWorld {
   }
 
   int commits() const { return store_->commits(); }
-  MortalStore& mortal() { return *store_; }
+  store::MortalStore& mortal() { return *store_; }
 
   // What `task` returns, with the fake clock moved on wherever it sleeps; nothing if the
   // process died.
@@ -483,9 +409,8 @@ class SolverWorld {
     return runtime::Context::WithTimeout(clock, absl::Seconds(60));
   }
 
-  std::filesystem::path folder_;
-  std::unique_ptr<store::SqliteStore> sqlite_;
-  std::unique_ptr<MortalStore> store_;
+  const store::TemporaryStore sqlite_;
+  std::unique_ptr<store::MortalStore> store_;
   std::unique_ptr<boost::asio::io_context> loop_;
 };
 

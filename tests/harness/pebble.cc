@@ -1,14 +1,16 @@
 #include "tests/harness/pebble.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "boost/json/array.hpp"
 #include "boost/json/object.hpp"
 #include "boost/json/serialize.hpp"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/http/curl_http_client.h"
-#include "lib/pki/self_signed.h"
+#include "lib/pki/test_ca.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
 
@@ -26,15 +28,50 @@ std::string Config(const PebbleOptions& options, int port, int management_port) 
   pebble["httpPort"] = options.http_port;
   pebble["tlsPort"] = FreePort();
   pebble["certificateValidityPeriod"] = 7776000;
+  boost::json::array blocked(options.blocked_domains.begin(), options.blocked_domains.end());
+  pebble["domainBlocklist"] = std::move(blocked);
+  if (options.retry_after > absl::ZeroDuration()) {
+    const int64_t seconds = absl::ToInt64Seconds(options.retry_after);
+    pebble["retryAfter"] = {{"authz", seconds}, {"order", seconds}};
+  }
+  boost::json::object profiles;
+  for (const auto& [name, validity] : options.profiles) {
+    profiles[name] = {{"description", name},
+                      {"validityPeriod", absl::ToInt64Seconds(validity)}};
+  }
+  if (!profiles.empty()) pebble["profiles"] = std::move(profiles);
   boost::json::object root;
   root["pebble"] = std::move(pebble);
   return boost::json::serialize(root);
 }
 
+std::map<std::string, std::string> Environment(const PebbleOptions& options) {
+  std::map<std::string, std::string> environment;
+  environment["PEBBLE_VA_NOSLEEP"] = "1";
+  environment["PEBBLE_CHAIN_LENGTH"] = absl::StrCat(options.intermediates);
+  environment["PEBBLE_ALTERNATE_ROOTS"] = absl::StrCat(options.alternate_roots);
+  if (options.always_valid) environment["PEBBLE_VA_ALWAYS_VALID"] = "1";
+  if (options.processors > 0) environment["GOMAXPROCS"] = absl::StrCat(options.processors);
+  if (options.nonce_reject_percent >= 0) {
+    environment["PEBBLE_WFE_NONCEREJECT"] = absl::StrCat(options.nonce_reject_percent);
+  }
+  if (options.authorization_reuse_percent >= 0) {
+    environment["PEBBLE_AUTHZREUSE"] = absl::StrCat(options.authorization_reuse_percent);
+  }
+  return environment;
+}
+
+absl::StatusOr<std::string> FindPebble(const PebbleOptions& options) {
+  const char* named = std::getenv("PEBBLE_PROGRAM");
+  const bool use_named =
+      options.program == PebbleOptions().program && named != nullptr && *named != '\0';
+  return FindProgram(use_named ? named : options.program, "pebble");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Pebble>> Pebble::Start(PebbleOptions options) {
-  CW_ASSIGN_OR_RETURN(const std::string program, FindProgram(options.program, "pebble"));
+  CW_ASSIGN_OR_RETURN(const std::string program, FindPebble(options));
   std::unique_ptr<Pebble> pebble(new Pebble);
   pebble->port_ = options.port != 0 ? options.port : FreePort();
   pebble->management_port_ = FreePort();
@@ -56,16 +93,7 @@ absl::StatusOr<std::unique_ptr<Pebble>> Pebble::Start(PebbleOptions options) {
   if (!options.dns_server.empty()) {
     spec.arguments.insert(spec.arguments.end(), {"-dnsserver", options.dns_server});
   }
-  spec.environment["PEBBLE_VA_NOSLEEP"] = "1";
-  if (options.processors > 0) {
-    spec.environment["GOMAXPROCS"] = absl::StrCat(options.processors);
-  }
-  if (options.nonce_reject_percent >= 0) {
-    spec.environment["PEBBLE_WFE_NONCEREJECT"] = absl::StrCat(options.nonce_reject_percent);
-  }
-  if (options.authorization_reuse_percent >= 0) {
-    spec.environment["PEBBLE_AUTHZREUSE"] = absl::StrCat(options.authorization_reuse_percent);
-  }
+  spec.environment = Environment(options);
   spec.log_file = options.folder + "/pebble.log";
   CW_ASSIGN_OR_RETURN(pebble->process_, Process::Start(std::move(spec)));
   CW_RETURN_IF_ERROR(WaitForPort(*pebble->process_, pebble->port_, kStartTimeout));
@@ -77,12 +105,12 @@ std::string Pebble::directory_url() const {
   return absl::StrCat("https://localhost:", port_, "/dir");
 }
 
-absl::StatusOr<std::string> Pebble::FetchRootPem() const {
+absl::StatusOr<std::string> Pebble::FetchRootPem(int number) const {
   runtime::ThreadPool pool(1);
   auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
   auto http = http::MakeCurlHttpClient(pool.executor(), *timers);
   http::HttpRequest request;
-  request.url = absl::StrCat("https://localhost:", management_port_, "/roots/0");
+  request.url = absl::StrCat("https://localhost:", management_port_, "/roots/", number);
   request.trust.ca_bundle_pem = tls_ca_pem_;
   const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(10));
   CW_ASSIGN_OR_RETURN(const http::HttpResponse response,

@@ -2,10 +2,13 @@
 // made on the spot. It validates for real: over HTTP at `http_port` and through `dns_server`.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "tests/harness/process.h"
 
 namespace certwright::harness {
@@ -13,12 +16,23 @@ namespace certwright::harness {
 struct PebbleOptions {
   // A folder of its own, which exists.
   std::string folder;
-  // Default: Debian's.
+  // Default: what the variable PEBBLE_PROGRAM names, if it is set, else Debian's.
   std::string program = "pebble";
   // Where it looks for HTTP-01 tokens.
   int http_port = 0;
   // "address:port" of the resolver it asks.
   std::string dns_server;
+  // It asks nobody, and every challenge is valid.
+  bool always_valid = false;
+  // It refuses orders for these names and those below them.
+  std::vector<std::string> blocked_domains;
+  // What it asks clients to wait between polls; 0: its default. Pebble 2.4.0 does not know it.
+  absl::Duration retry_after = absl::ZeroDuration();
+  // How long certificates of each profile are valid. Pebble 2.4.0 knows no profiles.
+  std::map<std::string, absl::Duration> profiles;
+  // CAs between the leaf and the root, and roots beside the first that vouch for it as well.
+  int intermediates = 1;
+  int alternate_roots = 0;
   // Percent of good nonces that it rejects, and of authorizations it uses again; negative:
   // its defaults, 5 and 50.
   int nonce_reject_percent = -1;
@@ -40,8 +54,9 @@ class Pebble {
   std::string directory_url() const;
   // What clients must trust for its TLS.
   const std::string& tls_ca_pem() const { return tls_ca_pem_; }
-  // The root that it issues under. Pebble makes a new one at each start.
-  absl::StatusOr<std::string> FetchRootPem() const;
+  // The root that it issues under, or alternate root `number`, from 1. Pebble makes new ones
+  // at each start.
+  absl::StatusOr<std::string> FetchRootPem(int number = 0) const;
   Process& process() { return *process_; }
   int port() const { return port_; }
 

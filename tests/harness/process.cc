@@ -21,6 +21,7 @@
 #include <set>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -219,6 +220,10 @@ std::string Process::LogTail(int lines) const {
 }
 
 absl::StatusOr<std::string> FindProgram(const std::string& name, const std::string& package) {
+  if (absl::StrContains(name, '/')) {
+    if (access(name.c_str(), X_OK) == 0) return name;
+    return absl::NotFoundError(absl::StrCat(name, " is not there, or is no program"));
+  }
   const char* path = std::getenv("PATH");
   const std::string folders =
       absl::StrCat(path == nullptr ? "" : path, ":/usr/sbin:/usr/bin:/sbin:/bin");

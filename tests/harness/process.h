@@ -23,7 +23,7 @@ namespace certwright::harness {
 struct ProcessSpec {
   // For messages.
   std::string name;
-  // The first is a path, or a name to look up in PATH and the sbin folders.
+  // The first is the program's path: see FindProgram().
   std::vector<std::string> arguments;
   // Added to this process's environment.
   std::map<std::string, std::string> environment;

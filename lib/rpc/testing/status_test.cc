@@ -63,6 +63,16 @@ TEST(StatusTest, InvalidArgumentListsEveryViolationInMessageAndDetails) {
   EXPECT_EQ(violations[1].description, "is empty");
 }
 
+TEST(StatusTest, BytesThatAreNoUtf8DoNotHideTheDetails) {
+  for (const absl::Status& status :
+       {absl::UnavailableError("a\xff\xc3 b"), InvalidArgument({{"na\x80me", "is \xe2\x80"}}),
+        FailedPrecondition("REASON", "a\xff")}) {
+    const grpc::Status sent = ToGrpc(status);
+    EXPECT_THAT(sent.error_message(), testing::HasSubstr("?"));
+    EXPECT_FALSE(ErrorReasonOf(FromGrpc(sent)).empty()) << sent.error_message();
+  }
+}
+
 TEST(StatusTest, ManyShortViolationsAreCutAndTheMessageSaysHowMany) {
   const absl::Status status =
       InvalidArgument(std::vector<FieldViolation>(50, {"spec.a", "is bad"}));

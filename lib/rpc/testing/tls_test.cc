@@ -12,7 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
-#include "lib/http/test_certificates.h"
+#include "lib/pki/test_ca.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/client_call.h"
 #include "lib/rpc/testing/echo_service.h"
@@ -22,9 +22,20 @@ namespace certwright::rpc::testing {
 namespace {
 
 using base::StatusIs;
-using http::TestAuthority;
+using pki::SubjectAltNames;
+using pki::TestCa;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+
+SubjectAltNames Names(std::vector<std::string> dns_names,
+                      std::vector<std::string> ip_addresses = {},
+                      std::vector<std::string> uris = {}) {
+  SubjectAltNames names;
+  names.dns_names = std::move(dns_names);
+  names.ip_addresses = std::move(ip_addresses);
+  names.uris = std::move(uris);
+  return names;
+}
 
 class TlsTest : public EchoTest {
  protected:
@@ -41,16 +52,15 @@ class TlsTest : public EchoTest {
   }
 
   // A certificate of `issuer` for `names`, for a side that trusts `trusted`.
-  TlsFiles Files(const std::string& stem, const TestAuthority& issuer, const std::string& names,
-                 const TestAuthority& trusted) {
-    const http::TestCertificate certificate = issuer.Issue(names);
-    return {Write(stem + ".crt", certificate.certificate_pem),
-            Write(stem + ".key", certificate.key_pem),
-            Write(stem + ".ca", trusted.certificate_pem())};
+  TlsFiles Files(const std::string& stem, const TestCa& issuer, const SubjectAltNames& names,
+                 const TestCa& trusted) {
+    const pki::TestIdentity identity = issuer.Issue(names);
+    return {Write(stem + ".crt", identity.chain_pem), Write(stem + ".key", identity.key_pem),
+            Write(stem + ".ca", trusted.root().Pem())};
   }
 
   void StartTlsServer() {
-    options.tls = Files("server", authority_, "DNS:localhost,IP:127.0.0.1", authority_);
+    options.tls = Files("server", authority_, Names({"localhost"}, {"127.0.0.1"}), authority_);
     service.handler = [this](CallContext call, const EchoRequest&) {
       return TellIdentities(std::move(call));
     };
@@ -84,8 +94,8 @@ class TlsTest : public EchoTest {
   }
 
   std::string folder_;
-  TestAuthority authority_;
-  TestAuthority stranger_;
+  const TestCa authority_;
+  const TestCa stranger_;
   base::Mutex mutex_;
   bool authenticated_ CW_GUARDED_BY(mutex_) = false;
   std::vector<std::string> identities_ CW_GUARDED_BY(mutex_);
@@ -93,8 +103,8 @@ class TlsTest : public EchoTest {
 
 TEST_F(TlsTest, AClientOfTheAuthorityIsServedAndKnownByItsNames) {
   StartTlsServer();
-  CW_ASSERT_OK(CallWith(Client(
-      Files("client", authority_, "DNS:order.test,URI:spiffe://test/order", authority_))));
+  CW_ASSERT_OK(CallWith(Client(Files(
+      "client", authority_, Names({"order.test"}, {}, {"spiffe://test/order"}), authority_))));
   base::MutexLock lock(mutex_);
   EXPECT_TRUE(authenticated_);
   EXPECT_THAT(identities_, Contains("order.test"));
@@ -104,7 +114,7 @@ TEST_F(TlsTest, AClientOfTheAuthorityIsServedAndKnownByItsNames) {
 
 TEST_F(TlsTest, AClientOfAnotherAuthorityIsRefused) {
   StartTlsServer();
-  EXPECT_THAT(CallWith(Client(Files("client", stranger_, "DNS:order.test", authority_))),
+  EXPECT_THAT(CallWith(Client(Files("client", stranger_, Names({"order.test"}), authority_))),
               StatusIs(absl::StatusCode::kUnavailable));
 }
 
@@ -115,21 +125,21 @@ TEST_F(TlsTest, AClientWithoutTlsIsRefused) {
 
 TEST_F(TlsTest, AServerOfAnotherAuthorityIsNotTrusted) {
   StartTlsServer();
-  EXPECT_THAT(CallWith(Client(Files("client", authority_, "DNS:order.test", stranger_))),
+  EXPECT_THAT(CallWith(Client(Files("client", authority_, Names({"order.test"}), stranger_))),
               StatusIs(absl::StatusCode::kUnavailable));
 }
 
 TEST_F(TlsTest, TheServersNameIsChecked) {
   StartTlsServer();
-  const TlsFiles files = Files("client", authority_, "DNS:order.test", authority_);
+  const TlsFiles files = Files("client", authority_, Names({"order.test"}), authority_);
   CW_EXPECT_OK(CallWith(Client(files, "localhost")));
   EXPECT_FALSE(CallWith(Client(files, "other.test")).ok());
 }
 
 TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefusedAtTheStart) {
-  TlsFiles files = Files("a", authority_, "DNS:a.test", authority_);
+  TlsFiles files = Files("a", authority_, Names({"a.test"}), authority_);
   CW_EXPECT_OK(CheckTlsFiles(files));
-  files.private_key = Files("b", authority_, "DNS:b.test", authority_).private_key;
+  files.private_key = Files("b", authority_, Names({"b.test"}), authority_).private_key;
   EXPECT_THAT(CheckTlsFiles(files),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(files.private_key)));
   options.listen_address = "127.0.0.1:0";
@@ -139,7 +149,7 @@ TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefusedAtTheStart) {
 }
 
 TEST_F(TlsTest, AMissingFileIsNamed) {
-  const TlsFiles good = Files("a", authority_, "DNS:a.test", authority_);
+  const TlsFiles good = Files("a", authority_, Names({"a.test"}), authority_);
   for (std::string TlsFiles::*file :
        {&TlsFiles::certificate, &TlsFiles::private_key, &TlsFiles::ca}) {
     TlsFiles files = good;

@@ -1,0 +1,24 @@
+#include "lib/service/acme_clients.h"
+
+#include <utility>
+
+namespace certwright::service {
+
+std::shared_ptr<acme::AcmeClient> AcmeClients::For(const issuer::v1::AcmeIssuer& spec) {
+  base::MutexLock lock(mutex_);
+  std::weak_ptr<acme::AcmeClient>& kept =
+      clients_[{spec.server(), spec.ca_bundle(), spec.skip_tls_verify()}];
+  std::shared_ptr<acme::AcmeClient> client = kept.lock();
+  if (client == nullptr) {
+    acme::CaOptions options;
+    options.directory_url = spec.server();
+    options.trust.ca_bundle_pem = spec.ca_bundle();
+    options.trust.skip_verify = spec.skip_tls_verify();
+    client = std::make_shared<acme::AcmeClient>(environment_.http, environment_.timers,
+                                                environment_.random, std::move(options));
+    kept = client;
+  }
+  return client;
+}
+
+}  // namespace certwright::service

@@ -1,0 +1,131 @@
+#include "services/issuer/certificate_request_rpc.h"
+
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/pki/csr.h"
+#include "services/issuer/issuer_rpc_testing.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+namespace v1 = issuer::v1;
+
+using base::StatusIs;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Stub = v1::CertificateRequestService::StubInterface;
+
+class CertificateRequestRpcTest : public RpcWorld {
+ protected:
+  static v1::CertificateRequest MakeRequest() {
+    pki::CsrSpec csr;
+    csr.names.dns_names = {"www.example"};
+    v1::CertificateRequest request;
+    request.mutable_metadata()->set_namespace_("web");
+    request.mutable_metadata()->set_name("site-1");
+    request.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+    request.mutable_spec()->set_request(
+        *pki::CreateCsrPem(csr, *pki::PrivateKey::Generate(pki::KeySpec())));
+    return request;
+  }
+  absl::StatusOr<v1::CertificateRequest> Create(const v1::CertificateRequest& resource) {
+    v1::CreateCertificateRequestRequest request;
+    *request.mutable_certificate_request() = resource;
+    CW_ASSIGN_OR_RETURN(auto response, Call(*stub_, &Stub::CreateCertificateRequest, request));
+    return response.certificate_request();
+  }
+  absl::StatusOr<v1::CertificateRequest> Approve(const std::string& reason = "",
+                                                 const std::string& message = "") {
+    return Judge(&Stub::ApproveCertificateRequest, reason, message);
+  }
+  absl::StatusOr<v1::CertificateRequest> Deny() {
+    return Judge(&Stub::DenyCertificateRequest, "", "");
+  }
+
+  std::unique_ptr<Stub> stub_ = v1::CertificateRequestService::NewStub(Channel());
+
+ private:
+  template <typename Request, typename Response>
+  absl::StatusOr<v1::CertificateRequest> Judge(
+      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+      const std::string& reason, const std::string& message) {
+    Request request;
+    request.set_namespace_("web");
+    request.set_name("site-1");
+    request.set_reason(reason);
+    request.set_message(message);
+    CW_ASSIGN_OR_RETURN(auto response, Call(*stub_, method, request));
+    return response.certificate_request();
+  }
+};
+
+TEST_F(CertificateRequestRpcTest, CreateNamesEveryBrokenField) {
+  v1::CertificateRequest request = MakeRequest();
+  request.mutable_metadata()->set_name("Bad_Name");
+  request.mutable_spec()->clear_issuer_ref();
+  request.mutable_spec()->set_request("no PEM");
+  request.mutable_spec()->add_usages("world peace");
+  request.mutable_spec()->mutable_duration()->set_seconds(1);
+  const absl::Status status = Create(request).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(BrokenFields(status),
+              ElementsAre("metadata.name", "spec.issuerRef.name", "spec.request", "spec.usages",
+                          "spec.duration"));
+}
+
+TEST_F(CertificateRequestRpcTest, NobodyApprovesWithCreate) {
+  v1::CertificateRequest request = MakeRequest();
+  service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                        {"Approved", true, "Forged", ""}, 1, clock_.Now());
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest created, Create(request));
+  EXPECT_EQ(ConditionOf(created, "Approved"), "");
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "site-1"), "Approved"), "");
+}
+
+TEST_F(CertificateRequestRpcTest, ApprovalIsWrittenWithItsReason) {
+  EXPECT_THAT(Approve(), StatusIs(absl::StatusCode::kNotFound,
+                                  HasSubstr("CertificateRequest web/site-1")));
+  CW_ASSERT_OK(Create(MakeRequest()));
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest approved,
+                          Approve("Policy", "by the four-eyes rule"));
+  EXPECT_EQ(ConditionOf(approved, "Approved"), "True Policy");
+  EXPECT_EQ(service::FindCondition(Read(stores_->requests, "site-1").status().conditions(),
+                                   "Approved")
+                ->message(),
+            "by the four-eyes rule");
+}
+
+TEST_F(CertificateRequestRpcTest, AVerdictIsFinal) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest denied, Deny());
+  EXPECT_EQ(ConditionOf(denied, "Denied"), "True DeniedByUser");
+  const absl::Status status = Approve().status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Denied")));
+  EXPECT_EQ(rpc::ErrorReasonOf(status), "ALREADY_JUDGED");
+  // The same once more changes nothing.
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest again, Deny());
+  EXPECT_EQ(again.metadata().resource_version(), denied.metadata().resource_version());
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "site-1"), "Approved"), "");
+}
+
+TEST_F(CertificateRequestRpcTest, AnApprovedRequestCannotBeDenied) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  CW_ASSERT_OK(Approve());
+  EXPECT_THAT(Deny(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Approved")));
+}
+
+TEST_F(CertificateRequestRpcTest, DeleteLeavesTheRequestToItsReconciler) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  v1::DeleteCertificateRequestRequest request;
+  request.set_namespace_("web");
+  request.set_name("site-1");
+  CW_ASSERT_OK(Call(*stub_, &Stub::DeleteCertificateRequest, request));
+  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+}
+
+}  // namespace
+}  // namespace certwright::issuer_service

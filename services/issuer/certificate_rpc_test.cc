@@ -1,0 +1,177 @@
+#include "services/issuer/certificate_rpc.h"
+
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/issuer/issuer_rpc_testing.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+namespace v1 = issuer::v1;
+
+using base::StatusIs;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+using Stub = v1::CertificateService::StubInterface;
+
+class CertificateRpcTest : public RpcWorld {
+ protected:
+  static v1::Certificate MakeCertificate(const std::string& dns_name) {
+    v1::Certificate certificate;
+    certificate.mutable_metadata()->set_namespace_("web");
+    certificate.mutable_metadata()->set_name("site");
+    certificate.mutable_spec()->set_secret_name("site-tls");
+    certificate.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+    certificate.mutable_spec()->add_dns_names(dns_name);
+    return certificate;
+  }
+  absl::StatusOr<v1::Certificate> Create(const v1::Certificate& certificate) {
+    v1::CreateCertificateRequest request;
+    *request.mutable_certificate() = certificate;
+    CW_ASSIGN_OR_RETURN(auto response, Call(*stub_, &Stub::CreateCertificate, request));
+    return response.certificate();
+  }
+  absl::StatusOr<v1::Certificate> Update(const v1::Certificate& certificate) {
+    v1::UpdateCertificateRequest request;
+    *request.mutable_certificate() = certificate;
+    CW_ASSIGN_OR_RETURN(auto response, Call(*stub_, &Stub::UpdateCertificate, request));
+    return response.certificate();
+  }
+  // For the Certificate web/site.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Ask(grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                            const Request&, Response*)) {
+    Request request;
+    request.set_namespace_("web");
+    request.set_name("site");
+    return Call(*stub_, method, request);
+  }
+
+  std::unique_ptr<Stub> stub_ = v1::CertificateService::NewStub(Channel());
+};
+
+TEST_F(CertificateRpcTest, CreateStoresNormalisedNamesAndDefaultsAndNoStatus) {
+  v1::Certificate certificate = MakeCertificate("WWW.Example.");
+  certificate.mutable_status()->set_revision(7);
+  CW_ASSERT_OK_AND_ASSIGN(const v1::Certificate created, Create(certificate));
+  EXPECT_THAT(created.spec().dns_names(), ElementsAre("www.example"));
+  EXPECT_EQ(created.spec().issuer_ref().kind(), meta::v1::ISSUER_KIND_ISSUER);
+  EXPECT_EQ(created.spec().private_key().algorithm(), v1::PRIVATE_KEY_ALGORITHM_ECDSA);
+  EXPECT_FALSE(created.has_status());
+  EXPECT_EQ(Ask(&Stub::GetCertificate)->certificate().SerializeAsString(),
+            created.SerializeAsString());
+}
+
+TEST_F(CertificateRpcTest, CreateAndUpdateNameEveryBrokenField) {
+  v1::Certificate certificate;
+  certificate.mutable_metadata()->set_name("-");
+  certificate.mutable_spec()->add_dns_names("good.example");
+  certificate.mutable_spec()->add_dns_names("a..b");
+  certificate.mutable_spec()->mutable_duration()->set_seconds(1);
+  certificate.mutable_spec()->add_usages("world peace");
+  const absl::Status status = Create(certificate).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(BrokenFields(status),
+              ElementsAre("metadata.name", "spec.secretName", "spec.issuerRef.name",
+                          "spec.dnsNames[1]", "spec.duration", "spec.usages"));
+  EXPECT_EQ(BrokenFields(Update(certificate).status()), BrokenFields(status));
+}
+
+TEST_F(CertificateRpcTest, WhatThisVersionDoesNotServeIsRefusedByName) {
+  v1::Certificate certificate = MakeCertificate("www.example");
+  CW_ASSERT_OK(Create(certificate));
+  certificate.mutable_spec()->set_is_ca(true);
+  certificate.mutable_spec()->mutable_keystores();
+  const auto names_both = StatusIs(absl::StatusCode::kUnimplemented,
+                                   AllOf(HasSubstr("spec.isCa"), HasSubstr("spec.keystores")));
+  EXPECT_THAT(Update(certificate), names_both);
+  certificate.mutable_metadata()->set_name("other");
+  EXPECT_THAT(Create(certificate), names_both);
+  EXPECT_FALSE(Read(stores_->certificates, "site").spec().is_ca());
+  EXPECT_FALSE(Exists(stores_->certificates, "other"));
+  EXPECT_THAT(Ask(&Stub::RevokeCertificate),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("RevokeCertificate")));
+  EXPECT_THAT(Ask(&Stub::DescribeCertificate),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("DescribeCertificate")));
+}
+
+TEST_F(CertificateRpcTest, UpdateOfAStaleVersionIsAbortedAndChangesNothing) {
+  CW_ASSERT_OK_AND_ASSIGN(v1::Certificate stale, Create(MakeCertificate("old.example")));
+  CW_ASSERT_OK_AND_ASSIGN(const v1::Certificate changed,
+                          Update(MakeCertificate("new.example")));
+  EXPECT_EQ(changed.metadata().generation(), 2);
+  stale.mutable_spec()->set_dns_names(0, "lost.example");
+  EXPECT_THAT(Update(stale), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(Read(stores_->certificates, "site").spec().dns_names(),
+              ElementsAre("new.example"));
+}
+
+TEST_F(CertificateRpcTest, RenewAsksForAnotherUnlessOneIsOnTheWay) {
+  EXPECT_THAT(Ask(&Stub::RenewCertificate),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("Certificate web/site")));
+  CW_ASSERT_OK(Create(MakeCertificate("www.example")));
+  CW_ASSERT_OK_AND_ASSIGN(const auto renewed, Ask(&Stub::RenewCertificate));
+  EXPECT_EQ(ConditionOf(renewed.certificate(), "Issuing"), "True ManuallyTriggered");
+  EXPECT_EQ(ConditionOf(Read(stores_->certificates, "site"), "Issuing"),
+            "True ManuallyTriggered");
+
+  v1::Certificate on_the_way = Read(stores_->certificates, "site");
+  on_the_way.mutable_status()->set_certificate_request_name("site-1");
+  service::SetCondition(*on_the_way.mutable_status()->mutable_conditions(),
+                        {"Issuing", true, "Renewing", ""}, 1, clock_.Now());
+  WriteStatus(stores_->certificates, on_the_way);
+  CW_EXPECT_OK(Ask(&Stub::RenewCertificate));
+  EXPECT_EQ(ConditionOf(Read(stores_->certificates, "site"), "Issuing"), "True Renewing");
+}
+
+TEST_F(CertificateRpcTest, ChainIsReadWithoutTheKey) {
+  EXPECT_THAT(Ask(&Stub::GetCertificateChain),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("Certificate web/site")));
+  CW_ASSERT_OK(Create(MakeCertificate("www.example")));
+  const absl::Status not_yet = Ask(&Stub::GetCertificateChain).status();
+  EXPECT_THAT(not_yet, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(rpc::ErrorReasonOf(not_yet), "NOT_ISSUED");
+
+  v1::Secret secret;
+  secret.mutable_metadata()->set_namespace_("web");
+  secret.mutable_metadata()->set_name("site-tls");
+  (*secret.mutable_data())["tls.crt"] = "the chain";
+  (*secret.mutable_data())["tls.key"] = "the key";
+  (*secret.mutable_data())["ca.crt"] = "the top";
+  CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+  CW_ASSERT_OK_AND_ASSIGN(const auto chain, Ask(&Stub::GetCertificateChain));
+  EXPECT_EQ(chain.certificate(), "the chain");
+  EXPECT_EQ(chain.ca(), "the top");
+  EXPECT_THAT(chain.SerializeAsString(), Not(HasSubstr("the key")));
+}
+
+TEST_F(CertificateRpcTest, AWatchGoesOnFromWhereAnotherEnded) {
+  CW_ASSERT_OK_AND_ASSIGN(const v1::Certificate created,
+                          Create(MakeCertificate("old.example")));
+  CW_ASSERT_OK(Update(MakeCertificate("new.example")));
+  CW_ASSERT_OK(Ask(&Stub::DeleteCertificate));
+  v1::WatchCertificatesRequest request;
+  request.set_namespace_("web");
+  request.set_name("site");
+  request.set_resource_version(created.metadata().resource_version());
+  grpc::ClientContext context;
+  SetDeadline(context);
+  const auto stream = stub_->WatchCertificates(&context, request);
+  v1::WatchCertificatesResponse event;
+  ASSERT_TRUE(ReadChange(*stream, event));
+  EXPECT_EQ(event.type(), meta::v1::EVENT_TYPE_MODIFIED);
+  EXPECT_THAT(event.certificate().spec().dns_names(), ElementsAre("new.example"));
+  ASSERT_TRUE(ReadChange(*stream, event));
+  EXPECT_EQ(event.type(), meta::v1::EVENT_TYPE_DELETED);
+  context.TryCancel();
+  stream->Finish();
+}
+
+}  // namespace
+}  // namespace certwright::issuer_service

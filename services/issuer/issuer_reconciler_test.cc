@@ -1,0 +1,310 @@
+#include "services/issuer/issuer_reconciler.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "boost/json/serialize.hpp"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/acme/fake_ca.h"
+#include "lib/pki/jose.h"
+#include "services/issuer/issuer_testing.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+using acme::FakeAnswer;
+using acme::Lose;
+using acme::Refuse;
+using acme::Reply;
+using base::StatusIs;
+using issuer::v1::Issuer;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+
+constexpr char kAccountUrl[] = "https://ca.test/account/1";
+constexpr char kKey[] = "Issuer web/ca";
+
+FakeAnswer Registered(int status = 201, const std::string& email = "a@ca.test") {
+  return Reply(status,
+               absl::StrCat(R"({"status": "valid", "contact": ["mailto:)", email, R"("]})"),
+               {{"Location", kAccountUrl}});
+}
+
+class IssuerReconcilerTest : public IssuerWorld {
+ protected:
+  service::Environment CaEnvironment() {
+    return {pool_.executor(), ca_.timers, base::Random::Real(), ca_.http, metrics_};
+  }
+
+  static issuer::v1::IssuerSpec MakeSpec() {
+    issuer::v1::IssuerSpec spec;
+    issuer::v1::AcmeIssuer& acme = *spec.mutable_acme();
+    acme.set_server("https://ca.test/directory");
+    acme.set_email("a@ca.test");
+    acme.mutable_private_key_secret_ref()->set_name("ca-account-key");
+    acme.mutable_private_key_secret_ref()->set_key("tls.key");
+    return spec;
+  }
+  void CreateIssuer(const issuer::v1::IssuerSpec& spec = MakeSpec()) {
+    Issuer issuer;
+    issuer.mutable_metadata()->set_namespace_("web");
+    issuer.mutable_metadata()->set_name("ca");
+    *issuer.mutable_spec() = spec;
+    CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
+  }
+  void SetEmail(const std::string& email) {
+    Issuer issuer = Read(stores_->issuers, "ca");
+    issuer.mutable_spec()->mutable_acme()->set_email(email);
+    CW_ASSERT_OK(Await(stores_->issuers.Update(Context(), issuer)));
+  }
+  absl::StatusOr<controller::Result> Pass(const std::string& key = kKey) {
+    return Await(reconciler_.Reconcile(Context(), key));
+  }
+  absl::Status FindAccount() {
+    meta::v1::IssuerRef ref;
+    ref.set_name("ca");
+    ref.set_kind(meta::v1::ISSUER_KIND_ISSUER);
+    return Await(accounts_.Find(Context(), ref, "web")).status();
+  }
+  // "True Reason"
+  std::string Ready() { return ConditionOf(Read(stores_->issuers, "ca")); }
+  std::string Message() {
+    const Issuer issuer = Read(stores_->issuers, "ca");
+    const auto* ready = service::FindCondition(issuer.status().conditions(), "Ready");
+    return ready == nullptr ? "" : ready->message();
+  }
+  std::string StoredKey(const std::string& resource_namespace = "web") {
+    const auto secret =
+        Await(stores_->secrets.Get(Context(), resource_namespace, "ca-account-key"));
+    return secret.ok() ? secret->data().at("tls.key") : "";
+  }
+  // Of the key in the Secret.
+  std::string Thumbprint() {
+    return pki::JwkThumbprint(pki::PrivateKey::ParsePem(StoredKey())->public_key());
+  }
+  int Registrations() { return ca_.Count("POST", "/new-account"); }
+
+  acme::FakeCa ca_;
+  Accounts accounts_{CaEnvironment(), *stores_, "cluster-secrets"};
+  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_};
+};
+
+TEST_F(IssuerReconcilerTest, RegistersANewKeyAndSaysSo) {
+  ca_.OnPost("/new-account", {Registered()});
+  CreateIssuer();
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_FALSE(result.requeue_after.has_value());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  const issuer::v1::AcmeIssuerStatus status = Read(stores_->issuers, "ca").status().acme();
+  EXPECT_EQ(status.uri(), kAccountUrl);
+  EXPECT_EQ(status.server(), "https://ca.test/directory");
+  EXPECT_EQ(status.last_registered_email(), "a@ca.test");
+  EXPECT_EQ(status.account_key_thumbprint(), Thumbprint());
+  ASSERT_THAT(ca_.sent(), SizeIs(1));
+  EXPECT_EQ(boost::json::serialize(ca_.sent()[0].PayloadObject().at("contact")),
+            R"(["mailto:a@ca.test"])");
+  CW_EXPECT_OK(FindAccount());
+}
+
+TEST_F(IssuerReconcilerTest, ARegisteredIssuerIsLeftAlone) {
+  ca_.OnPost("/new-account", {Registered()});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  const Issuer before = Read(stores_->issuers, "ca");
+  const std::size_t requests = ca_.http.requests().size();
+  CW_ASSERT_OK(Pass());
+  EXPECT_THAT(ca_.http.requests(), SizeIs(requests));
+  EXPECT_EQ(Read(stores_->issuers, "ca").metadata().resource_version(),
+            before.metadata().resource_version());
+}
+
+TEST_F(IssuerReconcilerTest, ALostAnswerIsMadeGoodWithTheSameKey) {
+  ca_.OnPost("/new-account", {Lose(), Lose(), Registered(200)});
+  CreateIssuer();
+  EXPECT_THAT(Pass(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(Ready(), "False ErrRegisterACMEAccount");
+  const std::string key = StoredKey();
+  EXPECT_NE(key, "");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  EXPECT_EQ(StoredKey(), key);
+  EXPECT_EQ(ca_.sent().front().header.at("jwk"), ca_.sent().back().header.at("jwk"));
+}
+
+TEST_F(IssuerReconcilerTest, ANewEmailIsToldToTheCa) {
+  ca_.OnPost("/new-account", {Registered(), Registered(200)});
+  ca_.OnPost("/account/1",
+             {Reply(200, R"({"status": "valid", "contact": ["mailto:b@ca.test"]})")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  SetEmail("b@ca.test");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(ca_.sent().back().payload, R"({"contact":["mailto:b@ca.test"]})");
+  EXPECT_EQ(ca_.sent().back().header.at("kid").as_string(), kAccountUrl);
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().last_registered_email(), "b@ca.test");
+}
+
+TEST_F(IssuerReconcilerTest, AnotherKeyIsRegisteredAnew) {
+  ca_.OnPost("/new-account", {Registered()});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  const std::string first = Thumbprint();
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "ca-account-key")));
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Registrations(), 2);
+  EXPECT_NE(Thumbprint(), first);
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().account_key_thumbprint(),
+            Thumbprint());
+}
+
+TEST_F(IssuerReconcilerTest, MakesAKeyOfTheAlgorithmThatIsAskedFor) {
+  ca_.OnPost("/new-account", {Registered()});
+  issuer::v1::IssuerSpec spec = MakeSpec();
+  spec.mutable_acme()->set_account_key_algorithm(issuer::v1::ACCOUNT_KEY_ALGORITHM_ECDSA_P384);
+  CreateIssuer(spec);
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(ca_.sent()[0].header.at("alg").as_string(), "ES384");
+}
+
+TEST_F(IssuerReconcilerTest, ARateLimitIsWaitedOut) {
+  ca_.OnPost("/new-account", {Refuse(429, "rateLimited", {{"Retry-After", "120"}})});
+  CreateIssuer();
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_EQ(result.requeue_after, absl::Seconds(120));
+  EXPECT_EQ(Ready(), "False ErrRegisterACMEAccount");
+  EXPECT_THAT(Message(), HasSubstr("because of rateLimited"));
+}
+
+TEST_F(IssuerReconcilerTest, TroubleOfTheCaIsAnErrorThatIsTriedAgain) {
+  ca_.OnPost("/new-account", {Refuse(500, "serverInternal")});
+  CreateIssuer();
+  EXPECT_THAT(Pass(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(Ready(), "False ErrRegisterACMEAccount");
+  EXPECT_THAT(Message(), HasSubstr("because of serverInternal"));
+}
+
+class RefusalTest : public IssuerReconcilerTest,
+                    public testing::WithParamInterface<const char*> {};
+
+TEST_P(RefusalTest, WhatAPersonHasToMendIsNotHammered) {
+  ca_.OnPost("/new-account", {Refuse(400, GetParam()), Registered()});
+  CreateIssuer();
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_GE(result.requeue_after, absl::Minutes(5));
+  EXPECT_EQ(Ready(), "False ErrRegisterACMEAccount");
+  EXPECT_THAT(Message(), HasSubstr(absl::StrCat("because of ", GetParam())));
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+}
+
+INSTANTIATE_TEST_SUITE_P(Problems, RefusalTest,
+                         testing::Values("invalidContact", "externalAccountRequired",
+                                         "unsupportedContact"));
+
+TEST_F(IssuerReconcilerTest, ADeactivatedAccountIsNotReady) {
+  ca_.OnPost("/new-account",
+             {Reply(200, R"({"status": "deactivated"})", {{"Location", kAccountUrl}})});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "False ErrRegisterACMEAccount");
+  EXPECT_THAT(Message(), HasSubstr("deactivated"));
+}
+
+TEST_F(IssuerReconcilerTest, AKeyThatShallNotBeMadeIsWaitedFor) {
+  ca_.OnPost("/new-account", {Registered()});
+  issuer::v1::IssuerSpec spec = MakeSpec();
+  spec.mutable_acme()->set_disable_account_key_generation(true);
+  CreateIssuer(spec);
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_FALSE(result.requeue_after.has_value());
+  EXPECT_EQ(Ready(), "False AccountKeyMissing");
+  EXPECT_THAT(Message(), HasSubstr("web/ca-account-key"));
+  EXPECT_EQ(StoredKey(), "");
+  EXPECT_EQ(Registrations(), 0);
+
+  CreateSecret("web", "ca-account-key", "tls.key",
+               std::string(acme::TestKey().ToPem().Reveal()));
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().account_key_thumbprint(),
+            pki::JwkThumbprint(acme::TestKey().public_key()));
+}
+
+TEST_F(IssuerReconcilerTest, ASecretWithoutTheKeyIsNamedAndLeftAsItIs) {
+  CreateSecret("web", "ca-account-key", "password", "x");
+  CreateIssuer();
+  CW_EXPECT_OK(Pass());
+  EXPECT_EQ(Ready(), "False AccountKeyMissing");
+  EXPECT_THAT(Message(), AllOf(HasSubstr("web/ca-account-key"), HasSubstr("tls.key")));
+  EXPECT_EQ(Await(stores_->secrets.Get(Context(), "web", "ca-account-key"))->data().size(), 1u);
+}
+
+TEST_F(IssuerReconcilerTest, ASecretThatHoldsNoKeyIsNamedWithoutItsValue) {
+  CreateSecret("web", "ca-account-key", "tls.key", "hunter2");
+  CreateIssuer();
+  CW_EXPECT_OK(Pass());
+  EXPECT_EQ(Ready(), "False InvalidConfig");
+  EXPECT_THAT(Message(), AllOf(HasSubstr("ca-account-key"), Not(HasSubstr("hunter2"))));
+  EXPECT_EQ(Registrations(), 0);
+}
+
+TEST_F(IssuerReconcilerTest, AnExternalAccountIsBoundWithItsSecret) {
+  ca_.OnPost("/new-account", {Registered()});
+  issuer::v1::IssuerSpec spec = MakeSpec();
+  auto& binding = *spec.mutable_acme()->mutable_external_account_binding();
+  binding.set_key_id("kid-1");
+  binding.mutable_key_secret_ref()->set_name("eab");
+  binding.mutable_key_secret_ref()->set_key("secret");
+  CreateIssuer(spec);
+  CW_EXPECT_OK(Pass());
+  EXPECT_THAT(Message(), HasSubstr("Secret web/eab"));
+  EXPECT_EQ(Registrations(), 0);
+
+  CreateSecret("web", "eab", "secret", "c2VjcmV0IGtleQ");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  EXPECT_TRUE(ca_.sent()[0].PayloadObject().contains("externalAccountBinding"));
+}
+
+TEST_F(IssuerReconcilerTest, AClusterIssuersKeyIsInTheClusterNamespace) {
+  ca_.OnPost("/new-account", {Registered()});
+  issuer::v1::ClusterIssuer issuer;
+  issuer.mutable_metadata()->set_name("ca");
+  *issuer.mutable_spec() = MakeSpec();
+  CW_ASSERT_OK(Await(stores_->cluster_issuers.Create(Context(), issuer)));
+  CW_ASSERT_OK(Pass("ClusterIssuer ca"));
+  CW_ASSERT_OK_AND_ASSIGN(const auto registered,
+                          Await(stores_->cluster_issuers.Get(Context(), "", "ca")));
+  EXPECT_EQ(ConditionOf(registered), "True ACMEAccountRegistered");
+  EXPECT_NE(StoredKey("cluster-secrets"), "");
+  EXPECT_EQ(StoredKey("web"), "");
+}
+
+TEST_F(IssuerReconcilerTest, AReportAboutAnOlderSpecIsNotWritten) {
+  // The user changes the issuer while the CA answers.
+  ca_.OnPost("/new-account", {[this](const acme::SentJws& jws) {
+               SetEmail("b@ca.test");
+               return Registered()(jws);
+             }});
+  CreateIssuer();
+  EXPECT_THAT(Pass(), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(Ready(), "");
+}
+
+TEST_F(IssuerReconcilerTest, ADeletedIssuerIsForgotten) {
+  ca_.OnPost("/new-account", {Registered()});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  CW_ASSERT_OK(FindAccount());
+  CW_ASSERT_OK(Await(stores_->issuers.Delete(Context(), "web", "ca")));
+  CW_EXPECT_OK(Pass());
+  EXPECT_THAT(FindAccount(), StatusIs(absl::StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace certwright::issuer_service
