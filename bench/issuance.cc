@@ -99,6 +99,7 @@ absl::Status Run(const Flags& flags) {
   harness::WorldOptions options;
   options.pebble_program = flags.pebble;
   options.pebble_processors = flags.pebble_processors;
+  options.order_workers = 0;
   options.folder = harness::MakeFolder("bench");
   CW_ASSIGN_OR_RETURN(const auto world, World::Start(std::move(options)));
   const std::vector<std::string> zones = flags.challenge == "dns01"

@@ -76,6 +76,10 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   suite.authoritative_port =
       options.authoritative_port != 0 ? options.authoritative_port : world->knot_->port();
   for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
+  if (options.order_workers > 0) {
+    absl::StrAppend(&suite.extra_config[static_cast<std::size_t>(Service::kOrder)],
+                    "workers: ", options.order_workers, "\n");
+  }
   CW_ASSIGN_OR_RETURN(world->suite_, Suite::Start(std::move(suite)));
 
   PebbleOptions pebble;

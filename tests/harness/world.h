@@ -32,6 +32,10 @@ struct WorldOptions {
   std::string pebble_program = "pebble";
   // See PebbleOptions.
   int pebble_processors = 1;
+  // Orders that the order service works on at once; 0: its default. Pebble (2.4.0 and 2.10.1)
+  // may lock up for good when two newOrders meet, on a busy machine even if it has but one
+  // processor, so no two are on their way at once.
+  int order_workers = 1;
   // "address:port" of another resolver for Pebble and the self-checks; empty: Knot.
   std::string resolver;
   // Port at which nameservers of zones are asked; 0: Knot's.
