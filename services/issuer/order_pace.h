@@ -1,0 +1,72 @@
+// OrderPace: when each request may be made an order at its CA, so that the CA's limit on new
+// orders is not reached: a bucket of tokens per issuer, those whose certificates end first
+// going first.
+//
+// All of it can be lost in a restart: CountPlaced() fills it again from the orders there are.
+// Threading: safe from any thread.
+#pragma once
+
+#include <cstdint>
+#include <ext/pb_ds/assoc_container.hpp>
+#include <ext/pb_ds/tree_policy.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "lib/base/mutex.h"
+
+namespace certwright::issuer_service {
+
+struct OrderLimit {
+  // Orders that may be placed in `window`, over which they are also given back. 0: no limit.
+  int64_t orders = 0;
+  absl::Duration window;
+
+  friend bool operator==(const OrderLimit&, const OrderLimit&) = default;
+};
+
+class OrderPace {
+ public:
+  struct Turn {
+    // Whether the order may be placed now. A token has been taken for it then.
+    bool now = false;
+    // Else when to ask again, and how many go before.
+    absl::Time again;
+    int64_t before = 0;
+  };
+
+  // A request asks for its turn; `needed_by` decides who goes first. It is remembered as
+  // waiting until its turn comes or Forget() is called.
+  Turn Ask(const std::string& issuer, const OrderLimit& limit, const std::string& request,
+           absl::Time needed_by, absl::Time now);
+  // The request does not wait any more.
+  void Forget(const std::string& issuer, const std::string& request);
+  // An order that was placed at `when`, before this process began.
+  void CountPlaced(const std::string& issuer, const OrderLimit& limit, absl::Time when,
+                   absl::Time now);
+
+ private:
+  using Place = std::pair<absl::Time, std::string>;
+  // A set that can count those before a place without walking over them.
+  using Queue =
+      __gnu_pbds::tree<Place, __gnu_pbds::null_type, std::less<>, __gnu_pbds::rb_tree_tag,
+                       __gnu_pbds::tree_order_statistics_node_update>;
+
+  struct Bucket {
+    OrderLimit limit;
+    double tokens = 0;
+    absl::Time filled_at;
+    Queue waiting;
+    std::map<std::string, absl::Time> needed_by;
+  };
+
+  Bucket& Find(const std::string& issuer, const OrderLimit& limit, absl::Time now)
+      CW_REQUIRES(mutex_);
+
+  base::Mutex mutex_;
+  std::map<std::string, Bucket> buckets_ CW_GUARDED_BY(mutex_);
+};
+
+}  // namespace certwright::issuer_service
