@@ -6,6 +6,7 @@
 #include <array>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -15,6 +16,8 @@ namespace {
 std::string CanonicalAddress(const std::string& text) {
   std::array<unsigned char, 16> bytes;
   std::array<char, INET6_ADDRSTRLEN> out;
+  // inet_pton() would read "192.0.2.1" and overlook what follows.
+  if (absl::StrContains(text, '\0')) return text;
   for (const int family : {AF_INET, AF_INET6}) {
     if (inet_pton(family, text.c_str(), bytes.data()) == 1 &&
         inet_ntop(family, bytes.data(), out.data(), out.size()) != nullptr) {
@@ -32,7 +35,10 @@ std::vector<Identifier> NormalizeIdentifiers(std::vector<Identifier> identifiers
       identifier.value = CanonicalAddress(identifier.value);
     } else {
       absl::AsciiStrToLower(&identifier.value);
-      identifier.value = std::string(absl::StripSuffix(identifier.value, "."));
+      // More than one dot is not another spelling of the name.
+      if (!absl::EndsWith(identifier.value, "..")) {
+        identifier.value = std::string(absl::StripSuffix(identifier.value, "."));
+      }
     }
   }
   std::sort(identifiers.begin(), identifiers.end());

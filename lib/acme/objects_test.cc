@@ -29,6 +29,9 @@ TEST(IdentifierTest, ComparesAsSetsWhateverTheSpelling) {
   EXPECT_FALSE(SameIdentifiers({DnsIdentifier("a.test")},
                                {DnsIdentifier("a.test"), DnsIdentifier("b.test")}));
   EXPECT_FALSE(SameIdentifiers({DnsIdentifier("*.a.test")}, {DnsIdentifier("a.test")}));
+  EXPECT_FALSE(SameIdentifiers({DnsIdentifier("a.test..")}, {DnsIdentifier("a.test")}));
+  EXPECT_FALSE(SameIdentifiers({IpIdentifier(std::string("192.0.2.1\0x", 11))},
+                               {IpIdentifier("192.0.2.1")}));
 }
 
 TEST(IdentifierTest, DescriptionIsBounded) {
