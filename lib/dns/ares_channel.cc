@@ -64,7 +64,7 @@ struct AresChannel::InFlight {
   // Alive: while queries are in flight the timer's handler holds the channel.
   AresChannel* channel;
   uint16_t id = 0;
-  std::shared_ptr<Reply> reply;
+  std::weak_ptr<Reply> reply;
 };
 
 struct AresChannel::Socket {
@@ -134,7 +134,8 @@ void AresChannel::Close() {
   window_timer_.cancel();
   ares_destroy(channel);
   for (Waiting& waiting : std::exchange(waiting_, {})) {
-    if (!dropping_) waiting.reply->Complete(ReplyError(ARES_EDESTRUCTION));
+    const std::shared_ptr<Reply> reply = waiting.reply.lock();
+    if (reply != nullptr && !dropping_) reply->Complete(ReplyError(ARES_EDESTRUCTION));
   }
 }
 
@@ -161,8 +162,8 @@ void AresChannel::SendWaiting() {
   while (channel_ != nullptr && !waiting_.empty() && !window_.full(now)) {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    if (!next.reply->pending()) continue;
-    const std::shared_ptr<Reply> reply = next.reply;
+    const std::shared_ptr<Reply> reply = next.reply.lock();
+    if (reply == nullptr || !reply->pending()) continue;
     absl::Status status = SendNow(std::move(next));
     if (!status.ok()) reply->Complete(std::move(status));
   }
@@ -215,11 +216,12 @@ void AresChannel::Finish(std::unique_ptr<InFlight> query, int status,
   // After FORMERR c-ares leaves EDNS out for as long as the channel lives.
   if (packet.size() > 3 && (packet[3] & 0xF) == 1) worn_out_ = true;
   if (close_when_idle_ && channel_ != nullptr) CloseWhenIdle();
-  if (dropping_) return;
+  const std::shared_ptr<Reply> reply = query->reply.lock();
+  if (reply == nullptr || dropping_) return;
   if (status == ARES_SUCCESS) {
-    query->reply->Complete(std::string(packet));
+    reply->Complete(std::string(packet));
   } else {
-    query->reply->Complete(ReplyError(status));
+    reply->Complete(ReplyError(status));
   }
 }
 

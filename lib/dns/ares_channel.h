@@ -63,9 +63,11 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
  private:
   struct InFlight;
   struct Socket;
+  // Whoever waits keeps the reply alive by its deadline. A channel that did so too would keep
+  // alive, through the waiting coroutine, the loop that owns the channel.
   struct Waiting {
     std::string packet;
-    std::shared_ptr<Reply> reply;
+    std::weak_ptr<Reply> reply;
   };
 
   AresChannel(AresStrand strand, absl::Duration timeout);
