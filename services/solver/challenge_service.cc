@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::size_t kDigestBytes = 32;
 constexpr int kMaxTries = 5;
+// A DNS name has 253 octets, of which "_acme-challenge." takes 16 (RFC 8555 §8.4).
+constexpr std::size_t kMaxDns01Name = 253 - 16;
 
 bool IsNormal(const absl::StatusOr<std::string>& normal, const std::string& given) {
   return normal.ok() && *normal == given;
@@ -32,6 +34,9 @@ void ValidateName(const v1::ChallengeSpec& spec, rpc::Violations& violations) {
                      "address");
   if (spec.type() == v1::CHALLENGE_TYPE_DNS01) {
     violations.Require(!address, "spec.dnsName", "must be no address for DNS01");
+    violations.Require(!dns || name.size() <= kMaxDns01Name, "spec.dnsName",
+                       "must be at most 237 characters for DNS01, whose record begins with "
+                       "\"_acme-challenge.\"");
   }
   violations.Require(!spec.wildcard() || spec.type() == v1::CHALLENGE_TYPE_DNS01,
                      "spec.wildcard", "needs DNS01 (RFC 8555 §8.3)");

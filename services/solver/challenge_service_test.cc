@@ -60,6 +60,19 @@ TEST(ValidateChallengeTest, AcceptsBothTypes) {
   EXPECT_THAT(BrokenFields(http), IsEmpty());
 }
 
+// "aaa….aaa….example.test" of just that length.
+std::string NameOfLength(std::size_t length) {
+  std::string name = ".example.test";
+  while (name.size() + 61 < length) name = "." + std::string(59, 'a') + name;
+  return std::string(length - name.size(), 'b') + name;
+}
+
+TEST(ValidateChallengeTest, TakesALongNameThatItsRecordFitsInto) {
+  v1::Challenge challenge = MakeChallenge();
+  challenge.mutable_spec()->set_dns_name(NameOfLength(237));
+  EXPECT_THAT(BrokenFields(challenge), IsEmpty());
+}
+
 TEST(ValidateChallengeTest, NamesTheFieldThatBreaksARule) {
   struct Case {
     const char* field;
@@ -74,6 +87,7 @@ TEST(ValidateChallengeTest, NamesTheFieldThatBreaksARule) {
       {"spec.dnsName", [](auto& s) { s.set_dns_name("example.test."); }},
       {"spec.dnsName", [](auto& s) { s.set_dns_name("192.0.2.1"); }},
       {"spec.dnsName", [](auto& s) { s.clear_dns_name(); }},
+      {"spec.dnsName", [](auto& s) { s.set_dns_name(NameOfLength(238)); }},
       {"spec.token", [](auto& s) { s.set_token("short"); }},
       {"spec.token", [](auto& s) { s.set_token("../../../../etc/passwd-aaaa"); }},
       {"spec.key", [](auto& s) { s.set_key("short"); }},
