@@ -101,6 +101,20 @@ bool CertificateRequestReconciler::IsFinal(const order::v1::Order& order) {
   }
 }
 
+bool CertificateRequestReconciler::NeedsPass(const CertificateRequest* before,
+                                             const CertificateRequest* now) {
+  if (before == nullptr || now == nullptr) return true;
+  const auto decided = [](const CertificateRequest& request) {
+    return std::pair(service::IsTrue(request.status().conditions(), "Approved"),
+                     service::IsTrue(request.status().conditions(), "Denied"));
+  };
+  // One deleted and made anew within one re-list is seen as a change of what it replaced.
+  return before->metadata().uid() != now->metadata().uid() ||
+         before->metadata().generation() != now->metadata().generation() ||
+         before->metadata().has_delete_time() != now->metadata().has_delete_time() ||
+         decided(*before) != decided(*now);
+}
+
 runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateRequestReconciler::Reconcile(
     runtime::Context context, std::string key) {
   CW_CO_ASSIGN_OR_RETURN(const store::ResourceName name, store::ParseQueueKey(key));

@@ -68,6 +68,10 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   // Whether no pass will change it any more.
   static bool IsFinal(const issuer::v1::CertificateRequest& request);
   static bool IsFinal(const order::v1::Order& order);
+  // Whether a change of a request is one to look at: its status, apart from the approval, is
+  // what this reconciler wrote. `before` is null for one that is new, `now` for one deleted.
+  static bool NeedsPass(const issuer::v1::CertificateRequest* before,
+                        const issuer::v1::CertificateRequest* now);
 
  private:
   using Request = issuer::v1::CertificateRequest;

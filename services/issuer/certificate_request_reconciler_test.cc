@@ -244,6 +244,33 @@ TEST_F(CertificateRequestReconcilerTest, PassesOnWhyTheOrderWaits) {
   EXPECT_EQ(ConditionOf(Pass()), "False Pending");
 }
 
+TEST(CertificateRequestNeedsPassTest, ForAllButWhatItsReconcilerWrote) {
+  CertificateRequest before;
+  before.mutable_metadata()->set_uid("one");
+  before.mutable_metadata()->set_generation(1);
+  const auto changed = [&before](auto change) {
+    CertificateRequest now = before;
+    change(now);
+    return CertificateRequestReconciler::NeedsPass(&before, &now);
+  };
+  const auto condition = [](const char* type) {
+    return [type](CertificateRequest& now) {
+      service::SetCondition(*now.mutable_status()->mutable_conditions(),
+                            {type, true, "Policy", ""}, 1, absl::UnixEpoch());
+    };
+  };
+  EXPECT_TRUE(CertificateRequestReconciler::NeedsPass(nullptr, &before));
+  EXPECT_TRUE(CertificateRequestReconciler::NeedsPass(&before, nullptr));
+  EXPECT_TRUE(changed([](auto& now) { now.mutable_metadata()->set_uid("two"); }));
+  EXPECT_TRUE(changed([](auto& now) { now.mutable_metadata()->set_generation(2); }));
+  EXPECT_TRUE(changed([](auto& now) { now.mutable_metadata()->mutable_delete_time(); }));
+  EXPECT_TRUE(changed(condition("Approved")));
+  EXPECT_TRUE(changed(condition("Denied")));
+  EXPECT_FALSE(changed(condition("Ready")));
+  EXPECT_FALSE(changed([](auto& now) { now.mutable_status()->set_certificate("PEM"); }));
+  EXPECT_FALSE(changed([](auto& now) { now.mutable_metadata()->set_resource_version("7"); }));
+}
+
 TEST_F(CertificateRequestReconcilerTest, DeniedRequestIsNeverOrdered) {
   CreateIssuer();
   CertificateRequest request = Request();

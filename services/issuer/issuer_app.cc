@@ -41,20 +41,6 @@ using OrderSource = controller::GrpcWatchSource<order::v1::Order, order::v1::Wat
 // commits and events, only when they take longer.
 constexpr absl::Duration kProgressDelay = absl::Milliseconds(250);
 
-// Whether the change of a request is one that its own reconciler has to look at: its status,
-// apart from the approval, is what that reconciler wrote.
-bool NeedsPass(const issuer::v1::CertificateRequest* before,
-               const issuer::v1::CertificateRequest* now) {
-  if (before == nullptr || now == nullptr) return true;
-  const auto decided = [](const issuer::v1::CertificateRequest& request) {
-    return std::pair(service::IsTrue(request.status().conditions(), "Approved"),
-                     service::IsTrue(request.status().conditions(), "Denied"));
-  };
-  return decided(*before) != decided(*now) ||
-         before->metadata().has_delete_time() != now->metadata().has_delete_time() ||
-         before->metadata().generation() != now->metadata().generation();
-}
-
 // Whether an issuer's own reconciler has to look at a change. Its status is what that
 // reconciler wrote: a report that reads differently after each failure must not undo the wait
 // that follows one.
@@ -202,7 +188,9 @@ class IssuerApp final : public service::App {
         });
     requests_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {
       owned_requests_.Replace(before, now);
-      if (NeedsPass(before.get(), now.get())) request_controller_.Enqueue(key);
+      if (CertificateRequestReconciler::NeedsPass(before.get(), now.get())) {
+        request_controller_.Enqueue(key);
+      }
       const meta::v1::OwnerReference& owner =
           (now != nullptr ? now : before)->metadata().owner();
       if (owner.kind() != "Certificate") return;
