@@ -139,7 +139,8 @@ absl::StatusOr<Certificate> DecodeCertificate(std::string der) {
                      .authority_key_id = std::move(authority_key_id),
                      .is_ca = values.is_ca,
                      .public_key = std::move(public_key),
-                     .x509 = std::shared_ptr<X509>(x509.release(), X509_free)};
+                     .x509 = std::shared_ptr<X509>(x509.release(), X509_free),
+                     .name_constraints = std::move(values.name_constraints)};
 }
 
 absl::Status Failed(absl::string_view what) {

@@ -13,6 +13,8 @@
 #include "absl/time/time.h"
 #include "lib/pki/csr.h"
 #include "lib/pki/key.h"
+#include "lib/pki/name_constraints.h"
+#include "lib/pki/names.h"
 
 struct x509_st;  // OpenSSL's X509
 
@@ -41,6 +43,8 @@ struct Certificate {
   // What `der` holds, as OpenSSL's object: reading a key anew costs more than a signature.
   // Not null; OpenSSL locks what it caches inside.
   std::shared_ptr<x509_st> x509;
+  // What the names below this CA must be; as the certificate says it.
+  NameConstraints name_constraints = {};
 
   std::string Pem() const;
 };

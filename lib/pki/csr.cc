@@ -4,7 +4,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/decode_cache.h"
 #include "lib/pki/extensions.h"
@@ -16,103 +15,10 @@ namespace certwright::pki {
 namespace {
 
 constexpr size_t kMaxCsrPemBytes = 64 * 1024;
-// RFC 5280 appendix A.1 bounds most parts, and OpenSSL enforces that; these it leaves open.
-constexpr size_t kMaxSubjectPartLength = 128;
 constexpr absl::string_view kCsrLabel = "CERTIFICATE REQUEST";
-
-struct RepeatablePart {
-  int nid;
-  std::vector<std::string> Subject::*values;
-  absl::string_view what;
-};
-
-constexpr RepeatablePart kRepeatableParts[] = {
-    {NID_countryName, &Subject::countries, "country"},
-    {NID_organizationName, &Subject::organizations, "organization"},
-    {NID_organizationalUnitName, &Subject::organizational_units, "organizational unit"},
-    {NID_localityName, &Subject::localities, "locality"},
-    {NID_stateOrProvinceName, &Subject::provinces, "province"},
-    {NID_streetAddress, &Subject::street_addresses, "street address"},
-    {NID_postalCode, &Subject::postal_codes, "postal code"},
-};
-
-struct SinglePart {
-  int nid;
-  std::string Subject::*value;
-  absl::string_view what;
-};
-
-constexpr SinglePart kSingleParts[] = {
-    {NID_commonName, &Subject::common_name, "common name"},
-    {NID_serialNumber, &Subject::serial_number, "serial number"},
-};
-
-absl::Status AddPart(X509_NAME* name, int nid, const std::string& value,
-                     absl::string_view what) {
-  if (value.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("subject has an empty ", what));
-  }
-  const auto* bytes = reinterpret_cast<const unsigned char*>(value.data());
-  if (value.size() > 4 * kMaxSubjectPartLength ||
-      X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, bytes,
-                                 static_cast<int>(value.size()),
-                                 /*loc=*/-1, /*set=*/0) != 1) {
-    return OpensslError(absl::StatusCode::kInvalidArgument,
-                        absl::StrCat("subject's ", what,
-                                     " is too long, not UTF-8, or has "
-                                     "characters that are not allowed there"));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<OpensslPtr<X509_NAME>> EncodeSubject(const Subject& subject) {
-  OpensslPtr<X509_NAME> name(X509_NAME_new());
-  if (name == nullptr) return OpensslError(absl::StatusCode::kInternal, "out of memory");
-  for (const RepeatablePart& part : kRepeatableParts) {
-    for (const std::string& value : subject.*part.values) {
-      CW_RETURN_IF_ERROR(AddPart(name.get(), part.nid, value, part.what));
-    }
-  }
-  for (const SinglePart& part : kSingleParts) {
-    const std::string& value = subject.*part.value;
-    if (!value.empty()) CW_RETURN_IF_ERROR(AddPart(name.get(), part.nid, value, part.what));
-  }
-  return name;
-}
-
-absl::StatusOr<std::string> Utf8(const ASN1_STRING* text) {
-  unsigned char* utf8 = nullptr;
-  int length = ASN1_STRING_to_UTF8(&utf8, text);
-  if (length < 0) {
-    return OpensslError(absl::StatusCode::kInvalidArgument, "subject holds malformed text");
-  }
-  std::string value(reinterpret_cast<char*>(utf8), static_cast<size_t>(length));
-  OPENSSL_free(utf8);
-  return value;
-}
-
-// Parts that Subject has no member for are left out; the DER still holds them.
-absl::StatusOr<Subject> DecodeSubject(const X509_NAME* name) {
-  Subject subject;
-  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
-    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, i);
-    const int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
-    for (const RepeatablePart& part : kRepeatableParts) {
-      if (part.nid != nid) continue;
-      CW_ASSIGN_OR_RETURN(std::string value, Utf8(X509_NAME_ENTRY_get_data(entry)));
-      (subject.*part.values).push_back(std::move(value));
-    }
-    for (const SinglePart& part : kSingleParts) {
-      if (part.nid != nid) continue;
-      if (!(subject.*part.value).empty()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("subject has more than one ", part.what));
-      }
-      CW_ASSIGN_OR_RETURN(subject.*part.value, Utf8(X509_NAME_ENTRY_get_data(entry)));
-    }
-  }
-  return subject;
-}
+// RFC 5280 §4.2.1.10.
+constexpr absl::string_view kConstraintsWithoutCa =
+    "name constraints are only for a CA's certificate, and none is asked for";
 
 // What X509_REQ_set_pubkey() does, but for ECDSA without the generic encoder and decoder,
 // which take five times as long as the signature.
@@ -155,6 +61,35 @@ absl::Status CheckNames(const SubjectAltNames& names) {
       absl::StrCat("names are not in their normal spelling: ", difference));
 }
 
+absl::StatusOr<NameConstraints> ConstraintsOf(const CsrSpec& spec) {
+  if (spec.name_constraints.empty()) return NameConstraints();
+  if (!spec.is_ca) return absl::InvalidArgumentError(kConstraintsWithoutCa);
+  return NormalizeNameConstraints(spec.name_constraints);
+}
+
+absl::StatusOr<std::string> SubjectOf(const CsrSpec& spec) {
+  if (spec.literal_subject.empty()) return EncodeSubject(spec.subject);
+  if (!(spec.subject == Subject())) {
+    return absl::InvalidArgumentError(
+        "a request has either a subject or a literal subject, not both");
+  }
+  return EncodeLiteralSubject(spec.literal_subject);
+}
+
+OpensslPtr<X509_NAME> ToName(absl::string_view der) {
+  const auto* position = reinterpret_cast<const unsigned char*>(der.data());
+  return OpensslPtr<X509_NAME>(
+      d2i_X509_NAME(nullptr, &position, static_cast<long>(der.size())));
+}
+
+// The octets that `name` was read from.
+std::string NameDer(const X509_NAME* name) {
+  const unsigned char* der = nullptr;
+  size_t length = 0;
+  if (X509_NAME_get0_der(name, &der, &length) != 1) return "";
+  return std::string(reinterpret_cast<const char*>(der), length);
+}
+
 OpensslPtr<STACK_OF(X509_EXTENSION)> RequestedExtensions(X509_REQ* request) {
   return OpensslPtr<STACK_OF(X509_EXTENSION)>(X509_REQ_get_extensions(request));
 }
@@ -183,6 +118,10 @@ absl::StatusOr<ExtensionValues> DecodeRequestedExtensions(X509_REQ* request) {
                      values.other_name_kinds.front()));
   }
   CW_ASSIGN_OR_RETURN(values.names, NormalizeNames(values.names));
+  if (values.name_constraints.empty()) return values;
+  if (!values.is_ca) return absl::InvalidArgumentError(kConstraintsWithoutCa);
+  CW_ASSIGN_OR_RETURN(values.name_constraints,
+                      NormalizeNameConstraints(values.name_constraints));
   return values;
 }
 
@@ -202,22 +141,20 @@ absl::StatusOr<Csr> DecodeCsr(std::string der) {
     return OpensslError(absl::StatusCode::kInvalidArgument,
                         "its signature does not fit its public key");
   }
-  CW_ASSIGN_OR_RETURN(Subject subject, DecodeSubject(X509_REQ_get_subject_name(request.get())));
+  std::string subject_der = NameDer(X509_REQ_get_subject_name(request.get()));
+  CW_ASSIGN_OR_RETURN(Subject subject, DecodeSubject(subject_der));
   CW_ASSIGN_OR_RETURN(ExtensionValues values, DecodeRequestedExtensions(request.get()));
   return Csr{.der = std::move(der),
              .subject = std::move(subject),
              .names = std::move(values.names),
              .usages = UsageWords(values.usages),
              .is_ca = values.is_ca,
-             .public_key = std::move(public_key)};
+             .public_key = std::move(public_key),
+             .subject_der = std::move(subject_der),
+             .name_constraints = std::move(values.name_constraints)};
 }
 
 }  // namespace
-
-absl::Status CheckSubject(const Subject& subject) {
-  OpensslErrorScope scope;
-  return EncodeSubject(subject).status();
-}
 
 absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& key) {
   OpensslErrorScope scope;
@@ -225,8 +162,10 @@ absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& 
   CW_RETURN_IF_ERROR(CheckNames(spec.names));
   values.names = spec.names;
   values.is_ca = spec.is_ca;
+  CW_ASSIGN_OR_RETURN(values.name_constraints, ConstraintsOf(spec));
   CW_ASSIGN_OR_RETURN(values.usages, ParseUsages(spec.usages));
-  CW_ASSIGN_OR_RETURN(OpensslPtr<X509_NAME> subject, EncodeSubject(spec.subject));
+  CW_ASSIGN_OR_RETURN(std::string subject_der, SubjectOf(spec));
+  OpensslPtr<X509_NAME> subject = ToName(subject_der);
   bool subject_is_empty = X509_NAME_entry_count(subject.get()) == 0;
   CW_ASSIGN_OR_RETURN(OpensslPtr<STACK_OF(X509_EXTENSION)> extensions,
                       EncodeExtensions(values, subject_is_empty));

@@ -7,24 +7,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lib/pki/key.h"
+#include "lib/pki/name_constraints.h"
 #include "lib/pki/names.h"
+#include "lib/pki/subject.h"
 
 namespace certwright::pki {
-
-// Parts of an X.500 name; each may have several values (RFC 5280 appendix A.1).
-struct Subject {
-  std::string common_name;
-  std::vector<std::string> organizations;
-  std::vector<std::string> countries;
-  std::vector<std::string> organizational_units;
-  std::vector<std::string> localities;
-  std::vector<std::string> provinces;
-  std::vector<std::string> street_addresses;
-  std::vector<std::string> postal_codes;
-  std::string serial_number;
-
-  friend bool operator==(const Subject&, const Subject&) = default;
-};
 
 struct CsrSpec {
   Subject subject;
@@ -33,6 +20,10 @@ struct CsrSpec {
   // INVALID_ARGUMENT for others. Empty: no usage extension is asked for.
   std::vector<std::string> usages;
   bool is_ca = false;
+  // The subject as EncodeLiteralSubject() reads it; then `subject` must be empty.
+  std::string literal_subject = {};
+  // Only for a CA. In any spelling that NormalizeNameConstraints() takes.
+  NameConstraints name_constraints = {};
 };
 
 struct Csr {
@@ -43,16 +34,17 @@ struct Csr {
   std::vector<std::string> usages;
   bool is_ca = false;
   PublicKey public_key;
+  // All of the subject, as the request holds it.
+  std::string subject_der = {};
+  NameConstraints name_constraints = {};
 };
 
-// INVALID_ARGUMENT, naming the part, unless a request can have this subject: RFC 5280 bounds
-// the lengths of its parts, and countries are two letters.
-absl::Status CheckSubject(const Subject& subject);
-
-// The PEM of a request signed by `key` with SHA-256 (SHA-384/512 for P-384/P-521).
+// The PEM of a request signed by `key` with SHA-256 (SHA-384/512 for P-384/P-521). Names must
+// be in their one spelling.
 absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& key);
 
-// At most 64 KiB and one PEM block; the request's own signature is verified.
+// At most 64 KiB and one PEM block; the request's own signature is verified. Refused are names
+// and constraints of kinds that Csr cannot hold, and constraints in a request for no CA.
 absl::StatusOr<Csr> ParseCsrPem(absl::string_view pem);
 
 }  // namespace certwright::pki

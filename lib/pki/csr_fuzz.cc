@@ -20,6 +20,7 @@ constexpr absl::string_view kSubjectAltName("\x06\x03\x55\x1d\x11", 5);
 constexpr absl::string_view kKeyUsage("\x06\x03\x55\x1d\x0f", 5);
 constexpr absl::string_view kExtendedKeyUsage("\x06\x03\x55\x1d\x25", 5);
 constexpr absl::string_view kBasicConstraints("\x06\x03\x55\x1d\x13", 5);
+constexpr absl::string_view kNameConstraints("\x06\x03\x55\x1d\x1e", 5);
 constexpr absl::string_view kEd25519("\x30\x05\x06\x03\x2b\x65\x70", 7);
 
 constexpr char kSequence = 0x30;
@@ -37,6 +38,10 @@ std::string Der(char tag, absl::string_view content) {
   return absl::StrCat(der, content);
 }
 
+std::string Extension(absl::string_view type, absl::string_view value) {
+  return Der(kSequence, absl::StrCat(type, Der(kOctetString, value)));
+}
+
 std::string Attributes(char choice, absl::string_view rest) {
   absl::string_view extension;
   switch (choice) {
@@ -52,12 +57,17 @@ std::string Attributes(char choice, absl::string_view rest) {
     case 'b':
       extension = kBasicConstraints;
       break;
+    case 'c':
+      extension = kNameConstraints;
+      break;
     default:
       return Der(kAttributes, rest);
   }
   const std::string value = choice == 'u' ? std::string(rest) : Der(kSequence, rest);
-  const std::string extensions =
-      Der(kSequence, Der(kSequence, absl::StrCat(extension, Der(kOctetString, value))));
+  std::string extensions = Extension(extension, value);
+  // Constraints are only for a CA.
+  if (choice == 'c') extensions += Extension(kBasicConstraints, "\x30\x03\x01\x01\xff");
+  extensions = Der(kSequence, extensions);
   return Der(kAttributes,
              Der(kSequence, absl::StrCat(kExtensionRequest, Der(kSet, extensions))));
 }
@@ -82,14 +92,16 @@ std::string Sign(absl::string_view subject, absl::string_view attributes) {
 void CheckRoundTrip(const Csr& csr) {
   const absl::StatusOr<UsageSet> usages = ParseUsages(csr.usages);
   const absl::StatusOr<std::string> pem =
-      CreateCsrPem({csr.subject, csr.names, csr.usages, csr.is_ca}, Key());
+      CreateCsrPem({csr.subject, csr.names, csr.usages, csr.is_ca, /*literal_subject=*/"",
+                    csr.name_constraints},
+                   Key());
   // A subject may hold what none that we make does, and a usage may have no word.
   CW_FUZZ_CHECK(pem.ok() || !usages.ok() || !CheckSubject(csr.subject).ok());
   if (!pem.ok()) return;
   const absl::StatusOr<Csr> again = ParseCsrPem(*pem);
   CW_FUZZ_CHECK(again.ok());
   CW_FUZZ_CHECK(again->subject == csr.subject && again->names == csr.names);
-  CW_FUZZ_CHECK(again->is_ca == csr.is_ca);
+  CW_FUZZ_CHECK(again->is_ca == csr.is_ca && again->name_constraints == csr.name_constraints);
   CW_FUZZ_CHECK(*ParseUsages(again->usages) == *usages);
 }
 

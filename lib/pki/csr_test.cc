@@ -51,6 +51,7 @@ CsrSpec FullSpec() {
   spec.names.ip_addresses = {"192.0.2.1", "2001:db8::1"};
   spec.names.uris = {"spiffe://example.com/a"};
   spec.names.email_addresses = {"jo@example.com"};
+  spec.names.other_names = {{"1.3.6.1.4.1.311.20.2.3", "jo@example.com"}};
   spec.usages = {"digital signature", "key encipherment", "server auth", "client auth"};
   return spec;
 }
@@ -129,6 +130,40 @@ TEST(CsrTest, CreateSaysWhichSubjectPartIsWrong) {
   spec = FullSpec();
   spec.subject.localities = {"\xff"};
   EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("locality")));
+}
+
+TEST(CsrTest, LiteralSubjectIsKeptWhole) {
+  CsrSpec spec;
+  spec.literal_subject = "CN=www.example.com,OU=a+L=b,DC=example,DC=com";
+  CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(spec, NewKey()));
+  CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+  EXPECT_EQ(csr.subject.common_name, "www.example.com");
+  EXPECT_EQ(csr.subject.organizational_units, std::vector<std::string>{"a"});
+  CW_ASSERT_OK_AND_ASSIGN(std::string encoded, EncodeLiteralSubject(spec.literal_subject));
+  EXPECT_EQ(csr.subject_der, encoded);
+  spec.subject.organizations = {"Org"};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("not both")));
+  spec.subject = {};
+  spec.literal_subject = "CN=a,X=b";
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("part 2")));
+}
+
+TEST(CsrTest, NameConstraintsSurviveTheRoundTrip) {
+  CsrSpec spec = FullSpec();
+  spec.name_constraints.permitted.dns_domains = {"example.com", ".example.org"};
+  spec.name_constraints.permitted.ip_ranges = {"192.0.2.0/24", "2001:db8::/32"};
+  spec.name_constraints.excluded.email_addresses = {"jo@example.com", "example.com"};
+  spec.name_constraints.excluded.uri_domains = {".example.com"};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("only for a CA")));
+  spec.is_ca = true;
+  for (bool critical : {true, false}) {
+    spec.name_constraints.critical = critical;
+    CW_ASSERT_OK_AND_ASSIGN(std::string pem, CreateCsrPem(spec, NewKey()));
+    CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(pem));
+    EXPECT_EQ(csr.name_constraints, *NormalizeNameConstraints(spec.name_constraints));
+  }
+  spec.name_constraints.permitted.ip_ranges = {"192.0.2.0"};
+  EXPECT_THAT(CreateCsrPem(spec, NewKey()), StatusIs(kInvalid, HasSubstr("192.0.2.0")));
 }
 
 TEST(CsrTest, ParseAcceptsTheOldLabel) {

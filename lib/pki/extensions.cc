@@ -1,6 +1,5 @@
 #include "lib/pki/extensions.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -8,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/general_name.h"
+#include "lib/pki/name_constraints_encoding.h"
 
 namespace certwright::pki {
 namespace {
@@ -16,33 +17,22 @@ absl::Status EncodingError() {
   return OpensslError(absl::StatusCode::kInternal, "cannot encode an X.509 extension");
 }
 
-bool AddName(GENERAL_NAMES* names, int type, absl::string_view value) {
-  int string_type = type == GEN_IPADD ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING;
-  ASN1_STRING* text = ASN1_STRING_type_new(string_type);
-  OpensslPtr<GENERAL_NAME> name(GENERAL_NAME_new());
-  if (text == nullptr || name == nullptr ||
-      ASN1_STRING_set(text, value.data(), static_cast<int>(value.size())) != 1) {
-    ASN1_STRING_free(text);
-    return false;
-  }
-  GENERAL_NAME_set0_value(name.get(), type, text);
-  if (sk_GENERAL_NAME_push(names, name.get()) <= 0) return false;
-  name.release();
-  return true;
-}
-
 OpensslPtr<GENERAL_NAMES> EncodeNames(const SubjectAltNames& names) {
   OpensslPtr<GENERAL_NAMES> encoded(GENERAL_NAMES_new());
   bool ok = encoded != nullptr;
-  for (const std::string& name : names.dns_names)
-    ok = ok && AddName(encoded.get(), GEN_DNS, name);
+  auto add = [&](int type, absl::string_view value) {
+    ok = ok && Push(encoded.get(), MakeGeneralName(type, value));
+  };
+  for (const std::string& name : names.dns_names) add(GEN_DNS, name);
   for (const std::string& address : names.ip_addresses) {
     std::string octets = IpAddressToOctets(address);
-    ok = ok && !octets.empty() && AddName(encoded.get(), GEN_IPADD, octets);
+    ok = ok && !octets.empty();
+    add(GEN_IPADD, octets);
   }
-  for (const std::string& uri : names.uris) ok = ok && AddName(encoded.get(), GEN_URI, uri);
-  for (const std::string& address : names.email_addresses) {
-    ok = ok && AddName(encoded.get(), GEN_EMAIL, address);
+  for (const std::string& uri : names.uris) add(GEN_URI, uri);
+  for (const std::string& address : names.email_addresses) add(GEN_EMAIL, address);
+  for (const OtherName& name : names.other_names) {
+    ok = ok && Push(encoded.get(), MakeOtherName(name));
   }
   return ok ? std::move(encoded) : nullptr;
 }
@@ -79,25 +69,26 @@ absl::Status Append(OpensslPtr<STACK_OF(X509_EXTENSION)>& extensions, int nid, v
   return added == 1 ? absl::OkStatus() : EncodingError();
 }
 
-absl::string_view Bytes(const ASN1_STRING* text) {
-  return absl::string_view(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-                           static_cast<size_t>(ASN1_STRING_length(text)));
-}
-
-// The text of an IA5String, or empty if it holds what no name holds (blanks, controls, NUL).
-absl::string_view PlainText(const ASN1_STRING* text) {
-  absl::string_view bytes = Bytes(text);
-  return std::all_of(bytes.begin(), bytes.end(), absl::ascii_isgraph) ? bytes : "";
-}
-
 void DecodeText(const ASN1_STRING* text, absl::string_view kind,
                 std::vector<std::string>& names, ExtensionValues& values) {
-  absl::string_view name = PlainText(text);
-  if (name.empty()) {
+  absl::string_view name = Bytes(text);
+  if (name.empty() || !IsPlain(name)) {
     values.other_name_kinds.push_back(absl::StrCat("malformed ", kind));
   } else {
     names.emplace_back(name);
   }
+}
+
+void DecodeOtherName(const OTHERNAME& name, ExtensionValues& values) {
+  if (name.value->type == V_ASN1_UTF8STRING) {
+    absl::StatusOr<OtherName> other = NormalizeOtherName(
+        {Dotted(name.type_id), std::string(Bytes(name.value->value.utf8string))});
+    if (other.ok()) {
+      values.names.other_names.push_back(*std::move(other));
+      return;
+    }
+  }
+  values.other_name_kinds.emplace_back(GeneralNameKind(GEN_OTHERNAME));
 }
 
 void DecodeName(const GENERAL_NAME& name, ExtensionValues& values) {
@@ -124,36 +115,26 @@ void DecodeName(const GENERAL_NAME& name, ExtensionValues& values) {
       return;
     }
     case GEN_OTHERNAME:
-      values.other_name_kinds.push_back("otherName");
-      return;
-    case GEN_DIRNAME:
-      values.other_name_kinds.push_back("directoryName");
-      return;
-    case GEN_RID:
-      values.other_name_kinds.push_back("registeredID");
+      DecodeOtherName(*name.d.otherName, values);
       return;
   }
-  values.other_name_kinds.push_back("x400Address or ediPartyName");
+  values.other_name_kinds.emplace_back(GeneralNameKind(name.type));
 }
 
 // The value of the extension `nid`, nullptr if there is none.
 template <typename T>
-absl::StatusOr<OpensslPtr<T>> Find(const STACK_OF(X509_EXTENSION) * extensions, int nid) {
+absl::StatusOr<OpensslPtr<T>> Find(const STACK_OF(X509_EXTENSION) * extensions, int nid,
+                                   bool* is_critical = nullptr) {
   constexpr int kNotFound = -1;
   int critical = kNotFound;
   OpensslPtr<T> value(static_cast<T*>(X509V3_get_d2i(extensions, nid, &critical, nullptr)));
+  if (is_critical != nullptr) *is_critical = critical == 1;
   if (value == nullptr && critical != kNotFound) {
     return OpensslError(
         absl::StatusCode::kInvalidArgument,
         absl::StrCat("extension ", OBJ_nid2sn(nid), " is malformed or there more than once"));
   }
   return value;
-}
-
-std::string Dotted(const ASN1_OBJECT* object) {
-  char text[128] = {};
-  OBJ_obj2txt(text, sizeof text, object, /*no_name=*/1);
-  return text;
 }
 
 }  // namespace
@@ -178,6 +159,11 @@ absl::StatusOr<OpensslPtr<STACK_OF(X509_EXTENSION)>> EncodeExtensions(
     OpensslPtr<BASIC_CONSTRAINTS> constraints(BASIC_CONSTRAINTS_new());
     if (constraints != nullptr) constraints->ca = 0xff;
     CW_RETURN_IF_ERROR(Append(extensions, NID_basic_constraints, constraints.get(), true));
+  }
+  if (!values.name_constraints.empty()) {
+    CW_RETURN_IF_ERROR(Append(extensions, NID_name_constraints,
+                              EncodeNameConstraints(values.name_constraints).get(),
+                              values.name_constraints.critical));
   }
   return extensions;
 }
@@ -204,6 +190,12 @@ absl::StatusOr<ExtensionValues> DecodeExtensions(const STACK_OF(X509_EXTENSION) 
   CW_ASSIGN_OR_RETURN(OpensslPtr<BASIC_CONSTRAINTS> constraints,
                       Find<BASIC_CONSTRAINTS>(extensions, NID_basic_constraints));
   values.is_ca = constraints != nullptr && constraints->ca != 0;
+  bool critical = false;
+  CW_ASSIGN_OR_RETURN(OpensslPtr<NAME_CONSTRAINTS> name_constraints,
+                      Find<NAME_CONSTRAINTS>(extensions, NID_name_constraints, &critical));
+  if (name_constraints != nullptr) {
+    values.name_constraints = DecodeNameConstraints(*name_constraints, critical);
+  }
   return values;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/pki/name_constraints.h"
 #include "lib/pki/names.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/usages.h"
@@ -17,10 +18,12 @@ struct ExtensionValues {
   std::vector<std::string> other_name_kinds;
   UsageSet usages;
   bool is_ca = false;
+  NameConstraints name_constraints;
 };
 
 // Only the extensions that `values` asks for. The names are critical if the subject is empty
-// (§4.2.1.6). The names must be in their one spelling.
+// (§4.2.1.6). The names and constraints must be in
+// their one spelling.
 absl::StatusOr<OpensslPtr<STACK_OF(X509_EXTENSION)>> EncodeExtensions(
     const ExtensionValues& values, bool subject_is_empty);
 

@@ -16,6 +16,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "lib/base/status_macros.h"
+#include "lib/base/utf8.h"
+#include "lib/pki/oid.h"
 
 namespace certwright::pki {
 namespace {
@@ -28,6 +30,7 @@ constexpr size_t kMaxDnsInputLength = 4 * kMaxDnsNameLength + 1;
 constexpr size_t kMaxEmailLocalLength = 64;
 constexpr size_t kMaxEmailLength = 254;
 constexpr size_t kMaxUriLength = 2048;
+constexpr size_t kMaxOtherNameLength = 2048;
 constexpr size_t kMaxListedNames = 10;
 
 std::string Printable(absl::string_view text) {
@@ -143,11 +146,11 @@ bool HasOnlyUriCharacters(absl::string_view text) {
   return true;
 }
 
-template <typename Normalize>
-absl::Status NormalizeAll(const std::vector<std::string>& names, Normalize normalize,
-                          std::vector<std::string>& out) {
-  for (const std::string& name : names) {
-    CW_ASSIGN_OR_RETURN(std::string normal, normalize(name));
+template <typename Name, typename Normalize>
+absl::Status NormalizeAll(const std::vector<Name>& names, Normalize normalize,
+                          std::vector<Name>& out) {
+  for (const Name& name : names) {
+    CW_ASSIGN_OR_RETURN(Name normal, normalize(name));
     out.push_back(std::move(normal));
   }
   std::sort(out.begin(), out.end());
@@ -163,6 +166,9 @@ std::vector<std::string> Flatten(const SubjectAltNames& names) {
   for (const std::string& name : names.uris) all.push_back(absl::StrCat("URI ", name));
   for (const std::string& name : names.email_addresses) {
     all.push_back(absl::StrCat("e-mail ", name));
+  }
+  for (const OtherName& name : names.other_names) {
+    all.push_back(absl::StrCat("otherName ", name.oid, ":", name.utf8_value));
   }
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
@@ -250,6 +256,22 @@ absl::StatusOr<std::string> NormalizeUri(absl::string_view uri) {
   return absl::StrCat(absl::AsciiStrToLower(uri.substr(0, colon)), ":", rest);
 }
 
+absl::StatusOr<OtherName> NormalizeOtherName(const OtherName& name) {
+  constexpr absl::string_view kKind = "otherName";
+  if (!IsDottedOid(name.oid)) {
+    return NameError(kKind, name.oid, "is no object identifier in dotted decimal");
+  }
+  const std::string& value = name.utf8_value;
+  if (value.empty()) return NameError(kKind, name.oid, "has no value");
+  if (value.size() > kMaxOtherNameLength) {
+    return NameError(kKind, name.oid, "has a value of more than 2048 octets");
+  }
+  if (!base::IsUtf8(value) || absl::StrContains(value, '\0')) {
+    return NameError(kKind, name.oid, "has a value that is not UTF-8 or holds a NUL");
+  }
+  return name;
+}
+
 absl::StatusOr<SubjectAltNames> NormalizeNames(const SubjectAltNames& names) {
   SubjectAltNames normal;
   CW_RETURN_IF_ERROR(NormalizeAll(names.dns_names, NormalizeDnsName, normal.dns_names));
@@ -257,6 +279,7 @@ absl::StatusOr<SubjectAltNames> NormalizeNames(const SubjectAltNames& names) {
   CW_RETURN_IF_ERROR(NormalizeAll(names.uris, NormalizeUri, normal.uris));
   CW_RETURN_IF_ERROR(
       NormalizeAll(names.email_addresses, NormalizeEmail, normal.email_addresses));
+  CW_RETURN_IF_ERROR(NormalizeAll(names.other_names, NormalizeOtherName, normal.other_names));
   return normal;
 }
 

@@ -3,6 +3,7 @@
 // Errors: INVALID_ARGUMENT with the (escaped, shortened) name and the rule that it breaks.
 #pragma once
 
+#include <compare>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,15 @@
 
 namespace certwright::pki {
 
+// A name of a kind of its own (RFC 5280 §4.2.1.6, otherName) whose value is a UTF8String, such
+// as Microsoft's user principal name, 1.3.6.1.4.1.311.20.2.3.
+struct OtherName {
+  std::string oid;  // dotted decimal
+  std::string utf8_value;
+
+  friend auto operator<=>(const OtherName&, const OtherName&) = default;
+};
+
 // Subject alternative names. DNS names are lower-case A-labels without trailing dot; IP
 // addresses are in their canonical text form (RFC 5952 for IPv6).
 struct SubjectAltNames {
@@ -18,10 +28,12 @@ struct SubjectAltNames {
   std::vector<std::string> ip_addresses;
   std::vector<std::string> uris;
   std::vector<std::string> email_addresses;
+  std::vector<OtherName> other_names = {};
 
   friend bool operator==(const SubjectAltNames&, const SubjectAltNames&) = default;
   bool empty() const {
-    return dns_names.empty() && ip_addresses.empty() && uris.empty() && email_addresses.empty();
+    return dns_names.empty() && ip_addresses.empty() && uris.empty() &&
+           email_addresses.empty() && other_names.empty();
   }
 };
 
@@ -45,6 +57,10 @@ absl::StatusOr<std::string> NormalizeEmail(absl::string_view address);
 // An absolute URI (RFC 3986 §3) of at most 2048 ASCII characters; only the scheme is
 // lower-cased, as what else may be is the scheme's business.
 absl::StatusOr<std::string> NormalizeUri(absl::string_view uri);
+
+// The name as it is, if its identifier is a dotted one and its value is UTF-8 of 1 to 2048
+// octets without NUL.
+absl::StatusOr<OtherName> NormalizeOtherName(const OtherName& name);
 
 // Every name in its one spelling, each kind sorted and without duplicates; the first error.
 absl::StatusOr<SubjectAltNames> NormalizeNames(const SubjectAltNames& names);

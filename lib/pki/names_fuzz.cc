@@ -6,7 +6,9 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "lib/base/fuzz.h"
+#include "lib/pki/name_constraints.h"
 #include "lib/pki/names.h"
+#include "lib/pki/subject.h"
 
 namespace certwright::pki {
 namespace {
@@ -47,6 +49,35 @@ void CheckIpAddress(const std::string& address) {
   CW_FUZZ_CHECK(IpAddressFromOctets(IpAddressToOctets(address)) == address);
 }
 
+// Fit to be shown, whatever the text was.
+void CheckMessage(const absl::Status& status) {
+  CW_FUZZ_CHECK(status.message().size() < 1024);
+  for (const char c : status.message()) CW_FUZZ_CHECK(c >= ' ' && c <= '~');
+}
+
+void CheckLiteralSubject(absl::string_view text) {
+  const absl::StatusOr<std::string> der = EncodeLiteralSubject(text);
+  if (der.ok()) {
+    CW_FUZZ_CHECK(DecodeSubject(*der).ok());
+  } else {
+    CheckMessage(der.status());
+  }
+}
+
+void CheckNameConstraints(absl::string_view text) {
+  for (auto list : {&NameSubtrees::dns_domains, &NameSubtrees::ip_ranges,
+                    &NameSubtrees::email_addresses, &NameSubtrees::uri_domains}) {
+    NameConstraints constraints;
+    constraints.permitted.*list = {std::string(text)};
+    const absl::StatusOr<NameConstraints> normal = NormalizeNameConstraints(constraints);
+    if (normal.ok()) {
+      CW_FUZZ_CHECK(*NormalizeNameConstraints(*normal) == *normal);
+    } else {
+      CheckMessage(normal.status());
+    }
+  }
+}
+
 void CheckSets(absl::string_view text) {
   SubjectAltNames names;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -77,6 +108,8 @@ CW_FUZZ_TARGET(input) {
   Normal(input, NormalizeEmail, 254);
   Normal(input, NormalizeUri, 2048);
   CheckSets(input);
+  CheckLiteralSubject(input);
+  CheckNameConstraints(input);
   const std::string address = IpAddressFromOctets(input);
   if (!address.empty()) CW_FUZZ_CHECK(IpAddressToOctets(address) == input);
   SubjectAltNames unexpected;

@@ -180,6 +180,35 @@ TEST(NormalizeUriTest, SaysWhichRuleIsBroken) {
   }
 }
 
+TEST(NormalizeOtherNameTest, KeepsWhatFollowsTheRules) {
+  OtherName upn{"1.3.6.1.4.1.311.20.2.3", "J\xc3\xb6@example.com"};
+  EXPECT_THAT(NormalizeOtherName(upn), IsOkAndHolds(upn));
+  CW_EXPECT_OK(NormalizeOtherName({"2.999.0", std::string(2048, 'a')}));
+}
+
+TEST(NormalizeOtherNameTest, SaysWhichRuleIsBroken) {
+  for (const char* oid : {"", "1", "1.", ".1", "3.1", "1.40", "1.02", "1.2.x", "upn", "1..2"}) {
+    EXPECT_THAT(NormalizeOtherName({oid, "x"}),
+                StatusIs(kInvalid, HasSubstr("object identifier")))
+        << oid;
+  }
+  EXPECT_THAT(NormalizeOtherName({"1.2.3", ""}), StatusIs(kInvalid, HasSubstr("no value")));
+  EXPECT_THAT(NormalizeOtherName({"1.2.3", std::string(2049, 'a')}),
+              StatusIs(kInvalid, HasSubstr("2048")));
+  EXPECT_THAT(NormalizeOtherName({"1.2.3", "\xff"}), StatusIs(kInvalid, HasSubstr("UTF-8")));
+  EXPECT_THAT(NormalizeOtherName({"1.2.3", std::string("\0", 1)}), StatusIs(kInvalid));
+}
+
+TEST(NormalizeNamesTest, OtherNamesAreSortedAndCompared) {
+  SubjectAltNames names;
+  names.other_names = {{"1.2.4", "a"}, {"1.2.3", "b"}, {"1.2.4", "a"}};
+  EXPECT_FALSE(names.empty());
+  CW_ASSERT_OK_AND_ASSIGN(SubjectAltNames normal, NormalizeNames(names));
+  EXPECT_EQ(normal.other_names, (std::vector<OtherName>{{"1.2.3", "b"}, {"1.2.4", "a"}}));
+  EXPECT_EQ(NameSetDifference(names, normal), "");
+  EXPECT_EQ(NameSetDifference(names, {}), "missing otherName 1.2.3:b, otherName 1.2.4:a");
+}
+
 TEST(NormalizeNamesTest, SortsAndDropsDuplicates) {
   SubjectAltNames names;
   names.dns_names = {"b.example", "A.example", "B.EXAMPLE."};

@@ -18,6 +18,11 @@
 namespace certwright::pki {
 
 struct OpensslDeleter {
+  void operator()(ACCESS_DESCRIPTION* p) const { ACCESS_DESCRIPTION_free(p); }
+  void operator()(AUTHORITY_INFO_ACCESS* p) const { AUTHORITY_INFO_ACCESS_free(p); }
+  void operator()(CRL_DIST_POINTS* p) const { CRL_DIST_POINTS_free(p); }
+  void operator()(DIST_POINT* p) const { DIST_POINT_free(p); }
+  // ASN1_OCTET_STRING and the like are the same type.
   void operator()(ASN1_BIT_STRING* p) const { ASN1_BIT_STRING_free(p); }
   void operator()(ASN1_OBJECT* p) const { ASN1_OBJECT_free(p); }
   void operator()(AUTHORITY_KEYID* p) const { AUTHORITY_KEYID_free(p); }
@@ -32,11 +37,14 @@ struct OpensslDeleter {
   void operator()(EXTENDED_KEY_USAGE* p) const { EXTENDED_KEY_USAGE_free(p); }
   void operator()(GENERAL_NAME* p) const { GENERAL_NAME_free(p); }
   void operator()(GENERAL_NAMES* p) const { GENERAL_NAMES_free(p); }
+  void operator()(GENERAL_SUBTREE* p) const { GENERAL_SUBTREE_free(p); }
+  void operator()(NAME_CONSTRAINTS* p) const { NAME_CONSTRAINTS_free(p); }
   void operator()(PKCS8_PRIV_KEY_INFO* p) const { PKCS8_PRIV_KEY_INFO_free(p); }
   void operator()(X509* p) const { X509_free(p); }
   void operator()(X509_EXTENSION* p) const { X509_EXTENSION_free(p); }
   void operator()(X509_NAME* p) const { X509_NAME_free(p); }
   void operator()(X509_REQ* p) const { X509_REQ_free(p); }
+  void operator()(X509_SIG* p) const { X509_SIG_free(p); }
   void operator()(X509_STORE* p) const { X509_STORE_free(p); }
   void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
   void operator()(STACK_OF(X509_EXTENSION) * p) const {

@@ -19,6 +19,7 @@ struct UsageSet {
 };
 
 inline constexpr int kKeyUsageBits = 9;
+inline constexpr unsigned kCertSignBit = 1u << 5;
 
 // INVALID_ARGUMENT names the first word that is unknown. "signing" is another word for
 // "digital signature", and "s/mime" for "email protection".
