@@ -3,21 +3,22 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "lib/acme/renewal_info.h"
 #include "lib/pki/csr.h"
 #include "lib/pki/key.h"
 #include "lib/pki/names.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/issuance_failure.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/renewal.h"
 
 namespace certwright::issuer_service {
 namespace {
 
-constexpr absl::Duration kFirstBackoff = absl::Minutes(1);
-constexpr int kShortBackoffs = 3;
-constexpr absl::Duration kLastBackoff = absl::Hours(24);
-constexpr absl::Duration kShortLifetime = absl::Hours(10 * 24);
+// What a CA asks for by Retry-After is believed up to this.
+constexpr absl::Duration kLongestRetryAfter = absl::Hours(7 * 24);
 
 std::string Value(const issuer::v1::Secret& secret, const char* key) {
   const auto it = secret.data().find(key);
@@ -38,12 +39,23 @@ std::optional<Finding> CheckOwner(const issuer::v1::Certificate& certificate,
   if (Annotation(secret, kCertificateNameAnnotation) != certificate.metadata().name()) {
     return Finding{"IncorrectCertificate", "The Secret was written for another Certificate."};
   }
-  const meta::v1::IssuerRef& ref = certificate.spec().issuer_ref();
-  if (Annotation(secret, kIssuerNameAnnotation) != ref.name() ||
-      Annotation(secret, kIssuerKindAnnotation) != service::IssuerKindName(ref)) {
-    return Finding{"IncorrectIssuer", "The Secret holds a certificate of another issuer."};
+  const std::vector<meta::v1::IssuerRef> issuers = IssuersOf(certificate.spec());
+  const bool known =
+      std::any_of(issuers.begin(), issuers.end(), [&secret](const meta::v1::IssuerRef& ref) {
+        return Annotation(secret, kIssuerNameAnnotation) == ref.name() &&
+               Annotation(secret, kIssuerKindAnnotation) == service::IssuerKindName(ref);
+      });
+  if (known) return std::nullopt;
+  return Finding{"IncorrectIssuer", "The Secret holds a certificate of another issuer."};
+}
+
+std::string DescribeRenewal(const issuer::v1::Certificate& certificate) {
+  const issuer::v1::RenewalInfo& advice = certificate.status().renewal_info();
+  std::string message = "The certificate is due for renewal.";
+  if (!advice.explanation_url().empty()) {
+    absl::StrAppend(&message, " The CA explains: ", advice.explanation_url());
   }
-  return std::nullopt;
+  return message;
 }
 
 // Whether RenewCertificate was called.
@@ -57,19 +69,30 @@ const meta::v1::Condition* ReadyOf(const issuer::v1::CertificateRequest& request
   return service::FindCondition(request.status().conditions(), "Ready");
 }
 
-bool HasFailed(const issuer::v1::CertificateRequest& request) {
-  const meta::v1::Condition* ready = ReadyOf(request);
-  return ready != nullptr && ready->status() == meta::v1::CONDITION_STATUS_FALSE &&
-         (ready->reason() == "Failed" || ready->reason() == "Denied");
-}
-
 // Reasons of a request that tell more than why it was begun.
 bool Explains(const meta::v1::Condition& condition) {
   return condition.reason() == "IssuerNotFound" || condition.reason() == "IssuerNotReady" ||
          condition.reason() == "NoSolver";
 }
 
-CertificateDecision DecideRequest(const CertificateSnapshot& snapshot, const Finding& finding) {
+// What follows from the trouble of the request's issuer, if there is another to turn to.
+void ConsiderFallback(const CertificateSnapshot& snapshot, const FallbackRules& rules,
+                      absl::Time now, CertificateDecision& decision) {
+  const IssuerTrouble trouble = TroubleOf(*snapshot.request, rules, now);
+  const absl::Time at = std::max(
+      trouble.from,
+      AnotherIssuerAt(*snapshot.certificate, snapshot.request->spec().issuer_ref(), now));
+  if (at <= now) {
+    decision.action = CertificateAction::kFallBack;
+    decision.trouble = trouble;
+  } else if (decision.action == CertificateAction::kWait) {
+    decision.at = at;
+  }
+}
+
+CertificateDecision DecideRequest(const CertificateSnapshot& snapshot,
+                                  const FallbackRules& rules, const Finding& finding,
+                                  absl::Time now) {
   CertificateDecision decision;
   const issuer::v1::CertificateRequest& request = *snapshot.request;
   if (!RequestFitsSpec(request, *snapshot.certificate)) {
@@ -83,6 +106,8 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot, const Fin
   } else if (HasFailed(request)) {
     decision.action = CertificateAction::kFail;
     decision.finding = {ready->reason(), ready->message()};
+    ConsiderFallback(snapshot, rules, now, decision);
+    if (decision.action == CertificateAction::kFallBack) decision.finding = finding;
   } else {
     decision.action = CertificateAction::kWait;
     decision.finding = finding;
@@ -90,6 +115,8 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot, const Fin
       decision.finding.message = ready->message();
       if (Explains(*ready)) decision.finding.reason = ready->reason();
     }
+    ConsiderFallback(snapshot, rules, now, decision);
+    if (decision.action == CertificateAction::kFallBack) decision.finding = finding;
   }
   return decision;
 }
@@ -129,6 +156,8 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey
   facts.not_after = leaf.not_after;
   facts.names = leaf.names;
   facts.key_spec = key->spec();
+  facts.serial_number = leaf.serial_hex;
+  facts.certificate_id = acme::CertId(leaf).value_or("");
   return facts;
 }
 
@@ -142,24 +171,40 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey
   return ReadKeyPair(secret, &key);
 }
 
-absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_before,
-                       absl::Time not_after) {
-  const absl::Duration lifetime = not_after - not_before;
-  const absl::Duration wanted = absl::Seconds(spec.renew_before().seconds());
-  absl::Duration before = lifetime < kShortLifetime ? lifetime / 2 : lifetime / 3;
-  if (spec.has_renew_before() && wanted < lifetime) {
-    before = wanted;
-  } else if (spec.renew_before_percentage() > 0) {
-    before = lifetime * spec.renew_before_percentage() / 100;
+absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
+                         const KeyPairFacts& present) {
+  const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
+  std::optional<RenewalAdvice> advice;
+  if (info.has_selected_time() && info.certificate_id() == present.certificate_id) {
+    advice = {service::FromProto(info.selected_time()),
+              service::FromProto(info.suggested_time())};
   }
-  return not_after - before;
+  const PresentCertificate lifetime{present.not_before, present.not_after};
+  return RenewalTime(certificate.spec(), certificate.metadata().uid(), lifetime, advice);
 }
 
-absl::Duration FailureBackoff(int failed_attempts) {
-  if (failed_attempts > kShortBackoffs) return kLastBackoff;
-  absl::Duration backoff = kFirstBackoff;
-  for (int i = 1; i < failed_attempts; ++i) backoff *= 10;
-  return backoff;
+bool IsRevoked(const issuer::v1::Certificate& certificate, const KeyPairFacts& present) {
+  return certificate.status().has_revocation() && !present.problem.has_value() &&
+         certificate.status().revocation().serial_number() == present.serial_number;
+}
+
+bool HasFailed(const issuer::v1::CertificateRequest& request) {
+  const meta::v1::Condition* ready = ReadyOf(request);
+  return ready != nullptr && ready->status() == meta::v1::CONDITION_STATUS_FALSE &&
+         (ready->reason() == "Failed" || ready->reason() == "Denied");
+}
+
+absl::Time NextAttemptAfter(const issuer::v1::CertificateRequest& request, int failed_attempts,
+                            absl::Time now) {
+  const issuer::v1::CertificateRequestStatus& status = request.status();
+  const bool denied = service::IsTrue(status.conditions(), "Denied");
+  const FailureClass failure =
+      denied ? FailureClass::kRefused
+             : ClassOfProblems({status.failure_types().begin(), status.failure_types().end()});
+  const absl::Time next = now + FailureBackoff(failure, failed_attempts);
+  if (!status.has_retry_time()) return next;
+  return std::max(next,
+                  std::min(service::FromProto(status.retry_time()), now + kLongestRetryAfter));
 }
 
 std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now) {
@@ -182,13 +227,16 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
         absl::StrCat("The present certificate is for other names: ", difference, ".")};
   }
   if (now >= present.not_after) return Finding{"Expired", "The certificate has expired."};
-  if (now >= RenewalTime(certificate.spec(), present.not_before, present.not_after)) {
-    return Finding{"Renewing", "The certificate is due for renewal."};
-  }
   const meta::v1::Condition* issuing =
       service::FindCondition(certificate.status().conditions(), "Issuing");
   if (IsManual(issuing)) {
     return Finding{issuing->reason(), issuing->message()};
+  }
+  if (IsRevoked(certificate, present)) {
+    return Finding{"Revoked", "The certificate was revoked."};
+  }
+  if (now >= RenewalTimeOf(certificate, present)) {
+    return Finding{"Renewing", DescribeRenewal(certificate)};
   }
   return std::nullopt;
 }
@@ -210,49 +258,76 @@ bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,
   return wanted.ok() && asked.ok() && *wanted == *asked &&
          csr->subject.common_name == spec.common_name() &&
          csr->public_key.spec() == KeySpecOf(spec) &&
-         request.spec().issuer_ref().name() == spec.issuer_ref().name() &&
-         service::IsCluster(request.spec().issuer_ref()) ==
-             service::IsCluster(spec.issuer_ref()) &&
+         HasIssuer(spec, request.spec().issuer_ref()) &&
          request.spec().duration().seconds() == spec.duration().seconds() &&
          std::equal(request.spec().usages().begin(), request.spec().usages().end(),
                     spec.usages().begin(), spec.usages().end());
 }
 
-CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot, absl::Time now) {
+namespace {
+
+// Nothing follows a certificate that was revoked because its names are no longer served.
+bool IsTheLast(const issuer::v1::Certificate& certificate, const Finding& finding) {
+  return finding.reason == "Revoked" &&
+         certificate.status().revocation().reason() ==
+             issuer::v1::REVOCATION_REASON_CESSATION_OF_OPERATION;
+}
+
+// Waits for the next attempt after a failure, unless the spec has changed since or somebody
+// asked for a new certificate.
+CertificateDecision DecideBeginning(const issuer::v1::Certificate& certificate,
+                                    const Finding& finding, absl::Time now) {
   CertificateDecision decision;
-  const issuer::v1::Certificate& certificate = *snapshot.certificate;
-  if (!snapshot.secret_owner.empty()) {
-    decision.action = CertificateAction::kBlocked;
-    decision.finding = {
-        "IncorrectCertificate",
-        absl::StrCat("The Secret ", certificate.spec().secret_name(),
-                     " belongs to the Certificate ", snapshot.secret_owner,
-                     ", which names it too: give each its own spec.secretName.")};
-    return decision;
-  }
-  const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
-  if (!finding.has_value()) {
-    decision.at = RenewalTime(certificate.spec(), snapshot.key_pair->not_before,
-                              snapshot.key_pair->not_after);
-    return decision;
-  }
-  if (snapshot.request != nullptr) return DecideRequest(snapshot, *finding);
-  decision.finding = *finding;
+  decision.action = CertificateAction::kBegin;
+  decision.finding = finding;
   const meta::v1::Condition* issuing =
       service::FindCondition(certificate.status().conditions(), "Issuing");
-  const bool manual = IsManual(issuing);
-  // A changed spec is a new beginning.
   const bool same_spec = issuing != nullptr &&
                          issuing->observed_generation() == certificate.metadata().generation();
-  if (certificate.status().has_next_attempt_time() && same_spec && !manual) {
-    const absl::Time next = service::FromProto(certificate.status().next_attempt_time());
-    if (now < next) {
-      decision.action = CertificateAction::kBackOff;
-      decision.at = next;
-      return decision;
-    }
+  if (!certificate.status().has_next_attempt_time() || !same_spec || IsManual(issuing)) {
+    return decision;
   }
-  decision.action = CertificateAction::kBegin;
+  const absl::Time next = service::FromProto(certificate.status().next_attempt_time());
+  if (now >= next) return decision;
+  decision.action = CertificateAction::kBackOff;
+  decision.at = next;
+  return decision;
+}
+
+CertificateDecision Block(Finding finding) {
+  CertificateDecision decision;
+  decision.action = CertificateAction::kBlocked;
+  decision.finding = std::move(finding);
+  return decision;
+}
+
+}  // namespace
+
+CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
+                                      const FallbackRules& rules, absl::Time now) {
+  const issuer::v1::Certificate& certificate = *snapshot.certificate;
+  if (!snapshot.secret_owner.empty()) {
+    return Block({"IncorrectCertificate",
+                  absl::StrCat("The Secret ", certificate.spec().secret_name(),
+                               " belongs to the Certificate ", snapshot.secret_owner,
+                               ", which names it too: give each its own spec.secretName.")});
+  }
+  CertificateDecision decision;
+  const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
+  if (!finding.has_value()) {
+    decision.at = RenewalTimeOf(certificate, *snapshot.key_pair);
+    return decision;
+  }
+  if (snapshot.request == nullptr && IsTheLast(certificate, *finding)) {
+    return Block({"Revoked",
+                  "The certificate was revoked because its names are no longer served. "
+                  "RenewCertificate gets a new one."});
+  }
+  decision = snapshot.request != nullptr ? DecideRequest(snapshot, rules, *finding, now)
+                                         : DecideBeginning(certificate, *finding, now);
+  decision.present_serves =
+      finding->reason == "Renewing" ||
+      (finding->reason == "ManuallyTriggered" && !IsRevoked(certificate, *snapshot.key_pair));
   return decision;
 }
 

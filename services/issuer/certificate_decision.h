@@ -10,6 +10,7 @@
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "certwright/issuer/v1/secret.pb.h"
 #include "lib/pki/certificate.h"
+#include "services/issuer/issuer_choice.h"
 
 namespace certwright::issuer_service {
 
@@ -28,6 +29,10 @@ struct KeyPairFacts {
   absl::Time not_after;
   pki::SubjectAltNames names;
   pki::KeySpec key_spec;
+  // In lower-case hexadecimal.
+  std::string serial_number;
+  // How the CA is asked about it (RFC 9773 §4.1); empty if it cannot be named.
+  std::string certificate_id;
 };
 
 KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret);
@@ -49,14 +54,20 @@ struct CertificateSnapshot {
 // Nothing if the Secret holds what the spec asks for, to be renewed later than `now`.
 std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now);
 
-// When to renew: renew_before or renew_before_percentage before the end, else at two thirds of
-// the real lifetime, half of it if that is under 10 days.
-absl::Time RenewalTime(const issuer::v1::CertificateSpec& spec, absl::Time not_before,
-                       absl::Time not_after);
+// When to renew it: what renewal.h makes of the spec, of the key pair, which has no problem,
+// and of the CA's advice, if status holds some about this certificate.
+absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
+                         const KeyPairFacts& present);
 
-// Wait after the Nth failure in a row, as Let's Encrypt advises: 1 min, 10 min, 100 min, then
-// a day.
-absl::Duration FailureBackoff(int failed_attempts);
+// Whether the present certificate is the one that RevokeCertificate revoked.
+bool IsRevoked(const issuer::v1::Certificate& certificate, const KeyPairFacts& present);
+
+// Whether the request is over without a certificate.
+bool HasFailed(const issuer::v1::CertificateRequest& request);
+
+// When to try again after `request` has failed, as the `failed_attempts`th in a row.
+absl::Time NextAttemptAfter(const issuer::v1::CertificateRequest& request, int failed_attempts,
+                            absl::Time now);
 
 enum class CertificateAction {
   // All is well until `at`.
@@ -71,7 +82,9 @@ enum class CertificateAction {
   kComplete,
   // The request has failed.
   kFail,
-  // The Secret belongs to another Certificate.
+  // Give the request up, pass its issuer over and ask the next one.
+  kFallBack,
+  // The Secret belongs to another Certificate, or nothing is to follow a revoked one.
   kBlocked,
 };
 
@@ -80,9 +93,14 @@ struct CertificateDecision {
   // Why; for kReady empty.
   Finding finding;
   absl::Time at = absl::InfiniteFuture();
+  // Whether the present key pair does until there is another.
+  bool present_serves = false;
+  // For kFallBack.
+  IssuerTrouble trouble = {};
 };
 
-CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot, absl::Time now);
+CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
+                                      const FallbackRules& rules, absl::Time now);
 
 // Whether `request` asks for what the Certificate's spec says.
 bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,

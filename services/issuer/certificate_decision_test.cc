@@ -46,6 +46,21 @@ struct World {
     key_pair.not_before = kNow - kDay;
     key_pair.not_after = kNow + 89 * kDay;
     key_pair.names.dns_names = {"a.example", "b.example"};
+    key_pair.serial_number = "0a";
+    key_pair.certificate_id = "aki.serial";
+    certificate.mutable_metadata()->set_uid("one");
+  }
+
+  // What the CA suggested a day ago.
+  void SetAdvice(absl::Time selected) {
+    issuer::v1::RenewalInfo& info = *certificate.mutable_status()->mutable_renewal_info();
+    info.set_certificate_id("aki.serial");
+    *info.mutable_selected_time() = service::ToProto(selected);
+    *info.mutable_suggested_time() = service::ToProto(kNow - kDay);
+  }
+  void SetRevoked(issuer::v1::RevocationReason reason) {
+    certificate.mutable_status()->mutable_revocation()->set_serial_number("0a");
+    certificate.mutable_status()->mutable_revocation()->set_reason(reason);
   }
 
   void SetIssuing(bool status, const std::string& reason, int generation) {
@@ -82,7 +97,7 @@ struct World {
     return finding.has_value() ? finding->reason : "";
   }
   CertificateDecision Decide(absl::Time now = kNow) const {
-    return DecideCertificate(Snapshot(), now);
+    return DecideCertificate(Snapshot(), FallbackRules(), now);
   }
 
   Certificate certificate;
@@ -126,6 +141,20 @@ TEST(FindReasonToIssueTest, FindsEachReason) {
       {"Renewing", [](World& world) { world.key_pair.not_after = kNow + absl::Hours(1); }},
       {"ManuallyTriggered",
        [](World& world) { world.SetIssuing(true, "ManuallyTriggered", 3); }},
+      {"Revoked",
+       [](World& world) { world.SetRevoked(issuer::v1::REVOCATION_REASON_SUPERSEDED); }},
+      {"",
+       [](World& world) {
+         world.SetRevoked(issuer::v1::REVOCATION_REASON_SUPERSEDED);
+         world.key_pair.serial_number = "0b";
+       }},
+      {"",
+       [](World& world) {
+         world.certificate.mutable_spec()->mutable_issuer_ref()->set_name("new");
+         world.certificate.mutable_spec()->add_fallback_issuer_refs()->set_name("ca");
+       }},
+      {"Renewing", [](World& world) { world.SetAdvice(kNow); }},
+      {"", [](World& world) { world.SetAdvice(kNow + absl::Seconds(1)); }},
       {"", [](World& world) { world.SetIssuing(false, "ManuallyTriggered", 3); }},
       {"", [](World& world) { world.SetIssuing(true, "Renewing", 3); }},
   };
@@ -138,53 +167,63 @@ TEST(FindReasonToIssueTest, FindsEachReason) {
 
 TEST(FindReasonToIssueTest, RenewsFromTheMomentOfRenewalOn) {
   const World world;
-  const absl::Time renewal = kNow + 59 * kDay;
+  const absl::Time renewal = RenewalTimeOf(world.certificate, world.key_pair);
+  EXPECT_GE(renewal, kNow + 56 * kDay);
+  EXPECT_LE(renewal, kNow + 59 * kDay);
   EXPECT_EQ(world.Reason(renewal - absl::Seconds(1)), "");
   EXPECT_EQ(world.Reason(renewal), "Renewing");
 }
 
-TEST(RenewalTimeTest, FollowsTheSpecOrTheRealLifetime) {
-  struct Case {
-    absl::Duration lifetime;
-    absl::Duration renew_before;
-    int percentage;
-    absl::Duration before_end;
-  };
-  for (const Case& test : {
-           Case{90 * kDay, absl::ZeroDuration(), 0, 30 * kDay},
-           Case{12 * kDay, absl::ZeroDuration(), 0, 4 * kDay},
-           Case{10 * kDay - absl::Seconds(2), absl::ZeroDuration(), 0,
-                5 * kDay - absl::Seconds(1)},
-           Case{6 * kDay, absl::ZeroDuration(), 0, 3 * kDay},
-           Case{90 * kDay, 15 * kDay, 0, 15 * kDay},
-           Case{90 * kDay, absl::ZeroDuration(), 10, 9 * kDay},
-           // The CA gave less than was asked for.
-           Case{6 * kDay, 15 * kDay, 0, 3 * kDay},
-           Case{15 * kDay, 15 * kDay, 0, 5 * kDay},
-       }) {
-    CertificateSpec spec;
-    if (test.renew_before > absl::ZeroDuration()) {
-      spec.mutable_renew_before()->set_seconds(absl::ToInt64Seconds(test.renew_before));
-    }
-    spec.set_renew_before_percentage(test.percentage);
-    const absl::Time not_after = kNow + test.lifetime;
-    EXPECT_EQ(not_after - RenewalTime(spec, kNow, not_after), test.before_end)
-        << test.lifetime << " " << spec.DebugString();
-  }
+TEST(RenewalTimeOfTest, TakesAdviceOnlyAboutThisVeryCertificate) {
+  World world;
+  world.SetAdvice(kNow + 7 * kDay);
+  EXPECT_EQ(RenewalTimeOf(world.certificate, world.key_pair), kNow + 7 * kDay);
+  world.key_pair.certificate_id = "aki.other";
+  EXPECT_GE(RenewalTimeOf(world.certificate, world.key_pair), kNow + 56 * kDay);
 }
 
-TEST(FailureBackoffTest, GrowsToADay) {
-  EXPECT_EQ(FailureBackoff(1), absl::Minutes(1));
-  EXPECT_EQ(FailureBackoff(2), absl::Minutes(10));
-  EXPECT_EQ(FailureBackoff(3), absl::Minutes(100));
-  EXPECT_EQ(FailureBackoff(4), kDay);
-  EXPECT_EQ(FailureBackoff(1'000'000), kDay);
+TEST(NextAttemptAfterTest, DependsOnWhatWentWrong) {
+  struct Case {
+    std::vector<std::string> types;
+    const char* condition;
+    absl::Duration retry_after;
+    absl::Duration first;
+    absl::Duration tenth;
+  };
+  const absl::Duration hour = absl::Hours(1);
+  for (const Case& test : {
+           Case{{}, "Ready", {}, absl::Minutes(1), 6 * hour},
+           Case{{"serverInternal"}, "Ready", {}, absl::Minutes(1), 6 * hour},
+           Case{{"unauthorized"}, "Ready", {}, absl::Minutes(1), 6 * hour},
+           Case{{"rejectedIdentifier"}, "Ready", {}, hour, 32 * hour},
+           Case{{"dns", "caa"}, "Ready", {}, hour, 32 * hour},
+           Case{{}, "Denied", {}, hour, 32 * hour},
+           Case{{"rateLimited"}, "Ready", 2 * hour, 2 * hour, 6 * hour},
+           Case{{"rateLimited"}, "Ready", 1000 * hour, 168 * hour, 168 * hour},
+       }) {
+    World world;
+    world.AddRequest();
+    world.SetRequestReady(false, "Failed", "no");
+    auto& status = *world.request->mutable_status();
+    service::SetCondition(
+        *status.mutable_conditions(),
+        {test.condition, test.condition == std::string("Denied"), "Failed", ""}, 1, kNow);
+    status.mutable_failure_types()->Assign(test.types.begin(), test.types.end());
+    if (test.retry_after > absl::ZeroDuration()) {
+      *status.mutable_retry_time() = service::ToProto(kNow + test.retry_after);
+    }
+    EXPECT_EQ(NextAttemptAfter(*world.request, 1, kNow), kNow + test.first)
+        << status.DebugString();
+    EXPECT_EQ(NextAttemptAfter(*world.request, 10, kNow), kNow + test.tenth)
+        << status.DebugString();
+  }
 }
 
 TEST(DecideCertificateTest, IsReadyUntilRenewal) {
   const CertificateDecision decision = World().Decide();
+  const World world;
   EXPECT_EQ(decision.action, CertificateAction::kReady);
-  EXPECT_EQ(decision.at, kNow + 59 * kDay);
+  EXPECT_EQ(decision.at, RenewalTimeOf(world.certificate, world.key_pair));
 }
 
 TEST(DecideCertificateTest, BeginsWithTheReason) {
@@ -252,6 +291,101 @@ TEST(DecideCertificateTest, PassesOnWhatTheRequestSays) {
   EXPECT_EQ(world.Decide().finding.message, "Waiting for DNS.");
   world.SetRequestReady(false, "Failed", "Refused.");
   EXPECT_EQ(world.Decide().finding.message, "Refused.");
+}
+
+TEST(DecideCertificateTest, ThePresentKeyPairServesWhileItsSuccessorIsOnTheWay) {
+  struct Case {
+    const char* why;
+    std::function<void(World&)> spoil;
+    bool serves;
+  };
+  const std::vector<Case> cases = {
+      {"renewal", [](World& world) { world.SetAdvice(kNow); }, true},
+      {"asked for", [](World& world) { world.SetIssuing(true, "ManuallyTriggered", 3); }, true},
+      {"expired", [](World& world) { world.key_pair.not_after = kNow; }, false},
+      {"other names",
+       [](World& world) { world.certificate.mutable_spec()->add_dns_names("c.example"); },
+       false},
+      {"revoked",
+       [](World& world) {
+         world.SetRevoked(issuer::v1::REVOCATION_REASON_SUPERSEDED);
+         world.SetIssuing(true, "ManuallyTriggered", 3);
+       },
+       false},
+  };
+  for (const Case& test : cases) {
+    for (const char* reason : {"", "IssuerNotReady", "Failed"}) {
+      World world;
+      test.spoil(world);
+      EXPECT_EQ(world.Decide().present_serves, test.serves) << test.why;
+      world.AddRequest();
+      if (*reason != 0) world.SetRequestReady(false, reason, "as told");
+      EXPECT_EQ(world.Decide().present_serves, test.serves) << test.why << " " << reason;
+    }
+  }
+}
+
+TEST(DecideCertificateTest, NothingFollowsNamesThatAreNoLongerServed) {
+  World world;
+  world.SetRevoked(issuer::v1::REVOCATION_REASON_CESSATION_OF_OPERATION);
+  EXPECT_EQ(world.Decide().action, CertificateAction::kBlocked);
+  EXPECT_EQ(world.Decide().finding.reason, "Revoked");
+  world.SetIssuing(true, "ManuallyTriggered", 3);
+  EXPECT_EQ(world.Decide().action, CertificateAction::kBegin);
+}
+
+class FallBackTest : public testing::Test {
+ protected:
+  FallBackTest() {
+    world_.SetAdvice(kNow);
+    world_.AddRequest();
+    world_.certificate.mutable_spec()->add_fallback_issuer_refs()->set_name("second");
+  }
+  void LoseIssuer(absl::Duration since) {
+    world_.SetRequestReady(false, "ServerUnavailable", "no answer");
+    service::SetCondition(*world_.request->mutable_status()->mutable_conditions(),
+                          {"IssuerAvailable", false, "ServerUnavailable", ""}, 1, kNow - since);
+  }
+  World world_;
+};
+
+TEST_F(FallBackTest, TurnsToTheNextIssuerWhenOneWasOutOfReachForLongEnough) {
+  LoseIssuer(absl::Seconds(30));
+  EXPECT_EQ(world_.Decide().action, CertificateAction::kWait);
+  EXPECT_EQ(world_.Decide().at, kNow + absl::Seconds(90));
+  const CertificateDecision decision = world_.Decide(kNow + absl::Seconds(90));
+  EXPECT_EQ(decision.action, CertificateAction::kFallBack);
+  EXPECT_EQ(decision.finding.reason, "Renewing");
+  EXPECT_EQ(decision.trouble.reason, "no answer");
+}
+
+TEST_F(FallBackTest, StaysWhereThereIsNoOtherIssuer) {
+  LoseIssuer(absl::Hours(1));
+  world_.certificate.mutable_spec()->clear_fallback_issuer_refs();
+  EXPECT_EQ(world_.Decide().action, CertificateAction::kWait);
+  EXPECT_EQ(world_.Decide().at, absl::InfiniteFuture());
+}
+
+TEST_F(FallBackTest, WaitsForTheOtherIssuerIfThatIsPassedOverToo) {
+  LoseIssuer(absl::Hours(1));
+  meta::v1::IssuerRef second;
+  second.set_name("second");
+  AddOutage(second, {kNow, kNow + absl::Minutes(4), "away"}, kNow,
+            *world_.certificate.mutable_status());
+  EXPECT_EQ(world_.Decide().action, CertificateAction::kWait);
+  EXPECT_EQ(world_.Decide().at, kNow + absl::Minutes(4));
+}
+
+TEST_F(FallBackTest, TurnsAtOnceWhereTheNamesWereRefused) {
+  world_.SetRequestReady(false, "Failed", "not these names");
+  world_.request->mutable_status()->add_failure_types("rejectedIdentifier");
+  EXPECT_EQ(world_.Decide().action, CertificateAction::kFallBack);
+}
+
+TEST_F(FallBackTest, NeverForAProofOfOurOwnThatFailed) {
+  world_.SetRequestReady(false, "Failed", "no such record");
+  world_.request->mutable_status()->add_failure_types("dns");
+  EXPECT_EQ(world_.Decide().action, CertificateAction::kFail);
 }
 
 class BackOffTest : public testing::Test {

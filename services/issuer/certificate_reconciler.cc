@@ -12,6 +12,7 @@
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/renewal.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -22,17 +23,29 @@ using issuer::v1::Secret;
 
 constexpr int kMaxRequestNames = 100;
 constexpr std::size_t kMaxKnownKeyPairs = 100'000;
+// CAs are asked about renewal this soon after an issuance, so that certificates issued at once
+// are not asked about at once.
+constexpr absl::Duration kFirstRenewalCheck = absl::Minutes(1);
+constexpr char kUpToDate[] = "The certificate is up to date.";
 
 std::string NextKeySecretName(const Certificate& certificate) {
   return service::SuffixedName(certificate.metadata().name(), "next-key");
 }
 
+bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* present) {
+  return present != nullptr && IsRevoked(certificate, *present) &&
+         certificate.status().revocation().reason() ==
+             issuer::v1::REVOCATION_REASON_KEY_COMPROMISE;
+}
+
 // The key for the next request: the present one where the policy keeps it and it fits.
 absl::StatusOr<pki::PrivateKey> NextKey(const Certificate& certificate,
-                                        const std::optional<Secret>& secret) {
+                                        const std::optional<Secret>& secret,
+                                        const KeyPairFacts* present) {
   const issuer::v1::CertificateSpec& spec = certificate.spec();
   if (spec.private_key().rotation_policy() == issuer::v1::ROTATION_POLICY_NEVER &&
-      secret.has_value() && secret->data().contains(kPrivateKeyKey)) {
+      !IsKeyCompromised(certificate, present) && secret.has_value() &&
+      secret->data().contains(kPrivateKeyKey)) {
     auto present = pki::PrivateKey::ParsePem(secret->data().at(kPrivateKeyKey));
     if (present.ok() && present->spec() == KeySpecOf(spec)) return present;
   }
@@ -47,8 +60,20 @@ void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
   owner.set_uid(certificate.metadata().uid());
 }
 
+// What tells the CA that the next certificate takes the present one's place (RFC 9773 §5);
+// empty unless it is the same CA, and knows about renewal.
+std::string Replaces(const Certificate& certificate, const KeyPairFacts* present,
+                     const meta::v1::IssuerRef& next_issuer, absl::Time now) {
+  const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
+  const bool known = present != nullptr && !present->problem.has_value() &&
+                     now < present->not_after && info.has_window_start() &&
+                     info.certificate_id() == present->certificate_id;
+  if (!known || !SameIssuer(IssuerInUse(certificate), next_issuer)) return "";
+  return info.certificate_id();
+}
+
 CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
-                               std::string csr_pem) {
+                               std::string csr_pem, const meta::v1::IssuerRef& issuer) {
   CertificateRequest request;
   meta::v1::ObjectMeta& metadata = *request.mutable_metadata();
   metadata.set_namespace_(certificate.metadata().namespace_());
@@ -62,7 +87,7 @@ CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
   SetOwner(certificate, metadata);
   issuer::v1::CertificateRequestSpec& spec = *request.mutable_spec();
   spec.set_request(std::move(csr_pem));
-  *spec.mutable_issuer_ref() = certificate.spec().issuer_ref();
+  *spec.mutable_issuer_ref() = issuer;
   *spec.mutable_duration() = certificate.spec().duration();
   *spec.mutable_usages() = certificate.spec().usages();
   spec.set_is_ca(certificate.spec().is_ca());
@@ -87,10 +112,12 @@ void Wipe(Secret& secret) {
 }  // namespace
 
 CertificateReconciler::CertificateReconciler(service::Environment environment, Stores& stores,
-                                             const CertificateRequests& requests)
+                                             const CertificateRequests& requests,
+                                             FallbackRules fallback_rules)
     : environment_(environment),
       stores_(stores),
       requests_(requests),
+      fallback_rules_(fallback_rules),
       issuance_seconds_(environment.metrics.GetHistogram(
           "certwright_issuer_issuance_seconds",
           "Time from the beginning of an issuance to the Secret.")),
@@ -116,7 +143,9 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Re
   snapshot.key_pair = world.key_pair.get();
   snapshot.request = world.request_is_of_use ? &*world.request : nullptr;
   snapshot.secret_owner = world.secret_owner;
-  CertificateDecision decision = DecideCertificate(snapshot, environment_.clock().Now());
+  CertificateDecision decision =
+      DecideCertificate(snapshot, fallback_rules_, environment_.clock().Now());
+  world.present_serves = decision.present_serves;
   co_return co_await Act(context, std::move(world), std::move(decision));
 }
 
@@ -181,15 +210,25 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
       CW_CO_ASSIGN_OR_RETURN(mutations, GiveUpRequest(world));
       Abandon(world);
       DescribePresent(world.certificate, *world.key_pair);
-      SetReady(world.certificate, true, {"Ready", "The certificate is up to date."});
+      SetReady(world.certificate, true, {"Ready", kUpToDate});
       break;
     }
     case CertificateAction::kWait:
     case CertificateAction::kBlocked:
     case CertificateAction::kBackOff:
       if (world.key_pair != nullptr) DescribePresent(world.certificate, *world.key_pair);
-      SetReady(world.certificate, false, decision.finding);
+      SetReadyFor(world, decision.finding);
       break;
+    case CertificateAction::kFallBack:
+      AddOutage(world.request->spec().issuer_ref(), decision.trouble, now,
+                *world.certificate.mutable_status());
+      telemetry::LogWarning("turning to another issuer",
+                            {{"namespace", current.metadata().namespace_()},
+                             {"certificate", current.metadata().name()},
+                             {"issuer", service::IssuerKey(world.request->spec().issuer_ref(),
+                                                           current.metadata().namespace_())},
+                             {"reason", decision.trouble.reason}});
+      [[fallthrough]];
     case CertificateAction::kBegin:
       CW_CO_RETURN_IF_ERROR(
           co_await Begin(context, std::move(world), std::move(decision.finding)));
@@ -211,7 +250,8 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
 absl::StatusOr<std::vector<store::Mutation>> CertificateReconciler::GiveUpRequest(
     const World& world) const {
   std::vector<store::Mutation> mutations;
-  if (!world.request.has_value()) return mutations;
+  // One that has failed tells why.
+  if (!world.request.has_value() || HasFailed(*world.request)) return mutations;
   CertificateRequest marked;
   CW_ASSIGN_OR_RETURN(std::optional<store::Mutation> mark,
                       stores_.requests.MarkMutation(*world.request, marked));
@@ -239,15 +279,15 @@ runtime::Awaitable<absl::StatusOr<int64_t>> CertificateReconciler::Commit(
 
 void CertificateReconciler::SetReady(Certificate& certificate, bool ready,
                                      const Finding& finding) const {
-  // A renewal on its way does not make the present certificate unready.
-  const bool still_valid =
-      certificate.status().has_not_after() &&
-      service::FromProto(certificate.status().not_after()) > environment_.clock().Now() &&
-      (finding.reason == "Renewing" || finding.reason == "ManuallyTriggered");
-  if (!ready && still_valid) return;
   const service::ConditionUpdate update{"Ready", ready, finding.reason, finding.message};
   service::SetCondition(*certificate.mutable_status()->mutable_conditions(), update,
                         certificate.metadata().generation(), environment_.clock().Now());
+}
+
+void CertificateReconciler::SetReadyFor(World& world, const Finding& finding) const {
+  const Finding up_to_date{"Ready", kUpToDate};
+  SetReady(world.certificate, world.present_serves,
+           world.present_serves ? up_to_date : finding);
 }
 
 void CertificateReconciler::DescribePresent(Certificate& certificate,
@@ -257,12 +297,23 @@ void CertificateReconciler::DescribePresent(Certificate& certificate,
     status.clear_not_before();
     status.clear_not_after();
     status.clear_renewal_time();
+    status.clear_renewal_info();
     return;
   }
   *status.mutable_not_before() = service::ToProto(present.not_before);
   *status.mutable_not_after() = service::ToProto(present.not_after);
-  *status.mutable_renewal_time() =
-      service::ToProto(RenewalTime(certificate.spec(), present.not_before, present.not_after));
+  if (status.renewal_info().certificate_id() != present.certificate_id) {
+    const double part = JitterOf(certificate.metadata().uid(),
+                                 PresentCertificate{present.not_before, present.not_after});
+    issuer::v1::RenewalInfo info;
+    info.set_certificate_id(present.certificate_id);
+    *info.mutable_next_check() =
+        service::ToProto(environment_.clock().Now() + kFirstRenewalCheck * part);
+    *status.mutable_renewal_info() = std::move(info);
+  }
+  if (present.certificate_id.empty()) status.clear_renewal_info();
+  if (!IsRevoked(certificate, present)) status.clear_revocation();
+  *status.mutable_renewal_time() = service::ToProto(RenewalTimeOf(certificate, present));
 }
 
 std::shared_ptr<const KeyPairFacts> CertificateReconciler::FactsOf(const Secret& secret) {
@@ -304,7 +355,8 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeReque
 runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context context,
                                                               World world, Finding finding) {
   Certificate& certificate = world.certificate;
-  CW_CO_ASSIGN_OR_RETURN(const pki::PrivateKey key, NextKey(certificate, world.secret));
+  CW_CO_ASSIGN_OR_RETURN(const pki::PrivateKey key,
+                         NextKey(certificate, world.secret, world.key_pair.get()));
   CW_CO_ASSIGN_OR_RETURN(std::string csr_pem,
                          pki::CreateCsrPem(CsrSpecOf(certificate.spec()), key));
   CW_CO_ASSIGN_OR_RETURN(std::string name, co_await FreeRequestName(context, certificate));
@@ -312,16 +364,25 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
 
   const Certificate current = certificate;
   Secret next_key = MakeNextKeySecret(certificate, key_pem);
-  CertificateRequest request = MakeRequest(certificate, name, std::move(csr_pem));
+  const absl::Time now = environment_.clock().Now();
   Status& status = *certificate.mutable_status();
+  const meta::v1::Condition* last = service::FindCondition(status.conditions(), "Issuing");
+  if (last != nullptr && last->observed_generation() != certificate.metadata().generation()) {
+    // A changed spec is a new beginning.
+    status.clear_failed_issuance_attempts();
+    status.clear_issuer_outages();
+  }
+  const meta::v1::IssuerRef issuer = ChooseIssuer(certificate, now);
+  CertificateRequest request = MakeRequest(certificate, name, std::move(csr_pem), issuer);
+  request.mutable_spec()->set_replaces(
+      Replaces(certificate, world.key_pair.get(), issuer, now));
   status.set_next_private_key_secret_name(next_key.metadata().name());
   status.set_certificate_request_name(std::move(name));
-  const absl::Time now = environment_.clock().Now();
   if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
   const service::ConditionUpdate issuing{"Issuing", true, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
-  SetReady(certificate, false, finding);
+  SetReadyFor(world, finding);
 
   // A request on its way asks for what is no longer wanted.
   CW_CO_ASSIGN_OR_RETURN(std::vector<store::Mutation> mutations, GiveUpRequest(world));
@@ -351,8 +412,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   metadata.set_name(certificate.spec().secret_name());
   auto& annotations = *metadata.mutable_annotations();
   annotations[kCertificateNameAnnotation] = certificate.metadata().name();
-  annotations[kIssuerNameAnnotation] = certificate.spec().issuer_ref().name();
-  annotations[kIssuerKindAnnotation] = service::IssuerKindName(certificate.spec().issuer_ref());
+  annotations[kIssuerNameAnnotation] = request.spec().issuer_ref().name();
+  annotations[kIssuerKindAnnotation] = service::IssuerKindName(request.spec().issuer_ref());
   secret.set_type(kTlsSecretType);
   auto& data = *secret.mutable_data();
   data[kCertificateKey] = request.status().certificate();
@@ -374,11 +435,12 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   status.clear_next_attempt_time();
   status.clear_next_private_key_secret_name();
   status.clear_certificate_request_name();
+  *status.mutable_issuer_in_use() = request.spec().issuer_ref();
   const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
   const auto facts = std::make_shared<const KeyPairFacts>(
       fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
   DescribePresent(certificate, *facts);
-  SetReady(certificate, true, {"Ready", "The certificate is up to date."});
+  SetReady(certificate, true, {"Ready", kUpToDate});
 
   std::vector<store::Mutation> mutations;
   if (world.secret.has_value()) {
@@ -415,15 +477,15 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   Status& status = *certificate.mutable_status();
   *status.mutable_last_failure_time() = service::ToProto(now);
   status.set_failed_issuance_attempts(status.failed_issuance_attempts() + 1);
-  *status.mutable_next_attempt_time() =
-      service::ToProto(now + FailureBackoff(status.failed_issuance_attempts()));
+  *status.mutable_next_attempt_time() = service::ToProto(
+      NextAttemptAfter(*world.request, status.failed_issuance_attempts(), now));
   status.clear_certificate_request_name();
   status.clear_next_private_key_secret_name();
   const service::ConditionUpdate issuing{"Issuing", false, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
   if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
-  SetReady(certificate, false, finding);
+  SetReadyFor(world, finding);
   failed_.Increment();
   telemetry::LogWarning("issuance failed", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},

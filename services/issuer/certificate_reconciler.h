@@ -26,7 +26,8 @@ class CertificateReconciler final : public controller::Reconciler {
  public:
   // All must outlive this.
   CertificateReconciler(service::Environment environment, Stores& stores,
-                        const CertificateRequests& requests);
+                        const CertificateRequests& requests,
+                        FallbackRules fallback_rules = FallbackRules());
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -43,6 +44,8 @@ class CertificateReconciler final : public controller::Reconciler {
     // Whether it can still lead to a key pair.
     bool request_is_of_use = false;
     std::string secret_owner;
+    // Whether the present key pair does until there is another.
+    bool present_serves = false;
   };
   using Status = issuer::v1::CertificateStatus;
 
@@ -76,6 +79,8 @@ class CertificateReconciler final : public controller::Reconciler {
                                                 std::string name);
 
   void SetReady(issuer::v1::Certificate& certificate, bool ready, const Finding& finding) const;
+  // Ready if the present key pair serves; else not, for that reason.
+  void SetReadyFor(World& world, const Finding& finding) const;
   void DescribePresent(issuer::v1::Certificate& certificate, const KeyPairFacts& present) const;
   // The facts of a Secret, read anew only if it has changed.
   std::shared_ptr<const KeyPairFacts> FactsOf(const issuer::v1::Secret& secret);
@@ -84,6 +89,7 @@ class CertificateReconciler final : public controller::Reconciler {
   const service::Environment environment_;
   Stores& stores_;
   const CertificateRequests& requests_;
+  const FallbackRules fallback_rules_;
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;
   telemetry::Counter& failed_;

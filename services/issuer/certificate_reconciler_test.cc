@@ -65,6 +65,11 @@ class CertificateReconcilerTest : public IssuerWorld {
     CertificateRequest request = Request();
     SetReady(request, false, "Failed");
   }
+  void FailAtIssuer(const std::string& problem) {
+    CertificateRequest request = Request();
+    request.mutable_status()->add_failure_types(problem);
+    SetReady(request, false, "Failed");
+  }
   void SetReady(CertificateRequest& request, bool ready, const std::string& reason) {
     service::SetCondition(*request.mutable_status()->mutable_conditions(),
                           {"Ready", ready, reason, "the CA said so"}, 1, clock_.Now());
@@ -133,8 +138,23 @@ TEST_F(CertificateReconcilerTest, WritesTheSecretAndStatusInOneCommit) {
   EXPECT_EQ(service::FromProto(site.status().not_after()), clock_.Now() + 90 * kDay);
   EXPECT_EQ(site.status().certificate_request_name(), "");
   EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
-  EXPECT_EQ(Pass().requeue_after, 60 * kDay);
+  EXPECT_EQ(site.status().issuer_in_use().name(), "ca");
+  const absl::Duration renewal = *Pass().requeue_after;
+  EXPECT_GT(renewal, 57 * kDay);
+  EXPECT_LE(renewal, 60 * kDay);
+  EXPECT_LT(absl::AbsDuration(service::FromProto(site.status().renewal_time()) -
+                              (clock_.Now() + renewal)),
+            absl::Microseconds(1));
   EXPECT_EQ(Site().metadata().resource_version(), site.metadata().resource_version());
+}
+
+TEST_F(CertificateReconcilerTest, NamesTheCertificateForQuestionsAboutRenewal) {
+  Create();
+  Issue();
+  const issuer::v1::RenewalInfo info = Site().status().renewal_info();
+  EXPECT_THAT(info.certificate_id(), testing::MatchesRegex("[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+"));
+  EXPECT_GE(service::FromProto(info.next_check()), clock_.Now());
+  EXPECT_LE(service::FromProto(info.next_check()), clock_.Now() + absl::Minutes(1));
 }
 
 TEST_F(CertificateReconcilerTest, RenewalStaysReadyTakesANewKeyAndPrunesOldRequests) {
@@ -166,6 +186,114 @@ TEST_F(CertificateReconcilerTest, RotationPolicyNeverKeepsTheKey) {
   Issue();
   EXPECT_EQ(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
   EXPECT_NE(SiteSecret().data().at(kCertificateKey), before.data().at(kCertificateKey));
+}
+
+TEST_F(CertificateReconcilerTest, ACompromisedKeyIsNeverKept) {
+  Create();
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_rotation_policy(issuer::v1::ROTATION_POLICY_NEVER);
+  });
+  Issue();
+  const Secret before = SiteSecret();
+  Certificate site = Site();
+  issuer::v1::Revocation& revocation = *site.mutable_status()->mutable_revocation();
+  revocation.set_serial_number(ReadKeyPair(before).serial_number);
+  revocation.set_reason(issuer::v1::REVOCATION_REASON_KEY_COMPROMISE);
+  WriteStatus(stores_->certificates, site);
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False Revoked");
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_NE(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
+  EXPECT_FALSE(Site().status().has_revocation());
+}
+
+TEST_F(CertificateReconcilerTest, TheNextCertificateReplacesThePresentOneAtTheSameCa) {
+  Create();
+  ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
+  Issue();
+  EXPECT_EQ(Read(stores_->requests, "site-1").spec().replaces(), "");
+  Certificate site = Site();
+  issuer::v1::RenewalInfo& info = *site.mutable_status()->mutable_renewal_info();
+  for (auto* time : {info.mutable_window_start(), info.mutable_window_end(),
+                     info.mutable_selected_time(), info.mutable_suggested_time()}) {
+    *time = service::ToProto(clock_.Now());
+  }
+  WriteStatus(stores_->certificates, site);
+  Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "True Renewing");
+  EXPECT_EQ(Request().spec().replaces(), info.certificate_id());
+
+  // Another CA knows nothing of it.
+  FailAtIssuer("rejectedIdentifier");
+  Pass();
+  EXPECT_EQ(Request().spec().issuer_ref().name(), "second");
+  EXPECT_EQ(Request().spec().replaces(), "");
+}
+
+TEST_F(CertificateReconcilerTest, TurnsToTheFallbackIssuerAndBackAtTheNextRenewal) {
+  Create();
+  ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
+  Pass();
+  CertificateRequest request = Request();
+  service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                        {"IssuerAvailable", false, "ServerUnavailable", ""}, 1, clock_.Now());
+  SetReady(request, false, "ServerUnavailable");
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(2));
+  clock_.Advance(absl::Minutes(2));
+  Pass();
+  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  EXPECT_EQ(Request().metadata().name(), "site-1-1");
+  EXPECT_EQ(Request().spec().issuer_ref().name(), "second");
+  ASSERT_EQ(Site().status().issuer_outages_size(), 1);
+  EXPECT_EQ(Site().status().issuer_outages(0).reason(), "the CA said so");
+  EXPECT_EQ(Site().status().failed_issuance_attempts(), 0);
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(Site().status().issuer_in_use().name(), "second");
+  EXPECT_EQ(SiteSecret().metadata().annotations().at(kIssuerNameAnnotation), "second");
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+
+  clock_.Advance(60 * kDay);
+  Pass();
+  EXPECT_EQ(Request().spec().issuer_ref().name(), "ca");
+}
+
+TEST_F(CertificateReconcilerTest, ARefusedRequestStaysToTellWhyTheIssuerWasPassedOver) {
+  Create();
+  ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
+  Pass();
+  FailAtIssuer("rejectedIdentifier");
+  Pass();
+  EXPECT_EQ(Request().spec().issuer_ref().name(), "second");
+  EXPECT_FALSE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  // The last issuer's refusal is the Certificate's failure.
+  FailAtIssuer("rejectedIdentifier");
+  Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False Failed");
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(1));
+  // With a changed spec all issuers are asked again.
+  ChangeSpec([](auto& spec) { spec.add_dns_names("b.example"); });
+  Pass();
+  EXPECT_EQ(Request().spec().issuer_ref().name(), "ca");
+  EXPECT_EQ(Site().status().failed_issuance_attempts(), 0);
+}
+
+TEST_F(CertificateReconcilerTest, AFailedRenewalLeavesTheCertificateReady) {
+  Create();
+  Issue();
+  clock_.Advance(60 * kDay);
+  Pass();
+  Refuse();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False Failed");
+  clock_.Advance(30 * kDay);
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False Expired");
 }
 
 TEST_F(CertificateReconcilerTest, DeletedSecretIsIssuedAnew) {
@@ -201,8 +329,8 @@ TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
   EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
   Refuse();
   Pass();
-  EXPECT_EQ(Pass().requeue_after, absl::Minutes(10));
-  clock_.Advance(absl::Minutes(10));
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(5));
+  clock_.Advance(absl::Minutes(5));
   Issue();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_EQ(Site().status().failed_issuance_attempts(), 0);

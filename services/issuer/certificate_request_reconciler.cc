@@ -1,5 +1,7 @@
 #include "services/issuer/certificate_request_reconciler.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +13,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/derived_name.h"
 #include "lib/service/issuer_ref.h"
+#include "services/issuer/issuer_choice.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -19,6 +22,10 @@ using issuer::v1::CertificateRequest;
 using order::v1::OrderService;
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+// How long a request that replaces nothing may wait for its turn behind others.
+constexpr absl::Duration kFirstIssuance = absl::Hours(24);
+constexpr int kMaxFailureTypes = 20;
+constexpr char kQueued[] = "Queued";
 
 absl::StatusOr<order::v1::Order> MakeOrder(const CertificateRequest& request,
                                            const AnyIssuer& issuer) {
@@ -44,7 +51,28 @@ absl::StatusOr<order::v1::Order> MakeOrder(const CertificateRequest& request,
     *spec.mutable_duration() = request.spec().duration();
   }
   spec.set_profile(issuer.spec.acme().profile());
+  spec.set_replaces(request.spec().replaces());
   return order;
+}
+
+// Until when a request waits for its turn.
+std::optional<absl::Time> QueuedUntil(const CertificateRequest& request) {
+  const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
+  if (ready == nullptr || ready->reason() != kQueued) return std::nullopt;
+  return service::FromProto(request.status().retry_time());
+}
+
+// What the failure, or the wait, of the Order tells about when and where to try again.
+void CopyTrouble(const order::v1::Order& order, CertificateRequest& request) {
+  auto& types = *request.mutable_status()->mutable_failure_types();
+  types.Clear();
+  for (const order::v1::Failure& failure : order.status().failures()) {
+    if (!failure.type().empty() && types.size() < kMaxFailureTypes)
+      *types.Add() = failure.type();
+  }
+  request.mutable_status()->clear_retry_time();
+  if (!order.status().has_retry_time()) return;
+  *request.mutable_status()->mutable_retry_time() = order.status().retry_time();
 }
 
 }  // namespace
@@ -77,6 +105,19 @@ runtime::Awaitable<absl::Status> GrpcOrders::Delete(runtime::Context context,
       context.Within(kCallTimeout), stub_.async(),
       &OrderService::StubInterface::async_interface::DeleteOrder, std::move(request));
   co_return absl::IsNotFound(deleted.status()) ? absl::OkStatus() : deleted.status();
+}
+
+runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> GrpcOrders::PlacedAt(
+    runtime::Context context, std::string issuer) {
+  CW_CO_RETURN_IF_ERROR(co_await cache_.WaitForSync(context.Within(kCallTimeout)));
+  std::vector<absl::Time> placed;
+  for (const auto& order : cache_.List()) {
+    const bool counts = order->status().has_placed_time() &&
+                        service::IssuerKey(order->spec().issuer_ref(),
+                                           order->metadata().namespace_()) == issuer;
+    if (counts) placed.push_back(service::FromProto(order->status().placed_time()));
+  }
+  co_return placed;
 }
 
 std::string CertificateRequestReconciler::OrderName(const CertificateRequest& request) {
@@ -131,11 +172,17 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateRequestReconci
   const auto written = co_await stores_.requests.UpdateStatus(context, *std::move(request));
   if (!written.ok()) co_return written.status();
   if (!advanced.ok()) co_return advanced;
-  co_return controller::Result();
+  controller::Result result;
+  if (const auto until = QueuedUntil(*written); until.has_value()) {
+    result.requeue_after = std::max(*until - environment_.clock().Now(), absl::ZeroDuration());
+  }
+  co_return result;
 }
 
 runtime::Awaitable<absl::Status> CertificateRequestReconciler::CleanUp(runtime::Context context,
                                                                        Request request) {
+  pace_.Forget(service::IssuerKey(request.spec().issuer_ref(), request.metadata().namespace_()),
+               request.metadata().uid());
   CW_CO_RETURN_IF_ERROR(
       co_await orders_.Delete(context, request.metadata().namespace_(), OrderName(request)));
   const absl::Status deleted = co_await stores_.requests.Delete(
@@ -179,15 +226,72 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
                           ready == nullptr ? "it was just created." : ready->message()));
     co_return absl::OkStatus();
   }
+  CW_CO_ASSIGN_OR_RETURN(const bool its_turn, co_await TakeTurn(context, request, *issuer));
+  if (!its_turn) co_return absl::OkStatus();
   auto order = co_await FindOrCreateOrder(context, request, *issuer);
   if (!order.ok()) {
     SetReady(request, false, "Pending",
              absl::StrCat("The order service could not be asked: ", order.status().message()));
     co_return order.status();
   }
+  if (request.status().order_name().empty()) {
+    pace_.Forget(service::IssuerKey(ref, resource_namespace), request.metadata().uid());
+  }
   request.mutable_status()->set_order_name(order_name);
   Follow(**order, request);
   co_return absl::OkStatus();
+}
+
+runtime::Awaitable<absl::StatusOr<bool>> CertificateRequestReconciler::TakeTurn(
+    runtime::Context context, Request& request, const AnyIssuer& issuer) {
+  const OrderLimit limit = LimitOf(issuer.spec.acme());
+  const bool placed = !request.status().order_name().empty() ||
+                      orders_.Find(store::QueueKey(request.metadata().namespace_(),
+                                                   OrderName(request))) != nullptr;
+  // Let's Encrypt does not count renewals that follow its advice.
+  const bool exempt =
+      !issuer.spec.acme().has_rate_limits() && !request.spec().replaces().empty();
+  if (placed || exempt || limit.orders <= 0) co_return true;
+  const std::string issuer_key =
+      service::IssuerKey(request.spec().issuer_ref(), request.metadata().namespace_());
+  if (pace_.IsNew(issuer_key)) {
+    auto earlier = co_await orders_.PlacedAt(context, issuer_key);
+    if (!earlier.ok()) {
+      SetReady(
+          request, false, "Pending",
+          absl::StrCat("The order service could not be asked: ", earlier.status().message()));
+      co_return earlier.status();
+    }
+    pace_.Begin(issuer_key, limit, *earlier, environment_.clock().Now());
+  }
+  CW_CO_ASSIGN_OR_RETURN(const absl::Time needed_by, co_await NeededBy(context, request));
+  const OrderPace::Turn turn = pace_.Ask(issuer_key, limit, request.metadata().uid(), needed_by,
+                                         environment_.clock().Now());
+  if (turn.now) {
+    request.mutable_status()->clear_retry_time();
+    co_return true;
+  }
+  *request.mutable_status()->mutable_retry_time() = service::ToProto(turn.again);
+  SetReady(request, false, kQueued,
+           absl::StrCat("Waits for its turn: ", issuer_key, " takes ", limit.orders,
+                        " orders in ", absl::FormatDuration(limit.window), "."));
+  co_return false;
+}
+
+runtime::Awaitable<absl::StatusOr<absl::Time>> CertificateRequestReconciler::NeededBy(
+    runtime::Context context, const Request& request) {
+  const absl::Time created = service::FromProto(request.metadata().create_time());
+  const meta::v1::OwnerReference& owner = request.metadata().owner();
+  if (owner.kind() != "Certificate") co_return created + kFirstIssuance;
+  const auto certificate =
+      co_await stores_.certificates.Get(context, request.metadata().namespace_(), owner.name());
+  if (!certificate.ok() && !absl::IsNotFound(certificate.status())) {
+    co_return certificate.status();
+  }
+  if (!certificate.ok() || !certificate->status().has_not_after()) {
+    co_return created + kFirstIssuance;
+  }
+  co_return service::FromProto(certificate->status().not_after());
 }
 
 runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>>
@@ -206,6 +310,7 @@ CertificateRequestReconciler::FindOrCreateOrder(runtime::Context context,
 void CertificateRequestReconciler::Follow(const order::v1::Order& order,
                                           Request& request) const {
   if (order.status().state() == order::v1::ORDER_STATE_VALID) return Accept(order, request);
+  CopyTrouble(order, request);
   if (IsFinal(order)) return Fail(request, order.status().reason());
   const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
   if (ready == nullptr || ready->message().empty()) {
@@ -240,9 +345,17 @@ void CertificateRequestReconciler::Accept(const order::v1::Order& order,
 
 void CertificateRequestReconciler::SetReady(Request& request, bool ready, std::string reason,
                                             std::string message) const {
+  auto& conditions = *request.mutable_status()->mutable_conditions();
+  const int32_t generation = request.metadata().generation();
+  const absl::Time now = environment_.clock().Now();
+  if (IsOutOfReach(reason)) {
+    const service::ConditionUpdate unavailable{"IssuerAvailable", false, reason, message};
+    service::SetCondition(conditions, unavailable, generation, now);
+  } else {
+    service::RemoveCondition(conditions, "IssuerAvailable");
+  }
   const service::ConditionUpdate update{"Ready", ready, std::move(reason), std::move(message)};
-  service::SetCondition(*request.mutable_status()->mutable_conditions(), update,
-                        request.metadata().generation(), environment_.clock().Now());
+  service::SetCondition(conditions, update, generation, now);
 }
 
 void CertificateRequestReconciler::Fail(Request& request, std::string message) const {

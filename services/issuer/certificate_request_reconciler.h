@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "certwright/order/v1/order.grpc.pb.h"
 #include "lib/controller/controller.h"
@@ -14,6 +15,7 @@
 #include "lib/service/environment.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/order_pace.h"
 
 namespace certwright::issuer_service {
 
@@ -30,6 +32,10 @@ class Orders {
   virtual runtime::Awaitable<absl::Status> Delete(runtime::Context context,
                                                   std::string resource_namespace,
                                                   std::string name) = 0;
+  // When the orders of an issuer (service::IssuerKey()) were placed, as soon as all that there
+  // are are known.
+  virtual runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> PlacedAt(
+      runtime::Context context, std::string issuer) = 0;
 };
 
 class GrpcOrders final : public Orders {
@@ -47,6 +53,8 @@ class GrpcOrders final : public Orders {
   runtime::Awaitable<absl::Status> Delete(runtime::Context context,
                                           std::string resource_namespace,
                                           std::string name) override;
+  runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> PlacedAt(
+      runtime::Context context, std::string issuer) override;
 
  private:
   order::v1::OrderService::StubInterface& stub_;
@@ -79,6 +87,13 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::Status> Advance(runtime::Context context, Request& request);
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>> FindOrCreateOrder(
       runtime::Context context, const Request& request, const AnyIssuer& issuer);
+  // Whether the order may be placed now, as far as the issuer's rate limits go. Else the
+  // request says until when it waits.
+  runtime::Awaitable<absl::StatusOr<bool>> TakeTurn(runtime::Context context, Request& request,
+                                                    const AnyIssuer& issuer);
+  // When the certificate is needed: when the one ends that it replaces.
+  runtime::Awaitable<absl::StatusOr<absl::Time>> NeededBy(runtime::Context context,
+                                                          const Request& request);
   runtime::Awaitable<absl::Status> CleanUp(runtime::Context context, Request request);
   void Follow(const order::v1::Order& order, Request& request) const;
   void Accept(const order::v1::Order& order, Request& request) const;
@@ -89,6 +104,7 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   Stores& stores_;
   Accounts& accounts_;
   Orders& orders_;
+  OrderPace pace_;
 };
 
 }  // namespace certwright::issuer_service

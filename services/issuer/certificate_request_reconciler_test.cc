@@ -38,7 +38,15 @@ class FakeOrders final : public Orders {
     co_return error;
   }
 
+  runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> PlacedAt(
+      runtime::Context, std::string issuer) override {
+    if (!error.ok()) co_return error;
+    EXPECT_EQ(issuer, "Issuer web/ca");
+    co_return placed;
+  }
+
   absl::Status error;
+  std::vector<absl::Time> placed;
   std::map<std::string, std::shared_ptr<const order::v1::Order>> known;
   std::vector<order::v1::Order> created;
   std::vector<std::string> deleted;
@@ -72,8 +80,41 @@ class CertificateRequestReconcilerTest : public IssuerWorld {
                           {"Ready", ready, "Registered", "no account yet"}, 1, clock_.Now());
     CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
   }
-  absl::Status TryPass() {
-    return Await(reconciler_.Reconcile(Context(), "web/site-1")).status();
+  absl::StatusOr<controller::Result> TryPassFor(const std::string& name) {
+    return Await(reconciler_.Reconcile(Context(), "web/" + name));
+  }
+  absl::Status TryPass() { return TryPassFor("site-1").status(); }
+  // Lets the issuer take two orders a minute.
+  void LimitIssuer() {
+    issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
+    issuer::v1::RateLimits& limits =
+        *issuer.mutable_spec()->mutable_acme()->mutable_rate_limits();
+    limits.set_orders(2);
+    limits.mutable_orders_window()->set_seconds(60);
+    CW_ASSERT_OK(Await(stores_->issuers.Update(Context(), issuer)));
+    issuer = Read(stores_->issuers, "ca");
+    service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                          {"Ready", true, "Registered", ""}, issuer.metadata().generation(),
+                          clock_.Now());
+    WriteStatus(stores_->issuers, issuer);
+  }
+  // A request like the first one, of a Certificate that ends in `ends_in`.
+  void CreateRenewal(const std::string& name, absl::Duration ends_in) {
+    issuer::v1::Certificate certificate;
+    certificate.mutable_metadata()->set_namespace_("web");
+    certificate.mutable_metadata()->set_name("of-" + name);
+    CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
+    certificate = Read(stores_->certificates, "of-" + name);
+    *certificate.mutable_status()->mutable_not_after() =
+        service::ToProto(clock_.Now() + ends_in);
+    WriteStatus(stores_->certificates, certificate);
+    CertificateRequest request;
+    request.mutable_metadata()->set_namespace_("web");
+    request.mutable_metadata()->set_name(name);
+    request.mutable_metadata()->mutable_owner()->set_kind("Certificate");
+    request.mutable_metadata()->mutable_owner()->set_name("of-" + name);
+    *request.mutable_spec() = Read(stores_->requests, "site-1").spec();
+    CW_ASSERT_OK(Await(stores_->requests.Create(Context(), request)));
   }
   CertificateRequest Pass() {
     CW_EXPECT_OK(TryPass());
@@ -242,6 +283,102 @@ TEST_F(CertificateRequestReconcilerTest, PassesOnWhyTheOrderWaits) {
                         clock_.Now());
   Report(status);
   EXPECT_EQ(ConditionOf(Pass()), "False Pending");
+}
+
+TEST_F(CertificateRequestReconcilerTest, TellsSinceWhenTheIssuerIsOutOfReach) {
+  CreateIssuer();
+  Pass();
+  order::v1::OrderStatus status;
+  status.set_state(order::v1::ORDER_STATE_PENDING);
+  const auto wait_for = [&](const std::string& reason) {
+    service::SetCondition(*status.mutable_conditions(), {"Ready", false, reason, "Waits."}, 1,
+                          clock_.Now());
+    Report(status);
+    return Pass();
+  };
+  wait_for("ServerUnavailable");
+  const absl::Time lost = clock_.Now();
+  clock_.Advance(absl::Minutes(1));
+  *status.mutable_retry_time() = service::ToProto(clock_.Now() + absl::Hours(1));
+  CertificateRequest request = wait_for("RateLimited");
+  EXPECT_EQ(ConditionOf(request, "IssuerAvailable"), "False RateLimited");
+  EXPECT_EQ(service::FromProto(
+                service::FindCondition(request.status().conditions(), "IssuerAvailable")
+                    ->last_transition_time()),
+            lost);
+  EXPECT_EQ(service::FromProto(request.status().retry_time()), clock_.Now() + absl::Hours(1));
+  status.clear_retry_time();
+  request = wait_for("Pending");
+  EXPECT_EQ(ConditionOf(request, "IssuerAvailable"), "");
+  EXPECT_FALSE(request.status().has_retry_time());
+}
+
+TEST_F(CertificateRequestReconcilerTest, KeepsWhatWentWrongForWhich) {
+  CreateIssuer();
+  Pass();
+  order::v1::OrderStatus status;
+  status.set_state(order::v1::ORDER_STATE_INVALID);
+  status.add_failures()->set_type("dns");
+  status.add_failures();
+  status.add_failures()->set_type("caa");
+  Report(status);
+  EXPECT_THAT(Pass().status().failure_types(), ElementsAre("dns", "caa"));
+}
+
+TEST_F(CertificateRequestReconcilerTest, OrdersWithinTheIssuersLimitNearestEndFirst) {
+  CreateIssuer();
+  LimitIssuer();
+  orders_.placed = {clock_.Now() - absl::Seconds(1)};
+  CreateRenewal("late", absl::Hours(50));
+  CreateRenewal("soon", absl::Hours(5));
+  Pass();
+  ASSERT_THAT(orders_.created, SizeIs(1));
+  const auto late = TryPassFor("late");
+  ASSERT_THAT(late, base::IsOk());
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "late")), "False Queued");
+  EXPECT_GT(late->requeue_after, absl::Seconds(29));
+  EXPECT_LE(late->requeue_after, absl::Seconds(31));
+  // It comes later, but goes first.
+  CW_EXPECT_OK(TryPassFor("soon"));
+  clock_.Advance(absl::Seconds(31));
+  CW_EXPECT_OK(TryPassFor("late"));
+  EXPECT_THAT(orders_.created, SizeIs(1));
+  CW_EXPECT_OK(TryPassFor("soon"));
+  ASSERT_THAT(orders_.created, SizeIs(2));
+  EXPECT_EQ(orders_.created[1].metadata().owner().name(), "soon");
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "soon")), "False Pending");
+  EXPECT_FALSE(Read(stores_->requests, "soon").status().has_retry_time());
+}
+
+TEST_F(CertificateRequestReconcilerTest, ADeletedRequestLeavesItsPlaceInTheQueue) {
+  CreateIssuer();
+  LimitIssuer();
+  orders_.placed = {clock_.Now(), clock_.Now()};
+  CreateRenewal("soon", absl::Hours(5));
+  CreateRenewal("late", absl::Hours(50));
+  CW_EXPECT_OK(TryPassFor("soon"));
+  CW_EXPECT_OK(TryPassFor("late"));
+  CW_ASSERT_OK(Await(stores_->requests.MarkDeleted(Context(), "web", "soon")));
+  CW_EXPECT_OK(TryPassFor("soon"));
+  clock_.Advance(absl::Seconds(31));
+  CW_EXPECT_OK(TryPassFor("late"));
+  EXPECT_THAT(orders_.created, SizeIs(1));
+}
+
+TEST_F(CertificateRequestReconcilerTest, AFailureToPlaceTheOrderCostsNoTurn) {
+  CreateIssuer();
+  LimitIssuer();
+  orders_.placed = {clock_.Now() - absl::Seconds(1)};
+  CreateRenewal("other", absl::Hours(5));
+  // The history is read.
+  CW_EXPECT_OK(TryPassFor("other"));
+  CW_EXPECT_OK(TryPass());
+  orders_.error = absl::UnavailableError("connection refused");
+  clock_.Advance(absl::Seconds(31));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(TryPass().ok());
+  orders_.error = absl::OkStatus();
+  CW_EXPECT_OK(TryPass());
+  EXPECT_EQ(ConditionOf(Request()), "False Pending");
 }
 
 TEST(CertificateRequestNeedsPassTest, ForAllButWhatItsReconcilerWrote) {

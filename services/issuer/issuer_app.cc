@@ -28,6 +28,7 @@
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/renewal_info_reconciler.h"
 #include "services/issuer/secret_rpc.h"
 #include "services/issuer/secret_users.h"
 
@@ -64,6 +65,23 @@ controller::ControllerOptions Options(int workers) {
   return options;
 }
 
+// Whether the CA has something new to be asked about: a Certificate's other changes come from
+// its answers.
+bool HasNewCertificate(const issuer::v1::Certificate* before,
+                       const issuer::v1::Certificate* now) {
+  if (now == nullptr || now->status().renewal_info().certificate_id().empty()) return false;
+  return before == nullptr || before->status().renewal_info().certificate_id() !=
+                                  now->status().renewal_info().certificate_id();
+}
+
+FallbackRules FallbackRulesOf(const config::v1::Fallback& config) {
+  FallbackRules rules;
+  if (config.has_after()) rules.after = service::FromProto(config.after());
+  if (config.has_longest_wait()) rules.longest_wait = service::FromProto(config.longest_wait());
+  if (config.has_hold()) rules.hold = service::FromProto(config.hold());
+  return rules;
+}
+
 std::string KeyOf(const meta::v1::ObjectMeta& metadata) {
   return store::QueueKey(metadata.namespace_(), metadata.name());
 }
@@ -95,8 +113,10 @@ class IssuerApp final : public service::App {
         requests_(stores_.requests, environment.executor, environment.timers,
                   environment.random),
         issuer_reconciler_(environment, stores_, accounts_),
-        certificate_reconciler_(environment, stores_, owned_requests_),
+        certificate_reconciler_(environment, stores_, owned_requests_,
+                                FallbackRulesOf(config.fallback())),
         request_reconciler_(environment, stores_, accounts_, orders_),
+        renewal_info_reconciler_(environment, stores_, accounts_),
         issuer_controller_("issuers", environment.executor, environment.timers,
                            environment.random, Options(8), issuer_reconciler_),
         certificate_controller_("certificates", environment.executor, environment.timers,
@@ -104,6 +124,8 @@ class IssuerApp final : public service::App {
                                 certificate_reconciler_),
         request_controller_("certificaterequests", environment.executor, environment.timers,
                             environment.random, Options(config.workers()), request_reconciler_),
+        renewal_info_controller_("renewalinfo", environment.executor, environment.timers,
+                                 environment.random, Options(8), renewal_info_reconciler_),
         issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
         account_rpc_(accounts_, callers_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
@@ -129,6 +151,7 @@ class IssuerApp final : public service::App {
     issuer_controller_.Start();
     certificate_controller_.Start();
     request_controller_.Start();
+    renewal_info_controller_.Start();
     issuers_.Start();
     cluster_issuers_.Start();
     requests_.Start();
@@ -140,7 +163,8 @@ class IssuerApp final : public service::App {
   void StopWork(absl::Duration grace) override {
     StopInformers();
     for (controller::Controller* controller :
-         {&certificate_controller_, &request_controller_, &issuer_controller_}) {
+         {&certificate_controller_, &request_controller_, &issuer_controller_,
+          &renewal_info_controller_}) {
       const absl::Status stopped =
           runtime::RunSyncOn(environment_.executor, controller->Stop(grace));
       if (!stopped.ok()) {
@@ -185,6 +209,9 @@ class IssuerApp final : public service::App {
         [this](const std::string& key, const auto& before, const auto& now) {
           secret_users_.Replace(before.get(), now.get());
           certificate_controller_.Enqueue(key);
+          if (HasNewCertificate(before.get(), now.get())) {
+            renewal_info_controller_.Enqueue(key);
+          }
         });
     requests_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {
       owned_requests_.Replace(before, now);
@@ -306,9 +333,11 @@ class IssuerApp final : public service::App {
   IssuerReconciler issuer_reconciler_;
   CertificateReconciler certificate_reconciler_;
   CertificateRequestReconciler request_reconciler_;
+  RenewalInfoReconciler renewal_info_reconciler_;
   controller::Controller issuer_controller_;
   controller::Controller certificate_controller_;
   controller::Controller request_controller_;
+  controller::Controller renewal_info_controller_;
 
   IssuerRpc issuer_rpc_;
   AccountRpc account_rpc_;
@@ -340,6 +369,16 @@ std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& co
   if (!cluster_namespace.empty() && !rpc::IsDnsLabel(cluster_namespace)) {
     problems.push_back("clusterResourceNamespace: must be a DNS label");
   }
+  const config::v1::Fallback& fallback = config.fallback();
+  const auto check = [&](bool given, const google::protobuf::Duration& value,
+                         const char* field) {
+    if (given && value.seconds() < 1) {
+      problems.push_back(absl::StrCat("fallback.", field, ": must be at least 1s"));
+    }
+  };
+  check(fallback.has_after(), fallback.after(), "after");
+  check(fallback.has_longest_wait(), fallback.longest_wait(), "longestWait");
+  check(fallback.has_hold(), fallback.hold(), "hold");
   return problems;
 }
 

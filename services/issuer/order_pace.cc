@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+#include "lib/service/conditions.h"
+
 namespace certwright::issuer_service {
 namespace {
 
@@ -9,9 +12,21 @@ namespace {
 constexpr absl::Duration kLongestWait = absl::Hours(1);
 constexpr absl::Duration kShortestWait = absl::Milliseconds(10);
 
+constexpr OrderLimit kDefaultLimit{300, absl::Hours(3)};
+constexpr char kLetsEncrypt[] = "https://acme-v02.api.letsencrypt.org/";
+
 absl::Duration PerOrder(const OrderLimit& limit) { return limit.window / limit.orders; }
 
 }  // namespace
+
+OrderLimit LimitOf(const issuer::v1::AcmeIssuer& issuer) {
+  if (!issuer.has_rate_limits() && !absl::StartsWith(issuer.server(), kLetsEncrypt)) return {};
+  OrderLimit limit = kDefaultLimit;
+  const issuer::v1::RateLimits& given = issuer.rate_limits();
+  if (given.orders() > 0) limit.orders = given.orders();
+  if (given.has_orders_window()) limit.window = service::FromProto(given.orders_window());
+  return limit;
+}
 
 OrderPace::Bucket& OrderPace::Find(const std::string& issuer, const OrderLimit& limit,
                                    absl::Time now) {
@@ -40,6 +55,10 @@ OrderPace::Turn OrderPace::Ask(const std::string& issuer, const OrderLimit& limi
     return turn;
   }
   Bucket& bucket = Find(issuer, limit, now);
+  if (bucket.granted.contains(request)) {
+    turn.now = true;
+    return turn;
+  }
   auto known = bucket.needed_by.find(request);
   if (known != bucket.needed_by.end() && known->second != needed_by) {
     bucket.waiting.erase({known->second, request});
@@ -53,6 +72,7 @@ OrderPace::Turn OrderPace::Ask(const std::string& issuer, const OrderLimit& limi
     bucket.tokens -= 1;
     bucket.waiting.erase(place);
     bucket.needed_by.erase(request);
+    bucket.granted.insert(request);
     turn.now = true;
     return turn;
   }
@@ -64,20 +84,29 @@ void OrderPace::Forget(const std::string& issuer, const std::string& request) {
   base::MutexLock lock(mutex_);
   const auto bucket = buckets_.find(issuer);
   if (bucket == buckets_.end()) return;
+  bucket->second.granted.erase(request);
   const auto known = bucket->second.needed_by.find(request);
   if (known == bucket->second.needed_by.end()) return;
   bucket->second.waiting.erase({known->second, request});
   bucket->second.needed_by.erase(known);
 }
 
-void OrderPace::CountPlaced(const std::string& issuer, const OrderLimit& limit, absl::Time when,
-                            absl::Time now) {
-  if (limit.orders <= 0) return;
+bool OrderPace::IsNew(const std::string& issuer) const {
   base::MutexLock lock(mutex_);
+  return !buckets_.contains(issuer);
+}
+
+void OrderPace::Begin(const std::string& issuer, const OrderLimit& limit,
+                      const std::vector<absl::Time>& placed, absl::Time now) {
+  base::MutexLock lock(mutex_);
+  if (limit.orders <= 0 || buckets_.contains(issuer)) return;
   Bucket& bucket = Find(issuer, limit, now);
-  // What has been given back since is not missing any more.
-  const double given_back = absl::FDivDuration(now - when, limit.window);
-  bucket.tokens = std::max(0.0, bucket.tokens - std::clamp(1 - given_back, 0.0, 1.0));
+  for (const absl::Time when : placed) {
+    // What has been given back since is not missing any more.
+    const double given_back = absl::FDivDuration(now - when, limit.window);
+    bucket.tokens -= std::clamp(1 - given_back, 0.0, 1.0);
+  }
+  bucket.tokens = std::max(0.0, bucket.tokens);
 }
 
 }  // namespace certwright::issuer_service

@@ -2,7 +2,7 @@
 // orders is not reached: a bucket of tokens per issuer, those whose certificates end first
 // going first.
 //
-// All of it can be lost in a restart: CountPlaced() fills it again from the orders there are.
+// All of it can be lost in a restart: Begin() fills it again from the orders there are.
 // Threading: safe from any thread.
 #pragma once
 
@@ -11,10 +11,13 @@
 #include <ext/pb_ds/tree_policy.hpp>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "certwright/issuer/v1/issuer.pb.h"
 #include "lib/base/mutex.h"
 
 namespace certwright::issuer_service {
@@ -26,6 +29,10 @@ struct OrderLimit {
 
   friend bool operator==(const OrderLimit&, const OrderLimit&) = default;
 };
+
+// spec.rate_limits; without them none, but for Let's Encrypt's production servers those that it
+// publishes: 300 orders in 3 hours.
+OrderLimit LimitOf(const issuer::v1::AcmeIssuer& issuer);
 
 class OrderPace {
  public:
@@ -41,11 +48,14 @@ class OrderPace {
   // waiting until its turn comes or Forget() is called.
   Turn Ask(const std::string& issuer, const OrderLimit& limit, const std::string& request,
            absl::Time needed_by, absl::Time now);
-  // The request does not wait any more.
+  // The request does not wait any more: it became an order, or was given up. Until then one
+  // whose turn came keeps it, so that a failure to place the order costs no second token.
   void Forget(const std::string& issuer, const std::string& request);
-  // An order that was placed at `when`, before this process began.
-  void CountPlaced(const std::string& issuer, const OrderLimit& limit, absl::Time when,
-                   absl::Time now);
+  // Whether Begin() has still to be called for the issuer.
+  bool IsNew(const std::string& issuer) const;
+  // Counts the orders that were placed before this process began, once for each issuer.
+  void Begin(const std::string& issuer, const OrderLimit& limit,
+             const std::vector<absl::Time>& placed, absl::Time now);
 
  private:
   using Place = std::pair<absl::Time, std::string>;
@@ -60,12 +70,14 @@ class OrderPace {
     absl::Time filled_at;
     Queue waiting;
     std::map<std::string, absl::Time> needed_by;
+    // Those that had their turn and have not become orders yet.
+    std::set<std::string> granted;
   };
 
   Bucket& Find(const std::string& issuer, const OrderLimit& limit, absl::Time now)
       CW_REQUIRES(mutex_);
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::map<std::string, Bucket> buckets_ CW_GUARDED_BY(mutex_);
 };
 

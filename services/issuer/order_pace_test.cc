@@ -79,6 +79,13 @@ TEST_F(OrderPaceTest, ThoseWhoGiveUpAreNotWaitedFor) {
   EXPECT_TRUE(Ask("waiting", absl::Hours(2)).now);
 }
 
+TEST_F(OrderPaceTest, ATurnIsKeptUntilTheOrderIsPlaced) {
+  for (const char* request : {"x", "y", "z"}) Ask(request, absl::Hours(1));
+  EXPECT_TRUE(Ask("z", absl::Hours(1)).now);
+  pace_.Forget("ca", "z");
+  EXPECT_FALSE(Ask("z", absl::Hours(1)).now);
+}
+
 TEST_F(OrderPaceTest, IssuersDoNotWaitForEachOther) {
   for (const char* request : {"x", "y", "z"}) Ask(request, absl::Hours(1));
   EXPECT_FALSE(Ask("a", absl::Hours(1)).now);
@@ -86,9 +93,12 @@ TEST_F(OrderPaceTest, IssuersDoNotWaitForEachOther) {
 }
 
 TEST_F(OrderPaceTest, OrdersOfAnEarlierProcessCountForAsLongAsTheyWould) {
-  pace_.CountPlaced("ca", kThreeAMinute, kStart - absl::Seconds(1), kStart);
-  pace_.CountPlaced("ca", kThreeAMinute, kStart - absl::Seconds(1), kStart);
-  pace_.CountPlaced("ca", kThreeAMinute, kStart - absl::Minutes(2), kStart);
+  const std::vector<absl::Time> placed = {kStart - absl::Seconds(1), kStart - absl::Seconds(1),
+                                          kStart - absl::Minutes(2)};
+  EXPECT_TRUE(pace_.IsNew("ca"));
+  pace_.Begin("ca", kThreeAMinute, placed, kStart);
+  EXPECT_FALSE(pace_.IsNew("ca"));
+  pace_.Begin("ca", kThreeAMinute, placed, kStart);
   EXPECT_TRUE(Ask("a", absl::Hours(1)).now);
   EXPECT_FALSE(Ask("b", absl::Hours(1)).now);
 }
@@ -97,6 +107,22 @@ TEST_F(OrderPaceTest, AChangedLimitCountsFromThenOn) {
   for (const char* request : {"x", "y", "z"}) Ask(request, absl::Hours(1));
   EXPECT_FALSE(Ask("a", absl::Hours(1)).now);
   EXPECT_TRUE(pace_.Ask("ca", {10, absl::Minutes(1)}, "a", kStart, now_).now);
+}
+
+TEST(LimitOfTest, IsTheIssuersOrThatOfLetsEncrypt) {
+  issuer::v1::AcmeIssuer issuer;
+  issuer.set_server("https://ca.test/directory");
+  EXPECT_EQ(LimitOf(issuer), OrderLimit());
+  issuer.set_server("https://acme-v02.api.letsencrypt.org/directory");
+  const OrderLimit lets_encrypt{300, absl::Hours(3)};
+  EXPECT_EQ(LimitOf(issuer), lets_encrypt);
+  issuer.set_server("https://ca.test/directory");
+  issuer.mutable_rate_limits();
+  EXPECT_EQ(LimitOf(issuer), lets_encrypt);
+  issuer.mutable_rate_limits()->set_orders(20);
+  issuer.mutable_rate_limits()->mutable_orders_window()->set_seconds(60);
+  const OrderLimit own{20, absl::Minutes(1)};
+  EXPECT_EQ(LimitOf(issuer), own);
 }
 
 TEST_F(OrderPaceTest, NeverMoreThanTheLimitAndWhatIsGivenBack) {
