@@ -136,6 +136,8 @@ install_packages() {
 # Versions that Debian's Go 1.19 can build; the Go checksum database vouches for them.
 GRPCURL_VERSION=v1.8.7
 KUSTOMIZE_VERSION=v5.0.3
+PEBBLE_VERSION=v2.10.1
+GO_TOOLCHAIN=1.25.3
 BUF_VERSION=1.75.0
 KUBERNETES_VALIDATE_VERSION=1.37.0
 
@@ -170,6 +172,35 @@ need_go_tool() {
   quietly "building $name $version for the tests (a minute or two)" \
     env GOBIN="$CW_TOOLS/bin" GOFLAGS=-buildvcs=false go install "$module@$version"
   pin "$name" "$version"
+}
+
+# Debian's Pebble is from 2023: it knows neither ARI nor profiles.
+need_newest_pebble() {
+  if pinned pebble "$PEBBLE_VERSION"; then return 0; fi
+  install_packages go
+  mkdir -p "$CW_TOOLS/bin"
+  quietly "building Pebble $PEBBLE_VERSION for the tests, with Go $GO_TOOLCHAIN (a minute or two)" \
+    install_newest_pebble
+  ln -sf ../pebble/pebble "$CW_TOOLS/bin/pebble-newest"
+  pin pebble "$PEBBLE_VERSION"
+}
+
+install_newest_pebble() {
+  local go
+  go=$(newer_go) || return 1
+  env GOBIN="$CW_TOOLS/pebble" GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOROOT= \
+    "$go" install "github.com/letsencrypt/pebble/v2/cmd/pebble@$PEBBLE_VERSION"
+}
+
+# Prints the path of a Go that builds what Debian's does not: as a module of Go's registry, which
+# the checksum database vouches for. An archive of a module does not keep modes.
+newer_go() {
+  local module folder
+  module=golang.org/toolchain@v0.0.1-go$GO_TOOLCHAIN.linux-$(dpkg --print-architecture)
+  go mod download "$module" >&2 || return 1
+  folder=$(go env GOMODCACHE)/$module
+  chmod -R u+w "$folder" && chmod 755 "$folder"/bin/* "$folder"/pkg/tool/*/* || return 1
+  printf '%s\n' "$folder/bin/go"
 }
 
 need_grpcurl() {

@@ -106,17 +106,40 @@ std::string Pebble::directory_url() const {
 }
 
 absl::StatusOr<std::string> Pebble::FetchRootPem(int number) const {
+  return Manage(absl::StrCat("/roots/", number));
+}
+
+absl::Status Pebble::SuggestRenewal(const std::string& certificate_pem, absl::Time start,
+                                    absl::Time end) const {
+  const auto format = [](absl::Time time) {
+    return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+  };
+  boost::json::object answer;
+  answer["suggestedWindow"] = {{"start", format(start)}, {"end", format(end)}};
+  answer["explanationURL"] = "https://ca.test/why";
+  boost::json::object body;
+  body["certificate"] = certificate_pem;
+  body["ariResponse"] = boost::json::serialize(answer);
+  return Manage("/set-renewal-info/", boost::json::serialize(body)).status();
+}
+
+absl::StatusOr<std::string> Pebble::Manage(const std::string& path, std::string body) const {
   runtime::ThreadPool pool(1);
   auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
   auto http = http::MakeCurlHttpClient(pool.executor(), *timers);
   http::HttpRequest request;
-  request.url = absl::StrCat("https://localhost:", management_port_, "/roots/", number);
+  request.url = absl::StrCat("https://localhost:", management_port_, path);
   request.trust.ca_bundle_pem = tls_ca_pem_;
+  if (!body.empty()) {
+    request.method = "POST";
+    request.body = std::move(body);
+  }
   const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(10));
   CW_ASSIGN_OR_RETURN(const http::HttpResponse response,
                       runtime::RunSyncOn(pool.executor(), http->Send(context, request)));
   if (response.status != 200) {
-    return absl::InternalError(absl::StrCat("pebble answered ", response.status));
+    return absl::InternalError(
+        absl::StrCat("pebble answered ", response.status, " for ", path));
   }
   return response.body;
 }

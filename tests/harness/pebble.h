@@ -13,10 +13,13 @@
 
 namespace certwright::harness {
 
+inline constexpr char kNewestPebble[] = "pebble-newest";
+
 struct PebbleOptions {
   // A folder of its own, which exists.
   std::string folder;
   // Default: what the variable PEBBLE_PROGRAM names, if it is set, else Debian's.
+  // kNewestPebble is the one that ./test installs.
   std::string program = "pebble";
   // Where it looks for HTTP-01 tokens.
   int http_port = 0;
@@ -57,6 +60,12 @@ class Pebble {
   // The root that it issues under, or alternate root `number`, from 1. Pebble makes new ones
   // at each start.
   absl::StatusOr<std::string> FetchRootPem(int number = 0) const;
+  // What its management interface answers to a GET of `path`, or to a POST if there is a body.
+  absl::StatusOr<std::string> Manage(const std::string& path, std::string body = "") const;
+  // Lets it suggest this window for the renewal of a certificate (RFC 9773), PEM. Only the
+  // newest.
+  absl::Status SuggestRenewal(const std::string& certificate_pem, absl::Time start,
+                              absl::Time end) const;
   Process& process() { return *process_; }
   int port() const { return port_; }
 

@@ -86,6 +86,8 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   pebble.folder = SubFolder(world->folder_, "pebble");
   pebble.program = options.pebble_program;
   pebble.processors = options.pebble_processors;
+  pebble.profiles = options.profiles;
+  pebble.alternate_roots = options.alternate_roots;
   pebble.http_port = world->suite_->http01_port();
   pebble.dns_server = resolver;
   pebble.nonce_reject_percent = options.nonce_reject_percent;

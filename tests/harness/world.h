@@ -2,6 +2,7 @@
 // And the calls that a user of it makes, blocking.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct WorldOptions {
   std::string pebble_program = "pebble";
   // See PebbleOptions.
   int pebble_processors = 1;
+  std::map<std::string, absl::Duration> profiles;
+  int alternate_roots = 0;
   // Orders that the order service works on at once; 0: its default. Pebble (2.4.0 and 2.10.1)
   // may lock up for good when two newOrders meet, on a busy machine even if it has but one
   // processor, so no two are on their way at once.
