@@ -211,8 +211,7 @@ bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,
   if (!csr.ok()) return false;
   const auto wanted = pki::NormalizeNames(NamesOf(spec));
   const auto asked = pki::NormalizeNames(csr->names);
-  return wanted.ok() && asked.ok() && *wanted == *asked &&
-         AsksForSubjectOf(spec, *csr) &&
+  return wanted.ok() && asked.ok() && *wanted == *asked && AsksForSubjectOf(spec, *csr) &&
          csr->public_key.spec() == KeySpecOf(spec) &&
          request.spec().issuer_ref().name() == spec.issuer_ref().name() &&
          service::IsCluster(request.spec().issuer_ref()) ==

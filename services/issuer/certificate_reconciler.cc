@@ -31,8 +31,9 @@ std::string NextKeySecretName(const Certificate& certificate) {
 
 // What the condition Ready says; `trouble` is what AddOutputs() answered.
 Finding UpToDate(const std::string& trouble) {
-  return {"Ready", trouble.empty() ? "The certificate is up to date."
-                                   : absl::StrCat("The certificate is up to date, but ", trouble)};
+  return {"Ready", trouble.empty()
+                       ? "The certificate is up to date."
+                       : absl::StrCat("The certificate is up to date, but ", trouble)};
 }
 
 void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {

@@ -435,8 +435,7 @@ absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec) {
         "least one.");
   }
   const std::string& common_name = csr.subject.common_name;
-  if (common_name.empty() ||
-      Contains(names.dns_names, pki::NormalizeDnsName(common_name)) ||
+  if (common_name.empty() || Contains(names.dns_names, pki::NormalizeDnsName(common_name)) ||
       Contains(names.ip_addresses, pki::NormalizeIpAddress(common_name))) {
     return absl::OkStatus();
   }

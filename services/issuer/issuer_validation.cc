@@ -254,8 +254,7 @@ void ValidateVault(issuer::v1::VaultIssuer& vault, Violations& violations) {
       if (role.path().empty()) role.set_path("approle");
       ValidateVaultPath(*role.mutable_path(), "spec.vault.appRole.path", violations);
       violations.Require(!role.role_id().empty() && role.role_id().size() <= kMaxRoleId,
-                         "spec.vault.appRole.roleId",
-                         "is required, and must be at most 1 KiB");
+                         "spec.vault.appRole.roleId", "is required, and must be at most 1 KiB");
       DefaultKey(*role.mutable_secret_ref(), "secretId");
       CheckSecretRef(role.secret_ref(), "spec.vault.appRole.secretRef", violations);
       break;

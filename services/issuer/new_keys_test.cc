@@ -25,9 +25,10 @@ class NewKeysTest : public testing::Test {
 };
 
 TEST_F(NewKeysTest, MakesKeysOfEveryKind) {
-  for (const pki::KeySpec& spec :
-       {pki::KeySpec{pki::KeyAlgorithm::kEcdsa, 384}, pki::KeySpec{pki::KeyAlgorithm::kEd25519, 0},
-        pki::KeySpec{pki::KeyAlgorithm::kRsa, 2048}, pki::KeySpec{pki::KeyAlgorithm::kRsa, 2056}}) {
+  for (const pki::KeySpec& spec : {pki::KeySpec{pki::KeyAlgorithm::kEcdsa, 384},
+                                   pki::KeySpec{pki::KeyAlgorithm::kEd25519, 0},
+                                   pki::KeySpec{pki::KeyAlgorithm::kRsa, 2048},
+                                   pki::KeySpec{pki::KeyAlgorithm::kRsa, 2056}}) {
     const auto key = Make(spec);
     ASSERT_THAT(key, base::IsOk());
     EXPECT_EQ(key->spec(), spec);

@@ -54,14 +54,12 @@ void ValidateKeystores(issuer::v1::Keystores& keystores, Violations& violations)
   if (!keystores.has_jks()) return;
   issuer::v1::JksKeystore& jks = *keystores.mutable_jks();
   if (jks.alias().empty()) jks.set_alias("certificate");
-  violations.Require(jks.alias().size() <= kMaxAlias &&
-                         std::ranges::all_of(jks.alias(),
-                                             [](char c) {
-                                               return absl::ascii_isprint(
-                                                   static_cast<unsigned char>(c));
-                                             }),
-                     "spec.keystores.jks.alias",
-                     "must be at most 255 printable ASCII characters");
+  violations.Require(
+      jks.alias().size() <= kMaxAlias &&
+          std::ranges::all_of(
+              jks.alias(),
+              [](char c) { return absl::ascii_isprint(static_cast<unsigned char>(c)); }),
+      "spec.keystores.jks.alias", "must be at most 255 printable ASCII characters");
   if (jks.create() || jks.has_password_secret_ref()) {
     ValidatePasswordRef(*jks.mutable_password_secret_ref(),
                         "spec.keystores.jks.passwordSecretRef", violations);
@@ -74,8 +72,8 @@ bool IsReserved(absl::string_view key) {
   const absl::string_view domain = key.substr(0, key.find('/'));
   if (domain.size() == key.size()) return false;
   for (absl::string_view owner : {"certwright.io", "cert-manager.io"}) {
-    if (domain == owner || (absl::EndsWith(domain, owner) &&
-                            domain[domain.size() - owner.size() - 1] == '.')) {
+    if (domain == owner ||
+        (absl::EndsWith(domain, owner) && domain[domain.size() - owner.size() - 1] == '.')) {
       return true;
     }
   }

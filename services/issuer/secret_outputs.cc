@@ -27,8 +27,8 @@ namespace {
 using issuer::v1::CertificateSpec;
 using issuer::v1::Secret;
 
-constexpr std::array kOutputKeys = {kDerKey,              kCombinedPemKey, kPkcs12Key,
-                                    kPkcs12TruststoreKey, kJksKey,         kJksTruststoreKey};
+constexpr std::array kOutputKeys = {kDerKey, kCombinedPemKey,  kPkcs12Key, kPkcs12TruststoreKey,
+                                    kJksKey, kJksTruststoreKey};
 constexpr absl::string_view kLabelPrefix = "label:";
 constexpr absl::string_view kAnnotationPrefix = "annotation:";
 
@@ -171,9 +171,8 @@ absl::Status AddPkcs12(const CertificateSpec& spec, const KeyPair& pair,
   const bool legacy = spec.keystores().pkcs12().profile() == issuer::v1::PKCS12_PROFILE_LEGACY;
   const pki::Pkcs12Profile profile =
       legacy ? pki::Pkcs12Profile::kLegacy : pki::Pkcs12Profile::kModern;
-  CW_ASSIGN_OR_RETURN(
-      const base::Secret store,
-      pki::MakePkcs12(pair.key, pair.chain, "certificate", password, profile));
+  CW_ASSIGN_OR_RETURN(const base::Secret store,
+                      pki::MakePkcs12(pair.key, pair.chain, "certificate", password, profile));
   outputs.Add(kPkcs12Key, store);
   if (pair.ca.empty()) return absl::OkStatus();
   CW_ASSIGN_OR_RETURN(std::string trusted,
@@ -251,14 +250,14 @@ runtime::Awaitable<absl::StatusOr<KeystorePasswords>> ReadKeystorePasswords(
   const std::string& resource_namespace = certificate.metadata().namespace_();
   KeystorePasswords passwords;
   if (keystores.pkcs12().create() && keystores.pkcs12().has_password_secret_ref()) {
-    CW_CO_ASSIGN_OR_RETURN(
-        passwords.pkcs12, co_await ReadPassword(context, stores, resource_namespace,
-                                                keystores.pkcs12().password_secret_ref()));
+    CW_CO_ASSIGN_OR_RETURN(passwords.pkcs12,
+                           co_await ReadPassword(context, stores, resource_namespace,
+                                                 keystores.pkcs12().password_secret_ref()));
   }
   if (keystores.jks().create()) {
-    CW_CO_ASSIGN_OR_RETURN(
-        passwords.jks, co_await ReadPassword(context, stores, resource_namespace,
-                                             keystores.jks().password_secret_ref()));
+    CW_CO_ASSIGN_OR_RETURN(passwords.jks,
+                           co_await ReadPassword(context, stores, resource_namespace,
+                                                 keystores.jks().password_secret_ref()));
   }
   co_return std::move(passwords);
 }

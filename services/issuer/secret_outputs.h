@@ -43,8 +43,7 @@ struct KeystorePasswords {
 };
 
 // Whether the spec asks for anything that this file is about, or the Secret has it.
-bool ConcernsOutputs(const issuer::v1::CertificateSpec& spec,
-                     const issuer::v1::Secret& secret);
+bool ConcernsOutputs(const issuer::v1::CertificateSpec& spec, const issuer::v1::Secret& secret);
 
 // The passwords of the key stores that the spec asks for. NOT_FOUND names what is missing.
 runtime::Awaitable<absl::StatusOr<KeystorePasswords>> ReadKeystorePasswords(

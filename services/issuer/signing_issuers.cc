@@ -196,12 +196,12 @@ runtime::Awaitable<absl::StatusOr<SigningIssuers::Signed>> SigningIssuers::SignB
   CW_CO_ASSIGN_OR_RETURN(const base::Secret pem, TakeValue(*secret, kPrivateKeyKey));
   CW_CO_ASSIGN_OR_RETURN(const pki::PrivateKey key, pki::PrivateKey::ParsePem(pem.Reveal()));
   if (!(key.public_key() == csr.public_key)) {
-    co_return absl::InvalidArgumentError(absl::StrCat(
-        "the key in the Secret ", secret_name, " is not the one that the request was made with"));
+    co_return absl::InvalidArgumentError(
+        absl::StrCat("the key in the Secret ", secret_name,
+                     " is not the one that the request was made with"));
   }
   pki::CertificateTemplate values = TemplateFor(request, csr);
-  values.crl_distribution_points =
-      Strings(issuer.spec.self_signed().crl_distribution_points());
+  values.crl_distribution_points = Strings(issuer.spec.self_signed().crl_distribution_points());
   const auto certificate = pki::SelfSign(key, std::move(values));
   if (!certificate.ok()) co_return Never(certificate.status());
   Signed result;

@@ -26,8 +26,7 @@ namespace certwright::issuer_service {
 
 // Names the Secret whose tls.key a self-signed certificate of a user's own request is signed
 // with.
-inline constexpr char kPrivateKeySecretAnnotation[] =
-    "cert-manager.io/private-key-secret-name";
+inline constexpr char kPrivateKeySecretAnnotation[] = "cert-manager.io/private-key-secret-name";
 
 class SigningIssuers {
  public:
