@@ -93,11 +93,14 @@ absl::StatusOr<std::string> LocationOf(const http::HttpResponse& response,
 }
 
 // CAs refuse an order because of `replaces` in several ways: alreadyReplaced, 404 for an
-// issuer that they do not know, malformed or unauthorized. To ask once more costs little.
+// issuer that they do not know, malformed or unauthorized; Pebble answers 500 for a certificate
+// that it does not find. To ask once more costs little, and an odd predecessor must not keep
+// its successor from being issued.
 bool MayBlameReplaces(const absl::Status& status) {
   const ErrorClass error_class = ClassOf(status);
   return error_class == ErrorClass::kRetryWithoutReplaces || HttpStatusOf(status) == 404 ||
-         HasProblemType(status, "malformed") || HasProblemType(status, "unauthorized");
+         HasProblemType(status, "malformed") || HasProblemType(status, "unauthorized") ||
+         HasProblemType(status, "serverInternal");
 }
 
 absl::Status CheckIdentifiers(const Order& order, const std::vector<Identifier>& asked) {

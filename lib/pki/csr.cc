@@ -67,7 +67,9 @@ absl::StatusOr<NameConstraints> ConstraintsOf(const CsrSpec& spec) {
   return NormalizeNameConstraints(spec.name_constraints);
 }
 
-absl::StatusOr<std::string> SubjectOf(const CsrSpec& spec) {
+}  // namespace
+
+absl::StatusOr<std::string> SubjectDerOf(const CsrSpec& spec) {
   if (spec.literal_subject.empty()) return EncodeSubject(spec.subject);
   if (!(spec.subject == Subject())) {
     return absl::InvalidArgumentError(
@@ -75,6 +77,8 @@ absl::StatusOr<std::string> SubjectOf(const CsrSpec& spec) {
   }
   return EncodeLiteralSubject(spec.literal_subject);
 }
+
+namespace {
 
 OpensslPtr<X509_NAME> ToName(absl::string_view der) {
   const auto* position = reinterpret_cast<const unsigned char*>(der.data());
@@ -163,8 +167,10 @@ absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& 
   values.names = spec.names;
   values.is_ca = spec.is_ca;
   CW_ASSIGN_OR_RETURN(values.name_constraints, ConstraintsOf(spec));
+  CW_ASSIGN_OR_RETURN(const EVP_MD* digest,
+                      SignatureDigestOf(spec.signature_algorithm, key.spec()));
   CW_ASSIGN_OR_RETURN(values.usages, ParseUsages(spec.usages));
-  CW_ASSIGN_OR_RETURN(std::string subject_der, SubjectOf(spec));
+  CW_ASSIGN_OR_RETURN(std::string subject_der, SubjectDerOf(spec));
   OpensslPtr<X509_NAME> subject = ToName(subject_der);
   bool subject_is_empty = X509_NAME_entry_count(subject.get()) == 0;
   CW_ASSIGN_OR_RETURN(OpensslPtr<STACK_OF(X509_EXTENSION)> extensions,
@@ -175,7 +181,7 @@ absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& 
       X509_REQ_set_subject_name(request.get(), subject.get()) != 1 ||
       !SetPublicKey(request.get(), key.get()) ||
       (any && X509_REQ_add_extensions(request.get(), extensions.get()) != 1) ||
-      X509_REQ_sign(request.get(), key.get(), SignatureDigest(key.spec())) <= 0) {
+      X509_REQ_sign(request.get(), key.get(), digest) <= 0) {
     return OpensslError(absl::StatusCode::kInternal, "cannot make a certificate request");
   }
   CW_ASSIGN_OR_RETURN(std::string der, Encode(request.get()));

@@ -24,6 +24,8 @@ struct CsrSpec {
   std::string literal_subject = {};
   // Only for a CA. In any spelling that NormalizeNameConstraints() takes.
   NameConstraints name_constraints = {};
+  // Of the request's own signature, as SignatureDigestOf() reads it.
+  std::string signature_algorithm = {};
 };
 
 struct Csr {
@@ -39,8 +41,11 @@ struct Csr {
   NameConstraints name_constraints = {};
 };
 
-// The PEM of a request signed by `key` with SHA-256 (SHA-384/512 for P-384/P-521). Names must
-// be in their one spelling.
+// The DER of the subject that a request for `spec` has.
+absl::StatusOr<std::string> SubjectDerOf(const CsrSpec& spec);
+
+// The PEM of a request signed by `key`, unless `spec` says otherwise with SHA-256 (SHA-384/512
+// for P-384/P-521). Names must be in their one spelling.
 absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& key);
 
 // At most 64 KiB and one PEM block; the request's own signature is verified. Refused are names

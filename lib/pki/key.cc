@@ -155,6 +155,33 @@ const evp_md_st* SignatureDigest(KeySpec spec) {
   return spec.size == 384 ? EVP_sha384() : EVP_sha512();
 }
 
+absl::StatusOr<const evp_md_st*> SignatureDigestOf(absl::string_view algorithm, KeySpec spec) {
+  struct Algorithm {
+    absl::string_view word;
+    KeyAlgorithm key;
+    const EVP_MD* digest;
+  };
+  const Algorithm algorithms[] = {
+      {"SHA256WithRSA", KeyAlgorithm::kRsa, EVP_sha256()},
+      {"SHA384WithRSA", KeyAlgorithm::kRsa, EVP_sha384()},
+      {"SHA512WithRSA", KeyAlgorithm::kRsa, EVP_sha512()},
+      {"ECDSAWithSHA256", KeyAlgorithm::kEcdsa, EVP_sha256()},
+      {"ECDSAWithSHA384", KeyAlgorithm::kEcdsa, EVP_sha384()},
+      {"ECDSAWithSHA512", KeyAlgorithm::kEcdsa, EVP_sha512()},
+      {"PureEd25519", KeyAlgorithm::kEd25519, nullptr},
+  };
+  if (algorithm.empty()) return SignatureDigest(spec);
+  for (const Algorithm& known : algorithms) {
+    if (known.word != algorithm) continue;
+    if (known.key == spec.algorithm) return known.digest;
+    return absl::InvalidArgumentError(
+        absl::StrCat("signature algorithm ", algorithm, " is for keys of another kind"));
+  }
+  return absl::InvalidArgumentError(
+      "unknown signature algorithm; known are SHA256WithRSA, SHA384WithRSA, SHA512WithRSA, "
+      "ECDSAWithSHA256, ECDSAWithSHA384, ECDSAWithSHA512 and PureEd25519");
+}
+
 absl::StatusOr<PublicKey> PublicKey::FromOpenssl(evp_pkey_st* key) {
   CW_RETURN_IF_ERROR(CheckKind(key));
   EVP_PKEY_up_ref(key);
@@ -258,6 +285,14 @@ base::Secret PrivateKey::ToPem(KeyEncoding encoding) const {
   long length = BIO_get_mem_data(bio.get(), &data);
   if (written != 1 || length <= 0) return base::Secret();
   return base::Secret(std::string(data, static_cast<size_t>(length)));
+}
+
+base::Secret PrivateKey::ToDer(KeyEncoding encoding) const {
+  const base::Secret pem = ToPem(encoding);
+  absl::StatusOr<std::vector<PemBlock>> blocks =
+      pki::ParsePem(pem.Reveal(), {.max_bytes = kMaxKeyPemBytes, .max_blocks = 1});
+  if (!blocks.ok() || blocks->empty()) return base::Secret();
+  return base::Secret(std::move(blocks->front().der));
 }
 
 }  // namespace certwright::pki

@@ -34,6 +34,11 @@ struct KeySpec {
 // wide as the curve; nullptr for Ed25519, which has its own.
 const evp_md_st* SignatureDigest(KeySpec spec);
 
+// The hash of an algorithm in cert-manager's words: "SHA256WithRSA", "ECDSAWithSHA384",
+// "PureEd25519" (nullptr, as above). Empty: what SignatureDigest() says. INVALID_ARGUMENT for
+// another word, and for one that keys like `spec` do not sign with.
+absl::StatusOr<const evp_md_st*> SignatureDigestOf(absl::string_view algorithm, KeySpec spec);
+
 class PublicKey {
  public:
   // The key if it is of a kind that KeySpec can name; the caller keeps its own reference.
@@ -67,6 +72,8 @@ class PrivateKey {
   // kPkcs1 means the algorithm's traditional form: PKCS#1 for RSA, SEC1 for ECDSA, and
   // PKCS#8 for Ed25519, which has no other.
   base::Secret ToPem(KeyEncoding encoding = KeyEncoding::kPkcs8) const;
+  // What that text holds.
+  base::Secret ToDer(KeyEncoding encoding = KeyEncoding::kPkcs8) const;
 
  private:
   std::shared_ptr<evp_pkey_st> key_;

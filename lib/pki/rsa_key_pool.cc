@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "lib/pki/openssl.h"
 
 namespace certwright::pki {
@@ -80,25 +81,60 @@ int RsaKeyPool::NextSize() const {
   return next;
 }
 
+void RsaKeyPool::Make(int size, Done done) {
+  if (size < kMinRsaBits || size > kMaxRsaBits) {
+    return done(absl::InvalidArgumentError("RSA keys have 2048 to 8192 bits"));
+  }
+  if (size == 2048 || size == 3072 || size == 4096) {
+    std::optional<PrivateKey> key = Take(size);
+    if (key.has_value()) return done(*std::move(key));
+  }
+  {
+    base::MutexLock lock(mutex_);
+    orders_.emplace(size, std::move(done));
+  }
+  changed_.notify_all();
+}
+
+void RsaKeyPool::MakeNext(int size, Done done) {
+  std::optional<PrivateKey> key = MakeKey(size, stopping_);
+  if (done != nullptr) {
+    if (key.has_value()) return done(*std::move(key));
+    return done(stopping_ ? absl::CancelledError("no RSA key is made any more")
+                          : absl::InternalError("cannot generate an RSA key"));
+  }
+  base::MutexLock lock(mutex_);
+  if (key.has_value()) {
+    keys_[size].push_back(*std::move(key));
+  } else if (!stopping_) {
+    // Not again until somebody asks for this size again.
+    keys_.erase(size);
+  }
+}
+
 void RsaKeyPool::Run() {
   while (true) {
     int size = 0;
+    Done done;
     {
       std::unique_lock<base::Mutex> lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || NextSize() != 0; });
-      if (stopping_) return;
+      changed_.wait(lock, [&] { return stopping_ || !orders_.empty() || NextSize() != 0; });
+      if (stopping_) break;
       size = NextSize();
+      if (!orders_.empty()) {
+        auto order = orders_.extract(orders_.begin());
+        size = order.key();
+        done = std::move(order.mapped());
+      }
     }
-    std::optional<PrivateKey> key = MakeKey(size, stopping_);
-    base::MutexLock lock(mutex_);
-    if (stopping_) return;
-    if (key.has_value()) {
-      keys_[size].push_back(*std::move(key));
-    } else {
-      // Not again until somebody asks for this size again.
-      keys_.erase(size);
-    }
+    MakeNext(size, std::move(done));
   }
+  std::multimap<int, Done> orders;
+  {
+    base::MutexLock lock(mutex_);
+    orders.swap(orders_);
+  }
+  for (auto& [size, done] : orders) done(absl::CancelledError("no RSA key is made any more"));
 }
 
 }  // namespace certwright::pki

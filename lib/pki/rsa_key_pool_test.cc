@@ -1,6 +1,9 @@
 #include "lib/pki/rsa_key_pool.h"
 
+#include <future>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
@@ -43,6 +46,35 @@ TEST(RsaKeyPoolTest, DestructorBreaksOffTheKeyInTheMaking) {
     pool.Take(8192);
     std::this_thread::yield();
   }
+}
+
+absl::StatusOr<PrivateKey> MakeAndWait(RsaKeyPool& pool, int size) {
+  std::promise<absl::StatusOr<PrivateKey>> made;
+  pool.Make(size, [&](absl::StatusOr<PrivateKey> key) { made.set_value(std::move(key)); });
+  return made.get_future().get();
+}
+
+TEST(RsaKeyPoolTest, MakesAKeyForWhoeverWaitsForOne) {
+  RsaKeyPool pool(1);
+  for (int size : {2048, 2056, 2048}) {
+    const absl::StatusOr<PrivateKey> key = MakeAndWait(pool, size);
+    ASSERT_THAT(key, base::IsOk());
+    EXPECT_EQ(key->spec(), (KeySpec{KeyAlgorithm::kRsa, size}));
+  }
+  EXPECT_THAT(MakeAndWait(pool, 1024), base::StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(RsaKeyPoolTest, WhoeverStillWaitsAtTheEndIsTold) {
+  std::vector<absl::StatusCode> codes;
+  {
+    RsaKeyPool pool;
+    for (int size : {8192, 8191}) {
+      pool.Make(size, [&](const absl::StatusOr<PrivateKey>& key) {
+        codes.push_back(key.status().code());
+      });
+    }
+  }
+  EXPECT_EQ(codes, std::vector(2, absl::StatusCode::kCancelled));
 }
 
 }  // namespace

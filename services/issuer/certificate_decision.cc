@@ -128,6 +128,10 @@ namespace {
 // `known_key` is what tls.key holds; nullptr if that has to be read.
 KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey* known_key) {
   KeyPairFacts facts;
+  if (!Annotation(secret, kTemporaryAnnotation).empty()) {
+    facts.problem = {"DoesNotExist", "The Secret holds only a temporary certificate."};
+    return facts;
+  }
   const std::string certificate_pem = Value(secret, kCertificateKey);
   const auto key_pem = secret.data().find(kPrivateKeyKey);
   if (certificate_pem.empty() || key_pem == secret.data().end() || key_pem->second.empty()) {
@@ -255,8 +259,7 @@ bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,
   if (!csr.ok()) return false;
   const auto wanted = pki::NormalizeNames(NamesOf(spec));
   const auto asked = pki::NormalizeNames(csr->names);
-  return wanted.ok() && asked.ok() && *wanted == *asked &&
-         csr->subject.common_name == spec.common_name() &&
+  return wanted.ok() && asked.ok() && *wanted == *asked && AsksForSubjectOf(spec, *csr) &&
          csr->public_key.spec() == KeySpecOf(spec) &&
          HasIssuer(spec, request.spec().issuer_ref()) &&
          request.spec().duration().seconds() == spec.duration().seconds() &&

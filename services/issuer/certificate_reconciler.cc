@@ -13,6 +13,8 @@
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/renewal.h"
+#include "services/issuer/secret_outputs.h"
+#include "services/issuer/temporary_certificate.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -38,18 +40,11 @@ bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* presen
              issuer::v1::REVOCATION_REASON_KEY_COMPROMISE;
 }
 
-// The key for the next request: the present one where the policy keeps it and it fits.
-absl::StatusOr<pki::PrivateKey> NextKey(const Certificate& certificate,
-                                        const std::optional<Secret>& secret,
-                                        const KeyPairFacts* present) {
-  const issuer::v1::CertificateSpec& spec = certificate.spec();
-  if (spec.private_key().rotation_policy() == issuer::v1::ROTATION_POLICY_NEVER &&
-      !IsKeyCompromised(certificate, present) && secret.has_value() &&
-      secret->data().contains(kPrivateKeyKey)) {
-    auto present = pki::PrivateKey::ParsePem(secret->data().at(kPrivateKeyKey));
-    if (present.ok() && present->spec() == KeySpecOf(spec)) return present;
-  }
-  return pki::PrivateKey::Generate(KeySpecOf(spec));
+// What the condition Ready says; `trouble` is what AddOutputs() answered.
+Finding UpToDate(const std::string& trouble) {
+  return {"Ready", trouble.empty()
+                       ? kUpToDate
+                       : absl::StrCat("The certificate is up to date, but ", trouble)};
 }
 
 void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
@@ -124,7 +119,8 @@ CertificateReconciler::CertificateReconciler(service::Environment environment, S
       issued_(environment.metrics.GetCounter("certwright_issuer_certificates_issued_total",
                                              "Certificates written to their Secrets.")),
       failed_(environment.metrics.GetCounter("certwright_issuer_certificates_failed_total",
-                                             "Issuances that failed.")) {}
+                                             "Issuances that failed.")),
+      new_keys_(environment.timers) {}
 
 runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Reconcile(
     runtime::Context context, std::string key) {
@@ -209,8 +205,10 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
       // A Secret that is well again needs no request any more.
       CW_CO_ASSIGN_OR_RETURN(mutations, GiveUpRequest(world));
       Abandon(world);
+      CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
+                             co_await RefreshOutputs(context, world, mutations));
       DescribePresent(world.certificate, *world.key_pair);
-      SetReady(world.certificate, true, {"Ready", kUpToDate});
+      SetReady(world.certificate, true, UpToDate(trouble));
       break;
     }
     case CertificateAction::kWait:
@@ -352,11 +350,50 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeReque
   co_return absl::UnavailableError("too many old CertificateRequests are still being deleted");
 }
 
+runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> CertificateReconciler::NextKey(
+    runtime::Context context, const Certificate& certificate,
+    const std::optional<Secret>& secret, bool compromised) {
+  const issuer::v1::CertificateSpec& spec = certificate.spec();
+  if (spec.private_key().rotation_policy() == issuer::v1::ROTATION_POLICY_NEVER &&
+      !compromised && secret.has_value() && secret->data().contains(kPrivateKeyKey)) {
+    auto present = pki::PrivateKey::ParsePem(secret->data().at(kPrivateKeyKey));
+    if (present.ok() && present->spec() == KeySpecOf(spec)) co_return present;
+  }
+  co_return co_await new_keys_.Make(context, KeySpecOf(spec));
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutputs(
+    runtime::Context context, const Certificate& certificate, Secret& secret) {
+  if (!ConcernsOutputs(certificate.spec(), secret)) co_return std::string();
+  const auto passwords = co_await ReadKeystorePasswords(context, stores_, certificate);
+  absl::Status status = passwords.status();
+  if (passwords.ok() && !OutputsAreCurrent(certificate.spec(), *passwords, secret)) {
+    status = WriteOutputs(certificate.spec(), *passwords, secret);
+  }
+  if (status.ok()) co_return std::string();
+  if (!absl::IsNotFound(status) && !absl::IsInvalidArgument(status)) co_return status;
+  // A Secret that appears or changes wakes the Certificate.
+  co_return absl::StrCat("what else its Secret is to hold is not: ", status.message());
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOutputs(
+    runtime::Context context, const World& world, std::vector<store::Mutation>& mutations) {
+  if (!ConcernsOutputs(world.certificate.spec(), *world.secret)) co_return std::string();
+  Secret secret = *world.secret;
+  auto trouble = co_await AddOutputs(context, world.certificate, secret);
+  auto put = stores_.secrets.UpdateMutation(*world.secret, secret);
+  Wipe(secret);
+  CW_CO_RETURN_IF_ERROR(put);
+  if (put->has_value()) mutations.push_back(**std::move(put));
+  co_return trouble;
+}
+
 runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context context,
                                                               World world, Finding finding) {
   Certificate& certificate = world.certificate;
   CW_CO_ASSIGN_OR_RETURN(const pki::PrivateKey key,
-                         NextKey(certificate, world.secret, world.key_pair.get()));
+                         co_await NextKey(context, certificate, world.secret,
+                                          IsKeyCompromised(certificate, world.key_pair.get())));
   CW_CO_ASSIGN_OR_RETURN(std::string csr_pem,
                          pki::CreateCsrPem(CsrSpecOf(certificate.spec()), key));
   CW_CO_ASSIGN_OR_RETURN(std::string name, co_await FreeRequestName(context, certificate));
@@ -392,6 +429,13 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   mutations.push_back(std::move(put_key));
   CW_CO_ASSIGN_OR_RETURN(store::Mutation put_request, stores_.requests.CreateMutation(request));
   mutations.push_back(std::move(put_request));
+  if (!world.secret.has_value() && WantsTemporaryCertificate(certificate)) {
+    CW_CO_ASSIGN_OR_RETURN(Secret temporary,
+                           MakeTemporarySecret(certificate, key, key_pem, now));
+    CW_CO_ASSIGN_OR_RETURN(store::Mutation put, stores_.secrets.CreateMutation(temporary));
+    mutations.push_back(std::move(put));
+    Wipe(temporary);
+  }
   Wipe(next_key);
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
@@ -414,11 +458,14 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   annotations[kCertificateNameAnnotation] = certificate.metadata().name();
   annotations[kIssuerNameAnnotation] = request.spec().issuer_ref().name();
   annotations[kIssuerKindAnnotation] = service::IssuerKindName(request.spec().issuer_ref());
+  annotations.erase(kTemporaryAnnotation);
   secret.set_type(kTlsSecretType);
   auto& data = *secret.mutable_data();
   data[kCertificateKey] = request.status().certificate();
   data[kPrivateKeyKey] = world.next_key->data().at(kPrivateKeyKey);
   data[kCaKey] = request.status().ca();
+  CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
+                         co_await AddOutputs(context, certificate, secret));
 
   const absl::Time now = environment_.clock().Now();
   const meta::v1::Condition* issuing =
@@ -440,7 +487,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   const auto facts = std::make_shared<const KeyPairFacts>(
       fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
   DescribePresent(certificate, *facts);
-  SetReady(certificate, true, {"Ready", kUpToDate});
+  SetReady(certificate, true, UpToDate(trouble));
 
   std::vector<store::Mutation> mutations;
   if (world.secret.has_value()) {

@@ -18,6 +18,7 @@
 #include "services/issuer/certificate_requests.h"
 #include "services/issuer/fresh_keys.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/new_keys.h"
 
 namespace certwright::issuer_service {
 
@@ -57,6 +58,19 @@ class CertificateReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
+  // The key for the next request: the present one where the policy keeps it, it fits, and is
+  // not compromised.
+  runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> NextKey(
+      runtime::Context context, const issuer::v1::Certificate& certificate,
+      const std::optional<issuer::v1::Secret>& secret, bool compromised);
+  // Brings the outputs of `secret` in line with the spec. What keeps them from it is the
+  // answer, as a clause, for it keeps nothing else from being up to date.
+  runtime::Awaitable<absl::StatusOr<std::string>> AddOutputs(
+      runtime::Context context, const issuer::v1::Certificate& certificate,
+      issuer::v1::Secret& secret);
+  // The same for the present Secret, which `mutations` then rewrite.
+  runtime::Awaitable<absl::StatusOr<std::string>> RefreshOutputs(
+      runtime::Context context, const World& world, std::vector<store::Mutation>& mutations);
   // Gives the request on its way up, if there is one.
   void Abandon(World& world) const;
   runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
@@ -94,6 +108,7 @@ class CertificateReconciler final : public controller::Reconciler {
   telemetry::Counter& issued_;
   telemetry::Counter& failed_;
   FreshKeys fresh_keys_;
+  NewKeys new_keys_;
 
   struct KnownKeyPair {
     std::string resource_version;

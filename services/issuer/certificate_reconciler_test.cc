@@ -8,6 +8,9 @@
 #include "lib/pki/test_ca.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/issuer_testing.h"
+#include "services/issuer/output_validation.h"
+#include "services/issuer/secret_outputs.h"
+#include "services/issuer/temporary_certificate.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -406,6 +409,94 @@ TEST_F(CertificateReconcilerTest, DamagedSecretIsNoticedAndReplaced) {
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_THAT(SiteSecret().data().at(kCertificateKey), HasSubstr("BEGIN CERTIFICATE"));
+}
+
+TEST_F(CertificateReconcilerTest, TemporaryCertificateIsThereUntilTheRealOneIs) {
+  Certificate certificate;
+  certificate.mutable_metadata()->set_namespace_("web");
+  certificate.mutable_metadata()->set_name("site");
+  (*certificate.mutable_metadata()->mutable_annotations())[kIssueTemporaryAnnotation] = "true";
+  certificate.mutable_spec()->set_secret_name("site-tls");
+  certificate.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+  certificate.mutable_spec()->add_dns_names("a.example");
+  rpc::Violations violations;
+  ValidateCertificate(certificate, violations);
+  CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
+  Pass();
+  const Secret temporary = SiteSecret();
+  EXPECT_TRUE(temporary.metadata().annotations().contains(kTemporaryAnnotation));
+  const auto chain = pki::ParseChainPem(temporary.data().at(kCertificateKey));
+  ASSERT_THAT(chain, base::IsOk());
+  EXPECT_THAT(chain->front().names.dns_names, testing::ElementsAre("a.example"));
+  EXPECT_EQ(temporary.data().at(kPrivateKeyKey),
+            Read(stores_->secrets, "site-next-key").data().at(kPrivateKeyKey));
+  EXPECT_EQ(temporary.metadata().resource_version(), Site().metadata().resource_version());
+
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False DoesNotExist");
+  EXPECT_FALSE(Site().status().has_not_after());
+  EXPECT_EQ(Site().status().certificate_request_name(), "site-1");
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_FALSE(SiteSecret().metadata().annotations().contains(kTemporaryAnnotation));
+  EXPECT_NE(SiteSecret().data().at(kCertificateKey), temporary.data().at(kCertificateKey));
+  EXPECT_EQ(Pass().requeue_after, 60 * kDay);
+}
+
+TEST_F(CertificateReconcilerTest, OutputsAreWrittenWithoutANewCertificate) {
+  Create();
+  Issue();
+  const Secret before = SiteSecret();
+  ChangeSpec([](auto& spec) {
+    spec.add_additional_output_formats(issuer::v1::OUTPUT_FORMAT_COMBINED_PEM);
+    (*spec.mutable_secret_template()->mutable_labels())["team"] = "a";
+  });
+  Pass();
+  EXPECT_EQ(SiteSecret().data().at(kCertificateKey), before.data().at(kCertificateKey));
+  EXPECT_TRUE(SiteSecret().data().contains(kCombinedPemKey));
+  EXPECT_EQ(SiteSecret().metadata().labels().at("team"), "a");
+  EXPECT_EQ(Site().status().revision(), 1);
+  const std::string version = SiteSecret().metadata().resource_version();
+  Pass();
+  EXPECT_EQ(SiteSecret().metadata().resource_version(), version);
+  ChangeSpec([](auto& spec) { spec.clear_additional_output_formats(); });
+  Pass();
+  EXPECT_FALSE(SiteSecret().data().contains(kCombinedPemKey));
+  EXPECT_EQ(SiteSecret().metadata().labels().at("team"), "a");
+}
+
+TEST_F(CertificateReconcilerTest, AMissingPasswordKeepsOnlyTheKeystoreFromBeingThere) {
+  Create();
+  ChangeSpec([](auto& spec) {
+    spec.mutable_keystores()->mutable_jks()->set_create(true);
+    auto& ref = *spec.mutable_keystores()->mutable_jks()->mutable_password_secret_ref();
+    ref.set_name("password");
+    rpc::Violations violations;
+    ValidateOutputs(spec, violations);
+  });
+  Issue();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  const Certificate site = Site();
+  EXPECT_THAT(service::FindCondition(site.status().conditions(), "Ready")->message(),
+              HasSubstr("password"));
+  EXPECT_FALSE(SiteSecret().data().contains(kJksKey));
+  CreateSecret("web", "password", "password", "changeit");
+  Pass();
+  EXPECT_TRUE(SiteSecret().data().contains(kJksKey));
+  const Certificate now = Site();
+  EXPECT_EQ(service::FindCondition(now.status().conditions(), "Ready")->message(),
+            "The certificate is up to date.");
+}
+
+TEST_F(CertificateReconcilerTest, RsaKeysComeFromThePool) {
+  Create();
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_algorithm(issuer::v1::PRIVATE_KEY_ALGORITHM_RSA);
+    spec.mutable_private_key()->set_size(2048);
+  });
+  Issue();
+  EXPECT_EQ(ReadKeyPair(SiteSecret()).key_spec, (pki::KeySpec{pki::KeyAlgorithm::kRsa, 2048}));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/derived_name.h"
 #include "lib/service/issuer_ref.h"
+#include "services/issuer/certificate_validation.h"
 #include "services/issuer/issuer_choice.h"
 
 namespace certwright::issuer_service {
@@ -226,6 +227,16 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
                           ready == nullptr ? "it was just created." : ready->message()));
     co_return absl::OkStatus();
   }
+  if (!issuer->spec.has_acme()) {
+    co_return co_await SignLocally(context, request, *std::move(issuer));
+  }
+  if (request.status().order_name().empty()) {
+    const absl::Status orderable = CheckAcmeSigns(request.spec());
+    if (!orderable.ok()) {
+      Fail(request, std::string(orderable.message()));
+      co_return absl::OkStatus();
+    }
+  }
   CW_CO_ASSIGN_OR_RETURN(const bool its_turn, co_await TakeTurn(context, request, *issuer));
   if (!its_turn) co_return absl::OkStatus();
   auto order = co_await FindOrCreateOrder(context, request, *issuer);
@@ -294,6 +305,21 @@ runtime::Awaitable<absl::StatusOr<absl::Time>> CertificateRequestReconciler::Nee
   co_return service::FromProto(certificate->status().not_after());
 }
 
+runtime::Awaitable<absl::Status> CertificateRequestReconciler::SignLocally(
+    runtime::Context context, Request& request, AnyIssuer issuer) {
+  const auto issued = co_await signing_.Sign(context, request, std::move(issuer));
+  if (issued.ok()) {
+    Accept(issued->certificate_pem, issued->ca_pem, request);
+  } else if (SigningIssuers::IsFinal(issued.status())) {
+    Fail(request, absl::StrCat("The issuer does not sign this: ", issued.status().message()));
+  } else {
+    SetReady(request, false, "Pending",
+             absl::StrCat("The issuer could not sign yet: ", issued.status().message()));
+    co_return issued.status();
+  }
+  co_return absl::OkStatus();
+}
+
 runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>>
 CertificateRequestReconciler::FindOrCreateOrder(runtime::Context context,
                                                 const Request& request,
@@ -309,7 +335,9 @@ CertificateRequestReconciler::FindOrCreateOrder(runtime::Context context,
 
 void CertificateRequestReconciler::Follow(const order::v1::Order& order,
                                           Request& request) const {
-  if (order.status().state() == order::v1::ORDER_STATE_VALID) return Accept(order, request);
+  if (order.status().state() == order::v1::ORDER_STATE_VALID) {
+    return Accept(order.status().certificate(), "", request);
+  }
   CopyTrouble(order, request);
   if (IsFinal(order)) return Fail(request, order.status().reason());
   const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
@@ -321,10 +349,10 @@ void CertificateRequestReconciler::Follow(const order::v1::Order& order,
   SetReady(request, false, final_word ? "Pending" : ready->reason(), ready->message());
 }
 
-void CertificateRequestReconciler::Accept(const order::v1::Order& order,
+void CertificateRequestReconciler::Accept(const std::string& certificate, const std::string& ca,
                                           Request& request) const {
   const auto csr = pki::ParseCsrPem(request.spec().request());
-  const auto chain = pki::ParseChainPem(order.status().certificate());
+  const auto chain = pki::ParseChainPem(certificate);
   if (!csr.ok() || !chain.ok()) {
     return Fail(request, absl::StrCat("The certificate cannot be read: ",
                                       (csr.ok() ? chain.status() : csr.status()).message()));
@@ -338,8 +366,8 @@ void CertificateRequestReconciler::Accept(const order::v1::Order& order,
     return Fail(request, absl::StrCat("The certificate is not what was asked for: ",
                                       verified.message()));
   }
-  request.mutable_status()->set_certificate(order.status().certificate());
-  request.mutable_status()->set_ca(pki::TopmostCertificate(*chain).Pem());
+  request.mutable_status()->set_certificate(certificate);
+  request.mutable_status()->set_ca(ca.empty() ? pki::TopmostCertificate(*chain).Pem() : ca);
   SetReady(request, true, "Issued", "The certificate was issued.");
 }
 

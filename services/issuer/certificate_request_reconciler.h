@@ -1,5 +1,5 @@
 // CertificateRequestReconciler: takes an approved request to the order service and brings the
-// certificate back.
+// certificate back, or has it signed here where the issuer is no ACME issuer.
 //
 // The Order's name is derived from the request's uid, so that a repeated CreateOrder finds the
 // Order that an earlier one has made.
@@ -16,6 +16,7 @@
 #include "services/issuer/accounts.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/order_pace.h"
+#include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
 
@@ -66,7 +67,11 @@ class CertificateRequestReconciler final : public controller::Reconciler {
  public:
   CertificateRequestReconciler(service::Environment environment, Stores& stores,
                                Accounts& accounts, Orders& orders)
-      : environment_(environment), stores_(stores), accounts_(accounts), orders_(orders) {}
+      : environment_(environment),
+        stores_(stores),
+        accounts_(accounts),
+        orders_(orders),
+        signing_(environment, stores, accounts) {}
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -87,6 +92,8 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::Status> Advance(runtime::Context context, Request& request);
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>> FindOrCreateOrder(
       runtime::Context context, const Request& request, const AnyIssuer& issuer);
+  runtime::Awaitable<absl::Status> SignLocally(runtime::Context context, Request& request,
+                                               AnyIssuer issuer);
   // Whether the order may be placed now, as far as the issuer's rate limits go. Else the
   // request says until when it waits.
   runtime::Awaitable<absl::StatusOr<bool>> TakeTurn(runtime::Context context, Request& request,
@@ -96,7 +103,8 @@ class CertificateRequestReconciler final : public controller::Reconciler {
                                                           const Request& request);
   runtime::Awaitable<absl::Status> CleanUp(runtime::Context context, Request request);
   void Follow(const order::v1::Order& order, Request& request) const;
-  void Accept(const order::v1::Order& order, Request& request) const;
+  // `certificate` is the chain; `ca` is empty where only that can tell it.
+  void Accept(const std::string& certificate, const std::string& ca, Request& request) const;
   void SetReady(Request& request, bool ready, std::string reason, std::string message) const;
   void Fail(Request& request, std::string message) const;
 
@@ -105,6 +113,7 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   Accounts& accounts_;
   Orders& orders_;
   OrderPace pace_;
+  SigningIssuers signing_;
 };
 
 }  // namespace certwright::issuer_service

@@ -434,5 +434,63 @@ TEST_F(CertificateRequestReconcilerTest, DeletedRequestGoesOnlyAfterItsOrder) {
   CW_EXPECT_OK(TryPass());
 }
 
+TEST_F(CertificateRequestReconcilerTest, AnIssuerWithoutAcmeSignsHere) {
+  issuer::v1::Issuer issuer;
+  issuer.mutable_metadata()->set_namespace_("web");
+  issuer.mutable_metadata()->set_name("ca");
+  issuer.mutable_spec()->mutable_ca()->set_secret_name("ca-tls");
+  CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
+  EXPECT_EQ(ConditionOf(Pass()), "False IssuerNotReady");
+  issuer::v1::Issuer stored = Read(stores_->issuers, "ca");
+  service::SetCondition(*stored.mutable_status()->mutable_conditions(),
+                        {"Ready", true, "KeyPairVerified", ""}, 1, clock_.Now());
+  WriteStatus(stores_->issuers, stored);
+  // Ready, but its Secret has just gone.
+  EXPECT_THAT(TryPass(), base::StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(ConditionOf(Request()), "False Pending");
+  EXPECT_THAT(Message(), HasSubstr("ca-tls"));
+
+  issuer::v1::Secret secret;
+  secret.mutable_metadata()->set_namespace_("web");
+  secret.mutable_metadata()->set_name("ca-tls");
+  (*secret.mutable_data())[kCertificateKey] = ca_.certificate().Pem();
+  (*secret.mutable_data())[kPrivateKeyKey] = std::string(ca_.key().ToPem().Reveal());
+  CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+  const CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request), "True Issued");
+  EXPECT_EQ(request.status().ca(), ca_.certificate().Pem());
+  const auto chain = pki::ParseChainPem(request.status().certificate());
+  ASSERT_THAT(chain, base::IsOk());
+  ASSERT_THAT(*chain, SizeIs(2));
+  EXPECT_EQ(chain->front().not_after - chain->front().not_before, absl::Hours(1));
+  EXPECT_THAT(orders_.created, IsEmpty());
+}
+
+TEST_F(CertificateRequestReconcilerTest, WhatNoIssuerWillEverSignFails) {
+  issuer::v1::Issuer issuer;
+  issuer.mutable_metadata()->set_namespace_("web");
+  issuer.mutable_metadata()->set_name("ca");
+  issuer.mutable_spec()->mutable_self_signed();
+  service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                        {"Ready", true, "IsReady", ""}, 1, clock_.Now());
+  CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
+  EXPECT_EQ(ConditionOf(Pass()), "False Failed");
+  EXPECT_THAT(Message(), HasSubstr("private-key-secret-name"));
+  EXPECT_TRUE(Request().status().has_failure_time());
+}
+
+TEST_F(CertificateRequestReconcilerTest, WhatNoAcmeServerSignsIsNotOrdered) {
+  CreateIssuer();
+  pki::CsrSpec csr;
+  csr.names.uris = {"urn:a"};
+  CertificateRequest request = Request();
+  CW_ASSERT_OK(Await(stores_->requests.Delete(Context(), "web", "site-1")));
+  request.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
+  CW_ASSERT_OK(Await(stores_->requests.Create(Context(), request)));
+  EXPECT_EQ(ConditionOf(Pass()), "False Failed");
+  EXPECT_THAT(Message(), HasSubstr("DNS names and IP addresses only"));
+  EXPECT_THAT(orders_.created, IsEmpty());
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service

@@ -71,7 +71,8 @@ runtime::Awaitable<absl::StatusOr<v1::GetCertificateChainResponse>> CertificateR
   auto secret = co_await stores_.secrets.Get(call.context, resource_namespace,
                                              certificate.spec().secret_name());
   if (!secret.ok() && !absl::IsNotFound(secret.status())) co_return secret.status();
-  if (!secret.ok() || !secret->data().contains(kCertificateKey)) {
+  if (!secret.ok() || !secret->data().contains(kCertificateKey) ||
+      secret->metadata().annotations().contains(kTemporaryAnnotation)) {
     co_return rpc::FailedPrecondition("NOT_ISSUED", "there is no certificate yet");
   }
   v1::GetCertificateChainResponse response;

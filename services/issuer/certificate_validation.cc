@@ -8,10 +8,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "lib/base/status_macros.h"
+#include "lib/pki/name_constraints.h"
 #include "lib/pki/names.h"
+#include "lib/pki/subject.h"
 #include "lib/pki/usages.h"
 #include "lib/service/metadata.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/output_validation.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -23,6 +27,10 @@ using rpc::Violations;
 constexpr int kMaxNames = 100;
 constexpr std::size_t kMaxCommonName = 64;
 constexpr std::size_t kMaxSubjectParts = 20;
+// Together with the subject and a large key, what a request of 64 KiB holds.
+constexpr std::size_t kMaxBytesOfNames = 27 << 10;
+constexpr std::size_t kMaxBytesOfConstraints = 6 << 10;
+constexpr int kMaxUsages = 100;
 constexpr int64_t kMinDuration = 3600;
 constexpr int64_t kDefaultDuration = 90 * 24 * 3600;
 constexpr int64_t kMinRenewBefore = 300;
@@ -45,10 +53,75 @@ void NormalizeAll(Names& names, const char* field, Normalize normalize,
   names.Assign(kept.begin(), kept.end());
 }
 
+void NormalizeOtherNames(google::protobuf::RepeatedPtrField<issuer::v1::OtherName>& names,
+                         Violations& violations) {
+  std::set<pki::OtherName> seen;
+  for (int i = 0; i < names.size();) {
+    const pki::OtherName name{names[i].oid(), names[i].utf8_value()};
+    const auto normal = pki::NormalizeOtherName(name);
+    if (!normal.ok()) {
+      violations.Add(Indexed("spec.otherNames", i), normal.status().message());
+    }
+    if (normal.ok() && !seen.insert(name).second) {
+      names.erase(names.begin() + i);
+    } else {
+      ++i;
+    }
+  }
+}
+
+bool HasCommonName(const CertificateSpec& spec) {
+  if (spec.literal_subject().empty()) return !spec.common_name().empty();
+  const auto der = pki::EncodeLiteralSubject(spec.literal_subject());
+  // What cannot be read is reported elsewhere.
+  return !der.ok() || !pki::DecodeSubject(*der)->common_name.empty();
+}
+
+std::size_t BytesOfNames(const CertificateSpec& spec) {
+  std::size_t bytes = 0;
+  for (const auto* names :
+       {&spec.dns_names(), &spec.ip_addresses(), &spec.uris(), &spec.email_addresses()}) {
+    for (const std::string& name : *names) bytes += name.size();
+  }
+  for (const auto& name : spec.other_names()) {
+    bytes += name.oid().size() + name.utf8_value().size();
+  }
+  return bytes;
+}
+
+void ValidateCommonName(CertificateSpec& spec, Violations& violations) {
+  if (spec.common_name().empty()) return;
+  // ACME CAs take the common name for one of the names, so it must be among them. One that
+  // cannot be, or that is a CA's, is for other issuers.
+  const auto address = pki::NormalizeIpAddress(spec.common_name());
+  const auto name = pki::NormalizeDnsName(spec.common_name());
+  if (spec.is_ca() || (!address.ok() && !name.ok())) {
+    pki::Subject subject;
+    subject.common_name = spec.common_name();
+    const absl::Status status = pki::CheckSubject(subject);
+    if (!status.ok()) violations.Add("spec.commonName", status.message());
+    return;
+  }
+  if (address.ok()) {
+    spec.set_common_name(*address);
+    if (std::ranges::find(spec.ip_addresses(), *address) == spec.ip_addresses().end()) {
+      spec.add_ip_addresses(*address);
+    }
+  } else {
+    spec.set_common_name(*name);
+    if (std::ranges::find(spec.dns_names(), *name) == spec.dns_names().end()) {
+      spec.add_dns_names(*name);
+    }
+  }
+  // The length that counts is that of the A-labels.
+  violations.Require(spec.common_name().size() <= kMaxCommonName, "spec.commonName",
+                     "must be at most 64 characters");
+}
+
 void ValidateNames(CertificateSpec& spec, Violations& violations) {
   const int given = spec.dns_names_size() + spec.ip_addresses_size() + spec.uris_size() +
                     spec.email_addresses_size() + spec.other_names_size();
-  violations.Require(given > 0 || !spec.common_name().empty(), "spec.dnsNames",
+  violations.Require(given > 0 || HasCommonName(spec), "spec.dnsNames",
                      "at least one name is required here or in another field of names");
   violations.Require(given <= kMaxNames, "spec.dnsNames", "must be at most 100 names in all");
   NormalizeAll(*spec.mutable_dns_names(), "spec.dnsNames", pki::NormalizeDnsName, violations);
@@ -57,27 +130,19 @@ void ValidateNames(CertificateSpec& spec, Violations& violations) {
   NormalizeAll(*spec.mutable_uris(), "spec.uris", pki::NormalizeUri, violations);
   NormalizeAll(*spec.mutable_email_addresses(), "spec.emailAddresses", pki::NormalizeEmail,
                violations);
-  if (spec.common_name().empty()) return;
-  // ACME CAs take the common name for one of the names, so it must be among them.
-  if (const auto address = pki::NormalizeIpAddress(spec.common_name()); address.ok()) {
-    spec.set_common_name(*address);
-    if (std::ranges::find(spec.ip_addresses(), *address) == spec.ip_addresses().end()) {
-      spec.add_ip_addresses(*address);
-    }
-  } else if (const auto name = pki::NormalizeDnsName(spec.common_name()); name.ok()) {
-    spec.set_common_name(*name);
-    if (std::ranges::find(spec.dns_names(), *name) == spec.dns_names().end()) {
-      spec.add_dns_names(*name);
-    }
-  } else {
-    return violations.Add("spec.commonName", "must be a DNS name or an IP address");
-  }
-  // The length that counts is that of the A-labels.
-  violations.Require(spec.common_name().size() <= kMaxCommonName, "spec.commonName",
-                     "must be at most 64 characters");
+  NormalizeOtherNames(*spec.mutable_other_names(), violations);
+  violations.Require(BytesOfNames(spec) <= kMaxBytesOfNames, "spec.dnsNames",
+                     "must be at most 27 KiB of names in all");
+  ValidateCommonName(spec, violations);
 }
 
 void ValidateSubject(const CertificateSpec& spec, Violations& violations) {
+  if (!spec.literal_subject().empty()) {
+    violations.Require(spec.common_name().empty() && !spec.has_subject(), "spec.literalSubject",
+                       "excludes spec.commonName and spec.subject");
+    const auto der = pki::EncodeLiteralSubject(spec.literal_subject());
+    if (!der.ok()) violations.Add("spec.literalSubject", der.status().message());
+  }
   pki::Subject subject = CsrSpecOf(spec).subject;
   // It has rules of its own.
   subject.common_name.clear();
@@ -91,6 +156,44 @@ void ValidateSubject(const CertificateSpec& spec, Violations& violations) {
   }
   const absl::Status status = pki::CheckSubject(subject);
   if (!status.ok()) violations.Add("spec.subject", status.message());
+}
+
+std::size_t BytesOf(const pki::NameSubtrees& subtrees) {
+  // What DER adds to each.
+  constexpr std::size_t kOverhead = 8;
+  std::size_t bytes = 0;
+  for (const auto* entries : {&subtrees.dns_domains, &subtrees.ip_ranges,
+                              &subtrees.email_addresses, &subtrees.uri_domains}) {
+    for (const std::string& entry : *entries) bytes += entry.size() + kOverhead;
+  }
+  return bytes;
+}
+
+void SetSubtrees(const pki::NameSubtrees& subtrees, issuer::v1::NameConstraintSet& set) {
+  set.mutable_dns_domains()->Assign(subtrees.dns_domains.begin(), subtrees.dns_domains.end());
+  set.mutable_ip_ranges()->Assign(subtrees.ip_ranges.begin(), subtrees.ip_ranges.end());
+  set.mutable_email_addresses()->Assign(subtrees.email_addresses.begin(),
+                                        subtrees.email_addresses.end());
+  set.mutable_uri_domains()->Assign(subtrees.uri_domains.begin(), subtrees.uri_domains.end());
+}
+
+void ValidateNameConstraints(CertificateSpec& spec, Violations& violations) {
+  if (!spec.has_name_constraints()) return;
+  constexpr char kField[] = "spec.nameConstraints";
+  violations.Require(spec.is_ca(), kField, "is only for a CA's certificate: set spec.isCa");
+  const auto normal = pki::NormalizeNameConstraints(CsrSpecOf(spec).name_constraints);
+  if (!normal.ok()) return violations.Add(kField, normal.status().message());
+  violations.Require(!normal->empty(), kField, "must permit or exclude something");
+  violations.Require(
+      BytesOf(normal->permitted) + BytesOf(normal->excluded) <= kMaxBytesOfConstraints, kField,
+      "must be at most 6 KiB");
+  issuer::v1::NameConstraints& constraints = *spec.mutable_name_constraints();
+  if (constraints.has_permitted()) {
+    SetSubtrees(normal->permitted, *constraints.mutable_permitted());
+  }
+  if (constraints.has_excluded()) {
+    SetSubtrees(normal->excluded, *constraints.mutable_excluded());
+  }
 }
 
 void ValidateTimes(CertificateSpec& spec, Violations& violations) {
@@ -144,6 +247,31 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
   return {field.begin(), field.end()};
 }
 
+// Whether the usages of a request's spec and of its signing request are the same, if both have
+// any.
+bool UsagesAgree(pki::UsageSet spec, const std::vector<std::string>& asked) {
+  auto csr = pki::ParseUsages(asked);
+  // An identifier without a word cannot be in the spec.
+  if (spec == pki::UsageSet() || asked.empty()) return true;
+  if (!csr.ok()) return false;
+  std::ranges::sort(spec.extended_key_usages);
+  std::ranges::sort(csr->extended_key_usages);
+  return spec == *csr;
+}
+
+pki::NameSubtrees SubtreesOf(const issuer::v1::NameConstraintSet& set) {
+  pki::NameSubtrees subtrees;
+  subtrees.dns_domains = Strings(set.dns_domains());
+  subtrees.ip_ranges = Strings(set.ip_ranges());
+  subtrees.email_addresses = Strings(set.email_addresses());
+  subtrees.uri_domains = Strings(set.uri_domains());
+  return subtrees;
+}
+
+bool Contains(const std::vector<std::string>& names, const absl::StatusOr<std::string>& name) {
+  return name.ok() && std::ranges::find(names, *name) != names.end();
+}
+
 }  // namespace
 
 void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& violations) {
@@ -157,12 +285,17 @@ void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& viola
   ValidateSubject(spec, violations);
   ValidateTimes(spec, violations);
   ValidatePrivateKey(*spec.mutable_private_key(), violations);
+  ValidateNameConstraints(spec, violations);
+  ValidateOutputs(spec, violations);
+  const auto digest = pki::SignatureDigestOf(spec.signature_algorithm(), KeySpecOf(spec));
+  if (!digest.ok()) violations.Add("spec.signatureAlgorithm", digest.status().message());
   if (spec.usages().empty()) {
     spec.add_usages("digital signature");
     spec.add_usages("key encipherment");
   }
   const auto usages = pki::ParseUsages(Strings(spec.usages()));
   if (!usages.ok()) violations.Add("spec.usages", usages.status().message());
+  violations.Require(spec.usages_size() <= kMaxUsages, "spec.usages", "must be at most 100");
   if (spec.revision_history_limit() == 0) spec.set_revision_history_limit(1);
   violations.Require(spec.revision_history_limit() >= 1, "spec.revisionHistoryLimit",
                      "must be at least 1");
@@ -179,11 +312,18 @@ void ValidateCertificateRequest(issuer::v1::CertificateRequest& request,
   if (!csr.ok()) {
     violations.Add("spec.request", csr.status().message());
   } else {
-    violations.Require(!csr->names.dns_names.empty() || !csr->names.ip_addresses.empty(),
-                       "spec.request", "must ask for at least one DNS name or IP address");
+    violations.Require(!csr->names.empty() || !csr->subject.common_name.empty(), "spec.request",
+                       "must ask for at least one name");
+    violations.Require(!csr->is_ca || spec.is_ca(), "spec.isCa",
+                       "must be set, as spec.request asks for a CA's certificate");
   }
   const auto usages = pki::ParseUsages(Strings(spec.usages()));
-  if (!usages.ok()) violations.Add("spec.usages", usages.status().message());
+  if (!usages.ok()) {
+    violations.Add("spec.usages", usages.status().message());
+  } else if (csr.ok()) {
+    violations.Require(UsagesAgree(*usages, csr->usages), "spec.usages",
+                       "must agree with those that spec.request asks for");
+  }
   violations.Require(!spec.has_duration() || spec.duration().seconds() >= kMinDuration,
                      "spec.duration", "must be at least 1 h");
 }
@@ -214,18 +354,8 @@ absl::Status CheckCertificateIsServed(const CertificateSpec& spec) {
   const auto check = [&](bool given, const char* field) {
     if (given) fields.push_back(field);
   };
-  check(!spec.literal_subject().empty(), "spec.literalSubject");
-  check(spec.other_names_size() > 0, "spec.otherNames");
   check(spec.renewal_windows_size() > 0, "spec.renewalWindows");
-  check(spec.is_ca(), "spec.isCa");
-  check(!spec.signature_algorithm().empty(), "spec.signatureAlgorithm");
-  check(spec.additional_output_formats_size() > 0, "spec.additionalOutputFormats");
-  check(spec.has_keystores(), "spec.keystores");
-  check(spec.has_secret_template(), "spec.secretTemplate");
-  check(spec.has_name_constraints(), "spec.nameConstraints");
   check(spec.fallback_issuer_refs_size() > 0, "spec.fallbackIssuerRefs");
-  check(spec.uris_size() > 0, "spec.uris (no ACME server signs them)");
-  check(spec.email_addresses_size() > 0, "spec.emailAddresses (no ACME server signs them)");
   if (fields.empty()) return absl::OkStatus();
   return absl::UnimplementedError(
       absl::StrCat("this version does not serve ", absl::StrJoin(fields, ", ")));
@@ -269,9 +399,48 @@ pki::CsrSpec CsrSpecOf(const CertificateSpec& spec) {
   csr.names.ip_addresses = Strings(spec.ip_addresses());
   csr.names.uris = Strings(spec.uris());
   csr.names.email_addresses = Strings(spec.email_addresses());
+  for (const issuer::v1::OtherName& name : spec.other_names()) {
+    csr.names.other_names.push_back({name.oid(), name.utf8_value()});
+  }
   csr.usages = Strings(spec.usages());
   csr.is_ca = spec.is_ca();
+  csr.literal_subject = spec.literal_subject();
+  csr.signature_algorithm = spec.signature_algorithm();
+  if (spec.has_name_constraints()) {
+    csr.name_constraints.permitted = SubtreesOf(spec.name_constraints().permitted());
+    csr.name_constraints.excluded = SubtreesOf(spec.name_constraints().excluded());
+    csr.name_constraints.critical = spec.name_constraints().critical();
+  }
   return csr;
+}
+
+bool AsksForSubjectOf(const CertificateSpec& spec, const pki::Csr& csr) {
+  const pki::CsrSpec wanted = CsrSpecOf(spec);
+  const auto subject = pki::SubjectDerOf(wanted);
+  const auto constraints = pki::NormalizeNameConstraints(wanted.name_constraints);
+  return subject.ok() && *subject == csr.subject_der && wanted.is_ca == csr.is_ca &&
+         constraints.ok() && *constraints == csr.name_constraints;
+}
+
+absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec) {
+  CW_ASSIGN_OR_RETURN(const pki::Csr csr, pki::ParseCsrPem(spec.request()));
+  if (spec.is_ca() || csr.is_ca) {
+    return absl::InvalidArgumentError("No ACME server signs a CA's certificate.");
+  }
+  const pki::SubjectAltNames& names = csr.names;
+  if (!names.uris.empty() || !names.email_addresses.empty() || !names.other_names.empty() ||
+      (names.dns_names.empty() && names.ip_addresses.empty())) {
+    return absl::InvalidArgumentError(
+        "An ACME server signs certificates for DNS names and IP addresses only, and for at "
+        "least one.");
+  }
+  const std::string& common_name = csr.subject.common_name;
+  if (common_name.empty() || Contains(names.dns_names, pki::NormalizeDnsName(common_name)) ||
+      Contains(names.ip_addresses, pki::NormalizeIpAddress(common_name))) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "The common name must be one of the names for an ACME server to sign the request.");
 }
 
 }  // namespace certwright::issuer_service

@@ -25,4 +25,12 @@ pki::KeySpec KeySpecOf(const issuer::v1::CertificateSpec& spec);
 pki::KeyEncoding KeyEncodingOf(const issuer::v1::CertificateSpec& spec);
 pki::CsrSpec CsrSpecOf(const issuer::v1::CertificateSpec& spec);
 
+// Whether `csr` asks for the subject, the kind and the constraints that the spec does.
+bool AsksForSubjectOf(const issuer::v1::CertificateSpec& spec, const pki::Csr& csr);
+
+// INVALID_ARGUMENT, naming why, for a request that no ACME server signs: one for a CA, for
+// names that are neither DNS names nor addresses, or with a common name that is none of them
+// (RFC 8555 §7.4).
+absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec);
+
 }  // namespace certwright::issuer_service

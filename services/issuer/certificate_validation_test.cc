@@ -108,6 +108,59 @@ TEST(ValidateCertificateTest, CommonNameAloneIsEnough) {
   EXPECT_THAT(certificate.spec().dns_names(), ElementsAre("a.example"));
 }
 
+TEST(ValidateCertificateTest, ACommonNameThatIsNoHostStaysOutOfTheNames) {
+  for (const bool is_ca : {false, true}) {
+    Certificate certificate = Minimal();
+    CertificateSpec& spec = *certificate.mutable_spec();
+    spec.clear_dns_names();
+    spec.set_is_ca(is_ca);
+    spec.set_common_name(is_ca ? "root" : "My Site");
+    EXPECT_THAT(Validate(certificate), IsEmpty());
+    EXPECT_THAT(spec.dns_names(), IsEmpty());
+    EXPECT_EQ(spec.common_name(), is_ca ? "root" : "My Site");
+  }
+}
+
+TEST(ValidateCertificateTest, ALiteralSubjectWithACommonNameIsNameEnough) {
+  Certificate certificate = Minimal();
+  certificate.mutable_spec()->clear_dns_names();
+  certificate.mutable_spec()->set_literal_subject("O=a");
+  EXPECT_THAT(Validate(certificate), ElementsAre("spec.dnsNames"));
+  certificate.mutable_spec()->set_literal_subject("CN=b,O=a");
+  EXPECT_THAT(Validate(certificate), IsEmpty());
+}
+
+TEST(ValidateCertificateTest, WhatItAcceptsCanBeAskedFor) {
+  Certificate certificate = Minimal();
+  CertificateSpec& spec = *certificate.mutable_spec();
+  spec.set_is_ca(true);
+  spec.set_literal_subject("CN=a,DC=b");
+  spec.set_signature_algorithm("ECDSAWithSHA384");
+  for (int i = 0; i < 2; ++i) {
+    spec.add_other_names()->set_oid("1.3.6.1.4.1.311.20.2.3");
+    spec.mutable_other_names(i)->set_utf8_value("jo@a.example");
+  }
+  spec.mutable_name_constraints()->set_critical(true);
+  spec.mutable_name_constraints()->mutable_permitted()->add_dns_domains("B.example");
+  spec.mutable_name_constraints()->mutable_permitted()->add_dns_domains("a.example");
+  spec.mutable_name_constraints()->mutable_excluded()->add_ip_ranges("10.0.0.0/8");
+  EXPECT_THAT(Validate(certificate), IsEmpty());
+  EXPECT_EQ(spec.other_names_size(), 1);
+  EXPECT_THAT(spec.name_constraints().permitted().dns_domains(),
+              ElementsAre("a.example", "b.example"));
+  const auto key = pki::PrivateKey::Generate(KeySpecOf(spec));
+  const auto pem = pki::CreateCsrPem(CsrSpecOf(spec), *key);
+  ASSERT_THAT(pem, base::IsOk());
+  const auto csr = pki::ParseCsrPem(*pem);
+  ASSERT_THAT(csr, base::IsOk());
+  EXPECT_TRUE(AsksForSubjectOf(spec, *csr));
+  EXPECT_EQ(csr->name_constraints.excluded.ip_ranges,
+            CsrSpecOf(spec).name_constraints.excluded.ip_ranges);
+  EXPECT_EQ(csr->names.other_names.size(), 1u);
+  spec.set_literal_subject("CN=a,DC=c");
+  EXPECT_FALSE(AsksForSubjectOf(spec, *csr));
+}
+
 struct Rule {
   const char* field;
   std::function<void(CertificateSpec&)> violate;
@@ -126,6 +179,12 @@ TEST(ValidateCertificateTest, ReportsEachBrokenRule) {
   const auto percent = [](int percentage) {
     return [=](CertificateSpec& spec) { spec.set_renew_before_percentage(percentage); };
   };
+  const auto constrain = [](const std::string& domain, bool is_ca) {
+    return [=](CertificateSpec& spec) {
+      spec.set_is_ca(is_ca);
+      spec.mutable_name_constraints()->mutable_permitted()->add_dns_domains(domain);
+    };
+  };
   const std::vector<Rule> rules = {
       {"spec.secretName", [](auto& spec) { spec.clear_secret_name(); }},
       {"spec.secretName", [](auto& spec) { spec.set_secret_name("Not_A_Name"); }},
@@ -140,7 +199,50 @@ TEST(ValidateCertificateTest, ReportsEachBrokenRule) {
       {"spec.ipAddresses[0]", [](auto& spec) { spec.add_ip_addresses("192.0.2.256"); }},
       {"spec.uris[0]", [](auto& spec) { spec.add_uris("no uri"); }},
       {"spec.emailAddresses[0]", [](auto& spec) { spec.add_email_addresses("nobody"); }},
-      {"spec.commonName", [](auto& spec) { spec.set_common_name("My Site"); }},
+      {"spec.commonName", [](auto& spec) { spec.set_common_name(std::string(65, 'a')); }},
+      {"spec.commonName",
+       [](auto& spec) {
+         spec.set_is_ca(true);
+         spec.set_common_name("no\xff text");
+       }},
+      {"spec.otherNames[0]",
+       [](auto& spec) {
+         spec.add_other_names()->set_oid("1.2.x");
+         spec.mutable_other_names(0)->set_utf8_value("v");
+       }},
+      {"spec.dnsNames",
+       [](auto& spec) {
+         for (int i = 0; i < 14; ++i) {
+           spec.add_uris(absl::StrCat("urn:", i, std::string(2000, 'a')));
+         }
+       }},
+      {"spec.literalSubject", [](auto& spec) { spec.set_literal_subject("FOO=a"); }},
+      {"spec.literalSubject",
+       [](auto& spec) {
+         spec.set_literal_subject("CN=a");
+         spec.set_common_name("b.example");
+       }},
+      {"spec.literalSubject",
+       [](auto& spec) {
+         spec.set_literal_subject("CN=a");
+         spec.mutable_subject()->add_organizations("o");
+       }},
+      {"spec.nameConstraints", constrain("a.example", false)},
+      {"spec.nameConstraints", constrain("*.example", true)},
+      {"spec.nameConstraints",
+       [](auto& spec) {
+         spec.set_is_ca(true);
+         spec.mutable_name_constraints()->set_critical(true);
+       }},
+      {"spec.nameConstraints",
+       [&](auto& spec) {
+         for (int i = 0; i < 600; ++i) constrain(absl::StrCat("n", i, ".test"), true)(spec);
+       }},
+      {"spec.signatureAlgorithm", [](auto& spec) { spec.set_signature_algorithm("MD5"); }},
+      {"spec.signatureAlgorithm",
+       [](auto& spec) { spec.set_signature_algorithm("SHA256WithRSA"); }},
+      {"spec.additionalOutputFormats[0]",
+       [](auto& spec) { spec.add_additional_output_formats(issuer::v1::OutputFormat(9)); }},
       {"spec.commonName",
        [](auto& spec) { spec.set_common_name(std::string(60, 'a') + ".bcde"); }},
       // 57 octets here, 87 in A-labels.
@@ -201,19 +303,8 @@ TEST(ValidateCertificateTest, ReportsAllBrokenRulesAtOnce) {
 TEST(CheckCertificateIsServedTest, NamesWhatIsNotServed) {
   EXPECT_THAT(CheckCertificateIsServed(Minimal().spec()), base::IsOk());
   const std::vector<Rule> rules = {
-      {"spec.literalSubject", [](auto& spec) { spec.set_literal_subject("CN=a"); }},
-      {"spec.otherNames", [](auto& spec) { spec.add_other_names(); }},
       {"spec.renewalWindows", [](auto& spec) { spec.add_renewal_windows(); }},
-      {"spec.isCa", [](auto& spec) { spec.set_is_ca(true); }},
-      {"spec.signatureAlgorithm", [](auto& spec) { spec.set_signature_algorithm("x"); }},
-      {"spec.additionalOutputFormats",
-       [](auto& spec) { spec.add_additional_output_formats(issuer::v1::OUTPUT_FORMAT_DER); }},
-      {"spec.keystores", [](auto& spec) { spec.mutable_keystores(); }},
-      {"spec.secretTemplate", [](auto& spec) { spec.mutable_secret_template(); }},
-      {"spec.nameConstraints", [](auto& spec) { spec.mutable_name_constraints(); }},
       {"spec.fallbackIssuerRefs", [](auto& spec) { spec.add_fallback_issuer_refs(); }},
-      {"spec.uris", [](auto& spec) { spec.add_uris("urn:a"); }},
-      {"spec.emailAddresses", [](auto& spec) { spec.add_email_addresses("a@b.example"); }},
   };
   CertificateSpec all = Minimal().spec();
   for (const Rule& rule : rules) {
@@ -250,15 +341,16 @@ class ValidateCertificateRequestTest : public testing::Test {
   CertificateRequest validated_;
 };
 
-TEST_F(ValidateCertificateRequestTest, AcceptsARequestForDnsNamesOrIpAddresses) {
+TEST_F(ValidateCertificateRequestTest, AcceptsARequestForNamesOfAnyKind) {
   EXPECT_THAT(Validate(Request({{"a.example"}, {}, {}, {}})), IsEmpty());
+  EXPECT_THAT(Validate(Request({{}, {}, {"urn:a"}, {}})), IsEmpty());
   EXPECT_THAT(Validate(Request({{}, {"192.0.2.1"}, {}, {}})), IsEmpty());
   EXPECT_EQ(validated_.spec().issuer_ref().kind(), meta::v1::ISSUER_KIND_ISSUER);
 }
 
 TEST_F(ValidateCertificateRequestTest, ReportsEachBrokenRule) {
   const CertificateRequest valid = Request({{"a.example"}, {}, {}, {}});
-  EXPECT_THAT(Validate(Request({{}, {}, {"urn:a"}, {}})), ElementsAre("spec.request"));
+  EXPECT_THAT(Validate(Request({})), ElementsAre("spec.request"));
   CertificateRequest request = valid;
   request.mutable_spec()->set_request("not PEM");
   EXPECT_THAT(Validate(request), ElementsAre("spec.request"));
@@ -271,6 +363,52 @@ TEST_F(ValidateCertificateRequestTest, ReportsEachBrokenRule) {
   request = valid;
   request.mutable_spec()->mutable_duration()->set_seconds(60);
   EXPECT_THAT(Validate(request), ElementsAre("spec.duration"));
+}
+
+TEST_F(ValidateCertificateRequestTest, SpecAndSigningRequestMustAgree) {
+  const auto request = [](const pki::CsrSpec& csr) {
+    CertificateRequest made;
+    made.mutable_spec()->set_request(
+        *pki::CreateCsrPem(csr, *pki::PrivateKey::Generate(pki::KeySpec())));
+    made.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+    return made;
+  };
+  pki::CsrSpec csr;
+  csr.names.dns_names = {"a.example"};
+  csr.usages = {"client auth", "server auth"};
+  CertificateRequest given = request(csr);
+  EXPECT_THAT(Validate(given), IsEmpty());
+  given.mutable_spec()->add_usages("server auth");
+  EXPECT_THAT(Validate(given), ElementsAre("spec.usages"));
+  given.mutable_spec()->add_usages("client auth");
+  EXPECT_THAT(Validate(given), IsEmpty());
+  csr.is_ca = true;
+  EXPECT_THAT(Validate(request(csr)), ElementsAre("spec.isCa"));
+}
+
+TEST(CheckAcmeSignsTest, RefusesWhatNoAcmeServerSigns) {
+  const auto check = [](const std::function<void(pki::CsrSpec&)>& change) {
+    pki::CsrSpec csr;
+    csr.names.dns_names = {"a.example"};
+    change(csr);
+    issuer::v1::CertificateRequestSpec spec;
+    spec.set_request(*pki::CreateCsrPem(csr, *pki::PrivateKey::Generate(pki::KeySpec())));
+    return CheckAcmeSigns(spec).code();
+  };
+  constexpr auto kRefused = absl::StatusCode::kInvalidArgument;
+  EXPECT_EQ(check([](auto&) {}), absl::StatusCode::kOk);
+  EXPECT_EQ(check([](auto& csr) { csr.subject.common_name = "A.Example"; }),
+            absl::StatusCode::kOk);
+  EXPECT_EQ(check([](auto& csr) { csr.subject.common_name = "b.example"; }), kRefused);
+  EXPECT_EQ(check([](auto& csr) { csr.is_ca = true; }), kRefused);
+  EXPECT_EQ(check([](auto& csr) { csr.names.uris = {"urn:a"}; }), kRefused);
+  EXPECT_EQ(check([](auto& csr) { csr.names.email_addresses = {"a@b.example"}; }), kRefused);
+  EXPECT_EQ(check([](auto& csr) { csr.names.other_names = {{"1.2.3", "v"}}; }), kRefused);
+  EXPECT_EQ(check([](auto& csr) {
+              csr.names = {};
+              csr.subject.common_name = "a.example";
+            }),
+            kRefused);
 }
 
 std::vector<std::string> ValidateData(const std::string& type, const std::string& key,

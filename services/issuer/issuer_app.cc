@@ -1,5 +1,6 @@
 #include "services/issuer/issuer_app.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "services/issuer/certificate_rpc.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
+#include "services/issuer/issuer_validation.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/renewal_info_reconciler.h"
 #include "services/issuer/secret_rpc.h"
@@ -252,8 +254,9 @@ class IssuerApp final : public service::App {
     accounts_.Forget(issuer);
     if (needs_pass) issuer_controller_.Enqueue(issuer);
     for (const auto& request : requests_.List()) {
-      const bool waits =
-          request->status().order_name().empty() && !request->metadata().has_delete_time();
+      const bool waits = request->status().order_name().empty() &&
+                         !request->metadata().has_delete_time() &&
+                         !CertificateRequestReconciler::IsFinal(*request);
       if (waits && service::IssuerKey(request->spec().issuer_ref(),
                                       request->metadata().namespace_()) == issuer) {
         request_controller_.Enqueue(KeyOf(request->metadata()));
@@ -283,17 +286,16 @@ class IssuerApp final : public service::App {
     }
     const auto name = store::ParseQueueKey(key);
     if (!name.ok()) return;
-    const auto uses = [&](const issuer::v1::AcmeIssuer& acme) {
-      return acme.private_key_secret_ref().name() == name->name ||
-             acme.external_account_binding().key_secret_ref().name() == name->name;
+    const auto uses = [&](const issuer::v1::IssuerSpec& spec) {
+      return std::ranges::count(SecretNamesOf(spec), name->name) > 0;
     };
     for (const auto& issuer : issuers_.List()) {
-      if (uses(issuer->spec().acme())) {
+      if (uses(issuer->spec())) {
         OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_ISSUER, true);
       }
     }
     for (const auto& issuer : cluster_issuers_.List()) {
-      if (uses(issuer->spec().acme())) {
+      if (uses(issuer->spec())) {
         OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_CLUSTER_ISSUER, true);
       }
     }

@@ -72,12 +72,26 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
     co_return controller::Result();
   }
   if (!issuer.ok()) co_return issuer.status();
-  if (!issuer->spec.has_acme()) co_return controller::Result();
+  if (!issuer->spec.has_acme()) co_return co_await ReconcileSigning(context, *issuer);
   Outcome outcome = co_await ReconcileAcme(context, *issuer);
   // What was kept is older than what is written now.
   accounts_.Forget(key);
   CW_CO_RETURN_IF_ERROR(co_await Write(context, *issuer, std::move(outcome.status)));
   co_return std::move(outcome.result);
+}
+
+runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::ReconcileSigning(
+    runtime::Context context, const AnyIssuer& issuer) {
+  CW_CO_ASSIGN_OR_RETURN(SigningIssuers::Readiness found,
+                         co_await signing_.CheckReady(context, issuer));
+  issuer::v1::IssuerStatus status = issuer.status;
+  status.clear_acme();
+  const service::ConditionUpdate ready{"Ready", found.ready, std::move(found.reason),
+                                       std::move(found.message)};
+  service::SetCondition(*status.mutable_conditions(), ready, issuer.metadata.generation(),
+                        environment_.clock().Now());
+  CW_CO_RETURN_IF_ERROR(co_await Write(context, issuer, std::move(status)));
+  co_return found.next;
 }
 
 IssuerReconciler::Outcome IssuerReconciler::NotReady(

@@ -11,6 +11,7 @@
 #include "lib/service/environment.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
 
@@ -18,7 +19,10 @@ namespace certwright::issuer_service {
 class IssuerReconciler final : public controller::Reconciler {
  public:
   IssuerReconciler(service::Environment environment, Stores& stores, Accounts& accounts)
-      : environment_(environment), stores_(stores), accounts_(accounts) {}
+      : environment_(environment),
+        stores_(stores),
+        accounts_(accounts),
+        signing_(environment, stores, accounts) {}
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -29,6 +33,9 @@ class IssuerReconciler final : public controller::Reconciler {
     issuer::v1::IssuerStatus status;
     absl::StatusOr<controller::Result> result;
   };
+  // An issuer without ACME.
+  runtime::Awaitable<absl::StatusOr<controller::Result>> ReconcileSigning(
+      runtime::Context context, const AnyIssuer& issuer);
   runtime::Awaitable<Outcome> ReconcileAcme(runtime::Context context, AnyIssuer issuer);
   runtime::Awaitable<Outcome> Register(runtime::Context context, AnyIssuer issuer,
                                        pki::PrivateKey account_key);
@@ -47,6 +54,7 @@ class IssuerReconciler final : public controller::Reconciler {
   const service::Environment environment_;
   Stores& stores_;
   Accounts& accounts_;
+  SigningIssuers signing_;
 };
 
 }  // namespace certwright::issuer_service

@@ -1,13 +1,16 @@
 #include "services/issuer/issuer_validation.h"
 
+#include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/acme/url.h"
 #include "lib/dns/name.h"
 #include "lib/dns/server_address.h"
 #include "lib/pki/certificate.h"
 #include "lib/pki/names.h"
+#include "services/issuer/vault_exchange.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -24,6 +27,8 @@ constexpr std::size_t kMaxPreferredChain = 64;
 constexpr int64_t kDefaultDeadline = 600;
 constexpr int64_t kMaxDeadline = 24 * 3600;
 constexpr int kDefaultTtl = 60;
+constexpr int kMaxUrls = 16;
+constexpr std::size_t kMaxRoleId = 1024;
 
 void DefaultKey(meta::v1::SecretKeyRef& ref, const char* key) {
   if (ref.key().empty()) ref.set_key(key);
@@ -32,6 +37,12 @@ void DefaultKey(meta::v1::SecretKeyRef& ref, const char* key) {
 void CheckSecretRef(const meta::v1::SecretKeyRef& ref, const std::string& field,
                     Violations& violations) {
   rpc::CheckName(ref.name(), field + ".name", violations);
+}
+
+void CheckCaBundle(const std::string& pem, const char* field, Violations& violations) {
+  violations.Require(
+      pem.size() <= kMaxCaBundle && (pem.empty() || pki::ParseChainPem(pem).ok()), field,
+      "must be PEM certificates, at most 256 KiB");
 }
 
 void ValidateSelector(issuer::v1::Selector& selector, const std::string& field,
@@ -179,10 +190,7 @@ void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& 
   }
   violations.Require(acme.preferred_chain().size() <= kMaxPreferredChain,
                      "spec.acme.preferredChain", "must be at most 64 characters");
-  violations.Require(
-      acme.ca_bundle().size() <= kMaxCaBundle &&
-          (acme.ca_bundle().empty() || pki::ParseChainPem(acme.ca_bundle()).ok()),
-      "spec.acme.caBundle", "must be PEM certificates, at most 256 KiB");
+  CheckCaBundle(acme.ca_bundle(), "spec.acme.caBundle", violations);
   if (acme.renewal_information() == issuer::v1::RENEWAL_INFORMATION_UNSPECIFIED) {
     acme.set_renewal_information(issuer::v1::RENEWAL_INFORMATION_ARI);
   }
@@ -194,21 +202,87 @@ void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& 
   }
 }
 
+bool IsPublishedUrl(const std::string& url) {
+  constexpr absl::string_view kSchemes[] = {"http://", "https://", "ldap://", "ldaps://"};
+  const auto normal = pki::NormalizeUri(url);
+  return normal.ok() && std::ranges::any_of(kSchemes, [&](absl::string_view scheme) {
+           return absl::StartsWith(*normal, scheme);
+         });
+}
+
+// URLs that certificates are to hold.
+void ValidateUrls(const google::protobuf::RepeatedPtrField<std::string>& urls,
+                  const std::string& field, Violations& violations) {
+  violations.Require(urls.size() <= kMaxUrls, field, "must be at most 16");
+  std::set<std::string> seen;
+  for (int i = 0; i < urls.size(); ++i) {
+    violations.Require(IsPublishedUrl(urls[i]), Indexed(field, i),
+                       "must be an absolute URL of http, https, ldap or ldaps");
+    violations.Require(seen.insert(urls[i]).second, Indexed(field, i), "must be there once");
+  }
+}
+
+void ValidateCa(const issuer::v1::CaIssuer& ca, Violations& violations) {
+  rpc::CheckName(ca.secret_name(), "spec.ca.secretName", violations);
+  ValidateUrls(ca.crl_distribution_points(), "spec.ca.crlDistributionPoints", violations);
+  ValidateUrls(ca.ocsp_servers(), "spec.ca.ocspServers", violations);
+  ValidateUrls(ca.issuing_certificate_urls(), "spec.ca.issuingCertificateUrls", violations);
+}
+
+// Brings `path` into its one spelling.
+void ValidateVaultPath(std::string& path, const std::string& field, Violations& violations) {
+  const auto normal = NormalizeVaultPath(path, "it");
+  if (!normal.ok()) return violations.Add(field, normal.status().message());
+  path = *normal;
+}
+
+void ValidateVault(issuer::v1::VaultIssuer& vault, Violations& violations) {
+  violations.Require(MakeVaultServer(vault.server(), "", "", /*allow_http=*/false).ok(),
+                     "spec.vault.server", "must be the https URL of a Vault server");
+  ValidateVaultPath(*vault.mutable_path(), "spec.vault.path", violations);
+  if (!vault.namespace_().empty()) {
+    ValidateVaultPath(*vault.mutable_namespace_(), "spec.vault.namespace", violations);
+  }
+  CheckCaBundle(vault.ca_bundle(), "spec.vault.caBundle", violations);
+  switch (vault.auth_case()) {
+    case issuer::v1::VaultIssuer::kTokenSecretRef:
+      DefaultKey(*vault.mutable_token_secret_ref(), "token");
+      CheckSecretRef(vault.token_secret_ref(), "spec.vault.tokenSecretRef", violations);
+      break;
+    case issuer::v1::VaultIssuer::kAppRole: {
+      issuer::v1::VaultAppRole& role = *vault.mutable_app_role();
+      if (role.path().empty()) role.set_path("approle");
+      ValidateVaultPath(*role.mutable_path(), "spec.vault.appRole.path", violations);
+      violations.Require(!role.role_id().empty() && role.role_id().size() <= kMaxRoleId,
+                         "spec.vault.appRole.roleId", "is required, and must be at most 1 KiB");
+      DefaultKey(*role.mutable_secret_ref(), "secretId");
+      CheckSecretRef(role.secret_ref(), "spec.vault.appRole.secretRef", violations);
+      break;
+    }
+    case issuer::v1::VaultIssuer::AUTH_NOT_SET:
+      violations.Add("spec.vault", "tokenSecretRef or appRole is required");
+  }
+}
+
 }  // namespace
 
 void ValidateIssuerSpec(const std::string& issuer_name, issuer::v1::IssuerSpec& spec,
                         Violations& violations) {
   if (spec.has_acme()) {
     ValidateAcme(issuer_name, *spec.mutable_acme(), violations);
+  } else if (spec.has_ca()) {
+    ValidateCa(spec.ca(), violations);
+  } else if (spec.has_self_signed()) {
+    ValidateUrls(spec.self_signed().crl_distribution_points(),
+                 "spec.selfSigned.crlDistributionPoints", violations);
+  } else if (spec.has_vault()) {
+    ValidateVault(*spec.mutable_vault(), violations);
   } else if (spec.issuer_case() == issuer::v1::IssuerSpec::ISSUER_NOT_SET) {
     violations.Add("spec", "acme, ca, selfSigned or vault is required");
   }
 }
 
 absl::Status CheckIssuerIsServed(const issuer::v1::IssuerSpec& spec) {
-  if (!spec.has_acme()) {
-    return absl::UnimplementedError("this version serves ACME issuers only: spec.acme");
-  }
   for (int i = 0; i < spec.acme().solvers_size(); ++i) {
     const AcmeSolver& solver = spec.acme().solvers(i);
     if (solver.has_dns01() && !solver.dns01().has_rfc2136()) {
@@ -218,6 +292,21 @@ absl::Status CheckIssuerIsServed(const issuer::v1::IssuerSpec& spec) {
     }
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string> SecretNamesOf(const issuer::v1::IssuerSpec& spec) {
+  switch (spec.issuer_case()) {
+    case issuer::v1::IssuerSpec::kAcme:
+      return {spec.acme().private_key_secret_ref().name(),
+              spec.acme().external_account_binding().key_secret_ref().name()};
+    case issuer::v1::IssuerSpec::kCa:
+      return {spec.ca().secret_name()};
+    case issuer::v1::IssuerSpec::kVault:
+      return {spec.vault().has_app_role() ? spec.vault().app_role().secret_ref().name()
+                                          : spec.vault().token_secret_ref().name()};
+    default:
+      return {};
+  }
 }
 
 std::vector<meta::v1::SecretKeyRef> SecretRefsOf(const AcmeSolver& solver) {

@@ -216,11 +216,87 @@ TEST(ValidateIssuerSpecTest, AcceptsACaBundleAndRefusesASpecOfNoKind) {
   EXPECT_THAT(Validate(none), ElementsAre("spec"));
 }
 
+IssuerSpec MinimalVault() {
+  IssuerSpec spec;
+  spec.mutable_vault()->set_server("https://vault.test:8200/");
+  spec.mutable_vault()->set_path("/pki/sign/web/");
+  spec.mutable_vault()->mutable_token_secret_ref()->set_name("token");
+  return spec;
+}
+
+TEST(ValidateIssuerSpecTest, AcceptsIssuersThatSignByThemselves) {
+  IssuerSpec ca;
+  ca.mutable_ca()->set_secret_name("ca");
+  ca.mutable_ca()->add_crl_distribution_points("http://crl.test/a");
+  ca.mutable_ca()->add_ocsp_servers("http://ocsp.test");
+  ca.mutable_ca()->add_issuing_certificate_urls("ldap://ca.test/cn=a");
+  EXPECT_THAT(Validate(ca), IsEmpty());
+  EXPECT_THAT(SecretNamesOf(ca), ElementsAre("ca"));
+  IssuerSpec self_signed;
+  self_signed.mutable_self_signed()->add_crl_distribution_points("http://crl.test/a");
+  EXPECT_THAT(Validate(self_signed), IsEmpty());
+  EXPECT_THAT(SecretNamesOf(self_signed), IsEmpty());
+  IssuerSpec vault = MinimalVault();
+  EXPECT_THAT(Validate(vault), IsEmpty());
+  EXPECT_EQ(vault.vault().path(), "pki/sign/web");
+  EXPECT_EQ(vault.vault().token_secret_ref().key(), "token");
+  EXPECT_THAT(SecretNamesOf(vault), ElementsAre("token"));
+  vault.mutable_vault()->mutable_app_role()->set_role_id("id");
+  vault.mutable_vault()->mutable_app_role()->mutable_secret_ref()->set_name("role");
+  EXPECT_THAT(Validate(vault), IsEmpty());
+  EXPECT_EQ(vault.vault().app_role().path(), "approle");
+  EXPECT_EQ(vault.vault().app_role().secret_ref().key(), "secretId");
+  EXPECT_THAT(SecretNamesOf(vault), ElementsAre("role"));
+}
+
+TEST(ValidateIssuerSpecTest, ReportsEachBrokenRuleOfIssuersThatSignByThemselves) {
+  const auto ca = [](auto change) {
+    IssuerSpec spec;
+    spec.mutable_ca()->set_secret_name("ca");
+    change(*spec.mutable_ca());
+    return Validate(spec);
+  };
+  EXPECT_THAT(ca([](auto& c) { c.clear_secret_name(); }), ElementsAre("spec.ca.secretName"));
+  EXPECT_THAT(ca([](auto& c) { c.add_crl_distribution_points("ftp://a.test"); }),
+              ElementsAre("spec.ca.crlDistributionPoints[0]"));
+  EXPECT_THAT(ca([](auto& c) { c.add_ocsp_servers("nowhere"); }),
+              ElementsAre("spec.ca.ocspServers[0]"));
+  EXPECT_THAT(ca([](auto& c) {
+                for (int i = 0; i < 2; ++i) c.add_issuing_certificate_urls("http://a.test");
+              }),
+              ElementsAre("spec.ca.issuingCertificateUrls[1]"));
+  EXPECT_THAT(ca([](auto& c) {
+                for (int i = 0; i < 17; ++i) {
+                  c.add_ocsp_servers(absl::StrCat("http://a.test/", i));
+                }
+              }),
+              ElementsAre("spec.ca.ocspServers"));
+  const auto vault = [](auto change) {
+    IssuerSpec spec = MinimalVault();
+    change(*spec.mutable_vault());
+    return Validate(spec);
+  };
+  EXPECT_THAT(vault([](auto& v) { v.set_server("http://vault.test"); }),
+              ElementsAre("spec.vault.server"));
+  EXPECT_THAT(vault([](auto& v) { v.set_path("a/../b"); }), ElementsAre("spec.vault.path"));
+  EXPECT_THAT(vault([](auto& v) { v.clear_path(); }), ElementsAre("spec.vault.path"));
+  EXPECT_THAT(vault([](auto& v) { v.set_namespace("a b"); }),
+              ElementsAre("spec.vault.namespace"));
+  EXPECT_THAT(vault([](auto& v) { v.set_ca_bundle("no PEM"); }),
+              ElementsAre("spec.vault.caBundle"));
+  EXPECT_THAT(vault([](auto& v) { v.clear_auth(); }), ElementsAre("spec.vault"));
+  EXPECT_THAT(vault([](auto& v) { v.mutable_token_secret_ref()->clear_name(); }),
+              ElementsAre("spec.vault.tokenSecretRef.name"));
+  EXPECT_THAT(vault([](auto& v) { v.mutable_app_role()->set_path("a b"); }),
+              ElementsAre("spec.vault.appRole.path", "spec.vault.appRole.roleId",
+                          "spec.vault.appRole.secretRef.name"));
+}
+
 TEST(CheckIssuerIsServedTest, ServesAcmeWithRfc2136Only) {
   EXPECT_THAT(CheckIssuerIsServed(Minimal()), base::IsOk());
   IssuerSpec spec;
   spec.mutable_self_signed();
-  EXPECT_THAT(CheckIssuerIsServed(spec), base::StatusIs(absl::StatusCode::kUnimplemented));
+  EXPECT_THAT(CheckIssuerIsServed(spec), base::IsOk());
   spec = Minimal();
   spec.mutable_acme()->mutable_solvers(1)->mutable_dns01()->mutable_cloudflare();
   EXPECT_THAT(CheckIssuerIsServed(spec), base::StatusIs(absl::StatusCode::kUnimplemented,

@@ -43,6 +43,19 @@ TEST(SecretUsersTest, FollowsChangedAndDeletedCertificates) {
   EXPECT_THAT(users.CertificatesOf("web/t"), IsEmpty());
 }
 
+TEST(SecretUsersTest, KnowsWhoReadsAPasswordFromASecret) {
+  SecretUsers users;
+  auto certificate = Certificate("a", "s");
+  auto& keystores = *certificate.mutable_spec()->mutable_keystores();
+  keystores.mutable_jks()->mutable_password_secret_ref()->set_name("p");
+  keystores.mutable_pkcs12()->mutable_password_secret_ref()->set_name("p");
+  users.Replace(nullptr, &certificate);
+  EXPECT_THAT(users.CertificatesOf("web/s"), ElementsAre("web/a"));
+  EXPECT_THAT(users.CertificatesOf("web/p"), ElementsAre("web/a"));
+  users.Replace(&certificate, nullptr);
+  EXPECT_THAT(users.CertificatesOf("web/p"), IsEmpty());
+}
+
 TEST(SecretUsersTest, ChangeOfAnUnknownCertificateIsTakenForNew) {
   SecretUsers users;
   const auto before = Certificate("a", "s");

@@ -10,6 +10,7 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
+#include "lib/base/mutex.h"
 #include "lib/base/status_matchers.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
@@ -127,9 +128,11 @@ class ChallengeServiceTest : public testing::Test {
     store_ = *store::OpenSqliteStore((folder_ / "s.db").string(), store::SqliteOptions());
     challenges_ = std::make_unique<ChallengeStore>(*store_, kChallengeKind, base::Clock::Real(),
                                                    base::Random::Real());
-    service_ = std::make_unique<ChallengeService>(
-        handlers_, *challenges_, *timers_, hub_,
-        [this](const std::string& key) { retried_.push_back(key); });
+    service_ = std::make_unique<ChallengeService>(handlers_, *challenges_, *timers_, hub_,
+                                                  [this](const std::string& key) {
+                                                    base::MutexLock lock(mutex_);
+                                                    retried_.push_back(key);
+                                                  });
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
@@ -145,6 +148,10 @@ class ChallengeServiceTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
+  std::vector<std::string> Retried() {
+    base::MutexLock lock(mutex_);
+    return retried_;
+  }
   grpc::Status Create() {
     grpc::ClientContext context;
     v1::CreateChallengeRequest request;
@@ -179,7 +186,8 @@ class ChallengeServiceTest : public testing::Test {
   rpc::HandlerEnvironment handlers_{pool_.executor(), base::Clock::Real(), nullptr, {}};
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<ChallengeStore> challenges_;
-  std::vector<std::string> retried_;
+  base::Mutex mutex_;
+  std::vector<std::string> retried_ CW_GUARDED_BY(mutex_);
   std::unique_ptr<ChallengeService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::ChallengeService::Stub> stub_;
@@ -236,7 +244,7 @@ TEST_F(ChallengeServiceTest, AnInvalidChallengeIsRefused) {
 TEST_F(ChallengeServiceTest, RetryMakesItDueNow) {
   ASSERT_TRUE(Create().ok());
   EXPECT_TRUE(Retry("c").ok());
-  EXPECT_THAT(retried_, ElementsAre("default/c"));
+  EXPECT_THAT(Retried(), ElementsAre("default/c"));
   const absl::Time due =
       service::FromProto(retry_response_.challenge().status().next_check_time());
   EXPECT_LE(due, absl::Now());
@@ -251,7 +259,7 @@ TEST_F(ChallengeServiceTest, RetryOfWhatIsFinishedOrAbsentIsRefused) {
   const grpc::Status status = Retry("c");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("is finished"));
-  EXPECT_THAT(retried_, IsEmpty());
+  EXPECT_THAT(Retried(), IsEmpty());
 }
 
 }  // namespace

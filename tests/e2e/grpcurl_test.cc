@@ -319,9 +319,11 @@ TEST_F(GrpcurlTest, WhatIsNotServedSaysSo) {
                                  HasSubstr("RevokeCertificate is not served")));
   const Output field = Call(absl::StrCat(kIssuers, "CreateClusterIssuer"),
                             R"({"cluster_issuer": {"metadata": {"name": "x"},
-                                "spec": {"self_signed": {}}}})");
+                                "spec": {"acme": {
+                                  "server": "https://ca.example.test/directory",
+                                  "solvers": [{"dns01": {"akamai": {}}}]}}}})");
   EXPECT_EQ(field.status, kUnimplemented);
-  EXPECT_THAT(field.text, HasSubstr("ACME issuers only"));
+  EXPECT_THAT(field.text, HasSubstr("the provider rfc2136 only"));
 }
 
 TEST_F(GrpcurlTest, AWatchEndsWithItsTime) {

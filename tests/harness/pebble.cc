@@ -65,7 +65,12 @@ absl::StatusOr<std::string> FindPebble(const PebbleOptions& options) {
   const char* named = std::getenv("PEBBLE_PROGRAM");
   const bool use_named =
       options.program == PebbleOptions().program && named != nullptr && *named != '\0';
-  return FindProgram(use_named ? named : options.program, "pebble");
+  auto program = FindProgram(use_named ? named : options.program, "pebble");
+  if (absl::IsNotFound(program.status()) && options.program == kNewestPebble) {
+    return absl::NotFoundError(
+        "the newest Pebble is missing: ./test bazel puts it into .tools/bin");
+  }
+  return program;
 }
 
 }  // namespace

@@ -135,8 +135,9 @@ absl::Status World::CreateClusterIssuer(const issuer::v1::ClusterIssuer& issuer)
   secret.mutable_secret()->mutable_metadata()->set_name(kTsigSecretName);
   (*secret.mutable_secret()->mutable_data())["tsig-secret"] = knot_->tsig_secret();
   issuer::v1::CreateSecretResponse secret_response;
-  CW_RETURN_IF_ERROR(
-      FromGrpc(secrets_->CreateSecret(MakeContext().get(), secret, &secret_response)));
+  const absl::Status created =
+      FromGrpc(secrets_->CreateSecret(MakeContext().get(), secret, &secret_response));
+  if (!absl::IsAlreadyExists(created)) CW_RETURN_IF_ERROR(created);
 
   issuer::v1::CreateClusterIssuerRequest request;
   *request.mutable_cluster_issuer() = issuer;
