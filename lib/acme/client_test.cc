@@ -197,8 +197,9 @@ TEST_F(AcmeClientTest, NewOrderWithoutLocationIsAnError) {
 }
 
 TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
-  for (const FakeAnswer& refusal : {Refuse(409, "alreadyReplaced"), Refuse(404, "malformed"),
-                                    Refuse(400, "malformed"), Refuse(403, "unauthorized")}) {
+  for (const FakeAnswer& refusal :
+       {Refuse(409, "alreadyReplaced"), Refuse(404, "malformed"), Refuse(400, "malformed"),
+        Refuse(403, "unauthorized"), Refuse(500, "serverInternal")}) {
     FakeCa ca;
     AcmeClient client(ca.http, ca.timers, ca.random, ca.Options());
     ca.OnPost("/new-order", {refusal, Reply(201, OrderJson("pending", NameJson("a.test")),

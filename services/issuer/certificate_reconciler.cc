@@ -12,6 +12,7 @@
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/issuance_resources.h"
 #include "services/issuer/renewal.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
@@ -24,15 +25,10 @@ using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
 constexpr int kMaxRequestNames = 100;
-constexpr std::size_t kMaxKnownKeyPairs = 100'000;
 // CAs are asked about renewal this soon after an issuance, so that certificates issued at once
 // are not asked about at once.
 constexpr absl::Duration kFirstRenewalCheck = absl::Minutes(1);
 constexpr char kUpToDate[] = "The certificate is up to date.";
-
-std::string NextKeySecretName(const Certificate& certificate) {
-  return service::SuffixedName(certificate.metadata().name(), "next-key");
-}
 
 bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* present) {
   return present != nullptr && IsRevoked(certificate, *present) &&
@@ -45,63 +41,6 @@ Finding UpToDate(const std::string& trouble) {
   return {"Ready", trouble.empty()
                        ? kUpToDate
                        : absl::StrCat("The certificate is up to date, but ", trouble)};
-}
-
-void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
-  meta::v1::OwnerReference& owner = *metadata.mutable_owner();
-  owner.set_kind("Certificate");
-  owner.set_namespace_(certificate.metadata().namespace_());
-  owner.set_name(certificate.metadata().name());
-  owner.set_uid(certificate.metadata().uid());
-}
-
-// What tells the CA that the next certificate takes the present one's place (RFC 9773 §5);
-// empty unless it is the same CA, and knows about renewal.
-std::string Replaces(const Certificate& certificate, const KeyPairFacts* present,
-                     const meta::v1::IssuerRef& next_issuer, absl::Time now) {
-  const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
-  const bool known = present != nullptr && !present->problem.has_value() &&
-                     now < present->not_after && info.has_window_start() &&
-                     info.certificate_id() == present->certificate_id;
-  if (!known || !SameIssuer(IssuerInUse(certificate), next_issuer)) return "";
-  return info.certificate_id();
-}
-
-CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
-                               std::string csr_pem, const meta::v1::IssuerRef& issuer) {
-  CertificateRequest request;
-  meta::v1::ObjectMeta& metadata = *request.mutable_metadata();
-  metadata.set_namespace_(certificate.metadata().namespace_());
-  metadata.set_name(std::move(name));
-  *metadata.mutable_labels() = certificate.metadata().labels();
-  (*metadata.mutable_annotations())[kCertificateNameAnnotation] = certificate.metadata().name();
-  (*metadata.mutable_annotations())[kCertificateRevisionAnnotation] =
-      absl::StrCat(certificate.status().revision() + 1);
-  (*metadata.mutable_annotations())[kCertificateGenerationAnnotation] =
-      absl::StrCat(certificate.metadata().generation());
-  SetOwner(certificate, metadata);
-  issuer::v1::CertificateRequestSpec& spec = *request.mutable_spec();
-  spec.set_request(std::move(csr_pem));
-  *spec.mutable_issuer_ref() = issuer;
-  *spec.mutable_duration() = certificate.spec().duration();
-  *spec.mutable_usages() = certificate.spec().usages();
-  spec.set_is_ca(certificate.spec().is_ca());
-  return request;
-}
-
-Secret MakeNextKeySecret(const Certificate& certificate, const base::Secret& key_pem) {
-  Secret secret;
-  secret.mutable_metadata()->set_namespace_(certificate.metadata().namespace_());
-  secret.mutable_metadata()->set_name(NextKeySecretName(certificate));
-  (*secret.mutable_metadata()->mutable_labels())["certwright.io/next-private-key"] = "true";
-  SetOwner(certificate, *secret.mutable_metadata());
-  secret.set_type("Opaque");
-  (*secret.mutable_data())[kPrivateKeyKey] = std::string(key_pem.Reveal());
-  return secret;
-}
-
-void Wipe(Secret& secret) {
-  for (auto& [key, value] : *secret.mutable_data()) base::Wipe(value);
 }
 
 }  // namespace
@@ -155,7 +94,7 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
   if (secret.ok()) {
     CW_CO_ASSIGN_OR_RETURN(world.secret_owner,
                            co_await FindSecretOwner(context, certificate, *secret));
-    world.key_pair = FactsOf(*secret);
+    world.key_pair = known_key_pairs_.FactsOf(*secret);
     world.secret = *std::move(secret);
   }
   const std::string request_name = certificate.status().certificate_request_name();
@@ -314,28 +253,6 @@ void CertificateReconciler::DescribePresent(Certificate& certificate,
   *status.mutable_renewal_time() = service::ToProto(RenewalTimeOf(certificate, present));
 }
 
-std::shared_ptr<const KeyPairFacts> CertificateReconciler::FactsOf(const Secret& secret) {
-  {
-    base::MutexLock lock(mutex_);
-    const auto it = key_pairs_.find(secret.metadata().uid());
-    if (it != key_pairs_.end() &&
-        it->second.resource_version == secret.metadata().resource_version()) {
-      return it->second.facts;
-    }
-  }
-  auto facts = std::make_shared<const KeyPairFacts>(ReadKeyPair(secret));
-  Remember(secret, facts);
-  return facts;
-}
-
-void CertificateReconciler::Remember(const Secret& secret,
-                                     std::shared_ptr<const KeyPairFacts> facts) {
-  base::MutexLock lock(mutex_);
-  if (key_pairs_.size() >= kMaxKnownKeyPairs) key_pairs_.clear();
-  key_pairs_[secret.metadata().uid()] = {secret.metadata().resource_version(),
-                                         std::move(facts)};
-}
-
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
     runtime::Context context, const Certificate& certificate) {
   const int revision = certificate.status().revision() + 1;
@@ -410,9 +327,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
     status.clear_issuer_outages();
   }
   const meta::v1::IssuerRef issuer = ChooseIssuer(certificate, now);
-  CertificateRequest request = MakeRequest(certificate, name, std::move(csr_pem), issuer);
-  request.mutable_spec()->set_replaces(
-      Replaces(certificate, world.key_pair.get(), issuer, now));
+  CertificateRequest request =
+      MakeRequest(certificate, name, std::move(csr_pem), issuer, world.key_pair.get(), now);
   status.set_next_private_key_secret_name(next_key.metadata().name());
   status.set_certificate_request_name(std::move(name));
   if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
@@ -504,7 +420,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
   store::ResourceStore<Secret>::SetRevision(secret, *committed);
-  Remember(secret, facts);
+  known_key_pairs_.Remember(secret, facts);
   issued_.Increment();
   telemetry::LogInfo("certificate issued", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},

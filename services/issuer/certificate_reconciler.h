@@ -5,19 +5,18 @@
 // repeats nothing.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "lib/base/mutex.h"
 #include "lib/controller/controller.h"
 #include "lib/service/environment.h"
 #include "services/issuer/certificate_decision.h"
 #include "services/issuer/certificate_requests.h"
 #include "services/issuer/fresh_keys.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/known_key_pairs.h"
 #include "services/issuer/new_keys.h"
 
 namespace certwright::issuer_service {
@@ -96,9 +95,6 @@ class CertificateReconciler final : public controller::Reconciler {
   // Ready if the present key pair serves; else not, for that reason.
   void SetReadyFor(World& world, const Finding& finding) const;
   void DescribePresent(issuer::v1::Certificate& certificate, const KeyPairFacts& present) const;
-  // The facts of a Secret, read anew only if it has changed.
-  std::shared_ptr<const KeyPairFacts> FactsOf(const issuer::v1::Secret& secret);
-  void Remember(const issuer::v1::Secret& secret, std::shared_ptr<const KeyPairFacts> facts);
 
   const service::Environment environment_;
   Stores& stores_;
@@ -109,14 +105,7 @@ class CertificateReconciler final : public controller::Reconciler {
   telemetry::Counter& failed_;
   FreshKeys fresh_keys_;
   NewKeys new_keys_;
-
-  struct KnownKeyPair {
-    std::string resource_version;
-    std::shared_ptr<const KeyPairFacts> facts;
-  };
-  base::Mutex mutex_;
-  // By the Secret's uid. Forgotten as a whole when it has grown too large.
-  std::map<std::string, KnownKeyPair> key_pairs_ CW_GUARDED_BY(mutex_);
+  KnownKeyPairs known_key_pairs_;
 };
 
 }  // namespace certwright::issuer_service

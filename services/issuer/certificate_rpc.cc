@@ -14,10 +14,6 @@ namespace v1 = issuer::v1;
 
 namespace {
 
-runtime::Awaitable<absl::Status> CheckServed(runtime::Context, v1::CertificateSpec spec) {
-  co_return CheckCertificateIsServed(spec);
-}
-
 std::string WithDefault(const std::string& resource_namespace) {
   return resource_namespace.empty() ? service::kDefaultNamespace : resource_namespace;
 }
@@ -29,12 +25,7 @@ CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
     : environment_(environment),
       stores_(stores),
       handlers_(handlers),
-      certificates_({.kind = "Certificate",
-                     .validate = ValidateCertificate,
-                     .check =
-                         [](runtime::Context context, const v1::Certificate& certificate) {
-                           return CheckServed(std::move(context), certificate.spec());
-                         }},
+      certificates_({.kind = "Certificate", .validate = ValidateCertificate},
                     stores.certificates, environment.executor, environment.timers, hub) {}
 
 runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(

@@ -3,19 +3,22 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/name_constraints.h"
 #include "lib/pki/names.h"
 #include "lib/pki/subject.h"
 #include "lib/pki/usages.h"
 #include "lib/service/metadata.h"
+#include "services/issuer/issuer_choice.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/output_validation.h"
+#include "services/issuer/renewal_windows.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -31,6 +34,8 @@ constexpr std::size_t kMaxSubjectParts = 20;
 constexpr std::size_t kMaxBytesOfNames = 27 << 10;
 constexpr std::size_t kMaxBytesOfConstraints = 6 << 10;
 constexpr int kMaxUsages = 100;
+constexpr int kMaxRenewalWindows = 50;
+constexpr int kMaxFallbacks = 8;
 constexpr int64_t kMinDuration = 3600;
 constexpr int64_t kDefaultDuration = 90 * 24 * 3600;
 constexpr int64_t kMinRenewBefore = 300;
@@ -213,6 +218,41 @@ void ValidateTimes(CertificateSpec& spec, Violations& violations) {
       "spec.renewBeforePercentage", "must be between 1 and 99");
 }
 
+void ValidateRenewalWindows(const CertificateSpec& spec, Violations& violations) {
+  violations.Require(spec.renewal_windows_size() <= kMaxRenewalWindows, "spec.renewalWindows",
+                     absl::StrCat("must be at most ", kMaxRenewalWindows));
+  const auto windows = RenewalWindows::Parse(spec.renewal_windows());
+  if (windows.ok()) return;
+  // "[2].cron: a rule"
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(windows.status().message(), absl::MaxSplits(": ", 1));
+  violations.Add(absl::StrCat("spec.renewalWindows", parts.first), parts.second);
+}
+
+void ValidateIssuers(CertificateSpec& spec, Violations& violations) {
+  const auto check = [&violations](meta::v1::IssuerRef& ref, const std::string& field) {
+    service::CheckIssuerRef(ref, field, violations);
+    if (ref.kind() == meta::v1::ISSUER_KIND_UNSPECIFIED) {
+      ref.set_kind(meta::v1::ISSUER_KIND_ISSUER);
+    }
+  };
+  check(*spec.mutable_issuer_ref(), "spec.issuerRef");
+  violations.Require(spec.fallback_issuer_refs_size() <= kMaxFallbacks,
+                     "spec.fallbackIssuerRefs",
+                     absl::StrCat("must be at most ", kMaxFallbacks));
+  std::vector<meta::v1::IssuerRef> known = {spec.issuer_ref()};
+  for (int i = 0; i < spec.fallback_issuer_refs_size(); ++i) {
+    meta::v1::IssuerRef& ref = *spec.mutable_fallback_issuer_refs(i);
+    const std::string field = absl::StrCat("spec.fallbackIssuerRefs[", i, "]");
+    check(ref, field);
+    const bool repeated = std::any_of(
+        known.begin(), known.end(),
+        [&ref](const meta::v1::IssuerRef& other) { return SameIssuer(other, ref); });
+    violations.Require(!repeated, field, "names an issuer that is named already");
+    known.push_back(ref);
+  }
+}
+
 void ValidatePrivateKey(issuer::v1::CertificatePrivateKey& key, Violations& violations) {
   if (key.algorithm() == issuer::v1::PRIVATE_KEY_ALGORITHM_UNSPECIFIED) {
     key.set_algorithm(issuer::v1::PRIVATE_KEY_ALGORITHM_ECDSA);
@@ -277,13 +317,11 @@ bool Contains(const std::vector<std::string>& names, const absl::StatusOr<std::s
 void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& violations) {
   CertificateSpec& spec = *certificate.mutable_spec();
   rpc::CheckName(spec.secret_name(), "spec.secretName", violations);
-  service::CheckIssuerRef(spec.issuer_ref(), "spec.issuerRef", violations);
-  if (spec.issuer_ref().kind() == meta::v1::ISSUER_KIND_UNSPECIFIED) {
-    spec.mutable_issuer_ref()->set_kind(meta::v1::ISSUER_KIND_ISSUER);
-  }
+  ValidateIssuers(spec, violations);
   ValidateNames(spec, violations);
   ValidateSubject(spec, violations);
   ValidateTimes(spec, violations);
+  ValidateRenewalWindows(spec, violations);
   ValidatePrivateKey(*spec.mutable_private_key(), violations);
   ValidateNameConstraints(spec, violations);
   ValidateOutputs(spec, violations);
@@ -347,18 +385,6 @@ void ValidateSecret(issuer::v1::Secret& secret, Violations& violations) {
         secret.data().contains(kCertificateKey) && secret.data().contains(kPrivateKeyKey),
         "data", "must have tls.crt and tls.key for this type");
   }
-}
-
-absl::Status CheckCertificateIsServed(const CertificateSpec& spec) {
-  std::vector<std::string> fields;
-  const auto check = [&](bool given, const char* field) {
-    if (given) fields.push_back(field);
-  };
-  check(spec.renewal_windows_size() > 0, "spec.renewalWindows");
-  check(spec.fallback_issuer_refs_size() > 0, "spec.fallbackIssuerRefs");
-  if (fields.empty()) return absl::OkStatus();
-  return absl::UnimplementedError(
-      absl::StrCat("this version does not serve ", absl::StrJoin(fields, ", ")));
 }
 
 pki::KeySpec KeySpecOf(const CertificateSpec& spec) {

@@ -17,9 +17,6 @@ void ValidateCertificateRequest(issuer::v1::CertificateRequest& request,
                                 rpc::Violations& violations);
 void ValidateSecret(issuer::v1::Secret& secret, rpc::Violations& violations);
 
-// UNIMPLEMENTED, naming the fields, for what this version does not do yet.
-absl::Status CheckCertificateIsServed(const issuer::v1::CertificateSpec& spec);
-
 // What a validated spec says, in terms of lib/pki.
 pki::KeySpec KeySpecOf(const issuer::v1::CertificateSpec& spec);
 pki::KeyEncoding KeyEncodingOf(const issuer::v1::CertificateSpec& spec);

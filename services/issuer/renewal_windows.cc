@@ -17,6 +17,7 @@ constexpr std::size_t kMaxCronBytes = 200;
 constexpr absl::Duration kMinDuration = absl::Minutes(1);
 constexpr absl::Duration kMaxDuration = absl::Hours(7 * 24);
 constexpr int kSearchedYears = 5;
+constexpr std::size_t kMaxTimeZoneName = 64;
 
 struct Field {
   const char* name;
@@ -152,6 +153,20 @@ absl::Time CronSchedule::Next(absl::Time time, absl::TimeZone zone) const {
   return absl::InfiniteFuture();
 }
 
+namespace {
+
+// What LoadTimeZone() would take for a path must not reach it.
+bool IsTimeZoneName(absl::string_view name) {
+  const auto is_allowed = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '_' ||
+           c == '-' || c == '+';
+  };
+  return name.size() <= kMaxTimeZoneName && name.front() != '/' &&
+         std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+}  // namespace
+
 absl::StatusOr<RenewalWindows> RenewalWindows::Parse(
     const google::protobuf::RepeatedPtrField<issuer::v1::RenewalWindow>& windows) {
   RenewalWindows parsed;
@@ -167,7 +182,7 @@ absl::StatusOr<RenewalWindows> RenewalWindows::Parse(
     }
     absl::TimeZone zone = absl::UTCTimeZone();
     const std::string& name = windows[i].timezone();
-    if (!name.empty() && !absl::LoadTimeZone(name, &zone)) {
+    if (!name.empty() && (!IsTimeZoneName(name) || !absl::LoadTimeZone(name, &zone))) {
       return refuse("timezone", "is not known on this machine");
     }
     parsed.windows_.push_back({*std::move(schedule), duration, zone});
