@@ -99,9 +99,6 @@ TEST_F(IssuerRpcTest, CreateAndUpdateNameEveryBrokenField) {
 
 TEST_F(IssuerRpcTest, WhatThisVersionDoesNotServeIsRefusedAndNotStored) {
   v1::Issuer issuer = MakeIssuer();
-  issuer.mutable_spec()->mutable_self_signed();
-  EXPECT_THAT(Create(issuer), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("ACME")));
-  issuer = MakeIssuer();
   issuer.mutable_spec()->mutable_acme()->mutable_solvers(1)->mutable_dns01()->mutable_route53();
   EXPECT_THAT(Create(issuer),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("spec.acme.solvers[1]")));
