@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/acme/renewal_info.h"
 #include "lib/pki/csr.h"
@@ -229,6 +230,13 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
     return Finding{
         "RequestChanged",
         absl::StrCat("The present certificate is for other names: ", difference, ".")};
+  }
+  const std::string digest = Annotation(*snapshot.secret, kRequestDigestAnnotation);
+  if (absl::StartsWith(digest, kRequestDigestVersion) &&
+      digest != RequestDigest(certificate.spec())) {
+    return Finding{
+        "RequestChanged",
+        "The present certificate was asked for with another subject, lifetime or use."};
   }
   if (now >= present.not_after) return Finding{"Expired", "The certificate has expired."};
   const meta::v1::Condition* issuing =

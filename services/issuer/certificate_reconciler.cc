@@ -374,6 +374,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   annotations[kCertificateNameAnnotation] = certificate.metadata().name();
   annotations[kIssuerNameAnnotation] = request.spec().issuer_ref().name();
   annotations[kIssuerKindAnnotation] = service::IssuerKindName(request.spec().issuer_ref());
+  annotations[kRequestDigestAnnotation] = RequestDigest(certificate.spec());
   annotations.erase(kTemporaryAnnotation);
   secret.set_type(kTlsSecretType);
   auto& data = *secret.mutable_data();

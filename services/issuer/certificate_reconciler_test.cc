@@ -444,6 +444,23 @@ TEST_F(CertificateReconcilerTest, TemporaryCertificateIsThereUntilTheRealOneIs) 
   EXPECT_GT(Pass().requeue_after, 57 * kDay);
 }
 
+TEST_F(CertificateReconcilerTest, WhatIsAskedForOtherwiseIsAskedForAnew) {
+  Create();
+  Issue();
+  ChangeSpec([](auto& spec) { spec.mutable_renew_before()->set_seconds(3600); });
+  Pass();
+  EXPECT_EQ(Site().status().certificate_request_name(), "");
+  ChangeSpec([](auto& spec) { spec.add_usages("client auth"); });
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False RequestChanged");
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  ChangeSpec([](auto& spec) { spec.mutable_subject()->add_organizations("Org"); });
+  Issue();
+  EXPECT_EQ(Site().status().revision(), 3);
+}
+
 TEST_F(CertificateReconcilerTest, OutputsAreWrittenWithoutANewCertificate) {
   Create();
   Issue();

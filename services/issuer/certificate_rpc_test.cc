@@ -86,14 +86,15 @@ TEST_F(CertificateRpcTest, CreateAndUpdateNameEveryBrokenField) {
 TEST_F(CertificateRpcTest, WhatThisVersionDoesNotServeIsRefusedByName) {
   v1::Certificate certificate = MakeCertificate("www.example");
   CW_ASSERT_OK(Create(certificate));
-  certificate.mutable_spec()->set_is_ca(true);
-  certificate.mutable_spec()->mutable_keystores();
-  const auto names_both = StatusIs(absl::StatusCode::kUnimplemented,
-                                   AllOf(HasSubstr("spec.isCa"), HasSubstr("spec.keystores")));
+  certificate.mutable_spec()->add_renewal_windows();
+  certificate.mutable_spec()->add_fallback_issuer_refs();
+  const auto names_both =
+      StatusIs(absl::StatusCode::kUnimplemented,
+               AllOf(HasSubstr("spec.renewalWindows"), HasSubstr("spec.fallbackIssuerRefs")));
   EXPECT_THAT(Update(certificate), names_both);
   certificate.mutable_metadata()->set_name("other");
   EXPECT_THAT(Create(certificate), names_both);
-  EXPECT_FALSE(Read(stores_->certificates, "site").spec().is_ca());
+  EXPECT_EQ(Read(stores_->certificates, "site").spec().renewal_windows_size(), 0);
   EXPECT_FALSE(Exists(stores_->certificates, "other"));
   EXPECT_THAT(Ask(&Stub::RevokeCertificate),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("RevokeCertificate")));

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/digest.h"
 #include "lib/pki/name_constraints.h"
 #include "lib/pki/names.h"
 #include "lib/pki/subject.h"
@@ -446,6 +448,27 @@ bool AsksForSubjectOf(const CertificateSpec& spec, const pki::Csr& csr) {
   const auto constraints = pki::NormalizeNameConstraints(wanted.name_constraints);
   return subject.ok() && *subject == csr.subject_der && wanted.is_ca == csr.is_ca &&
          constraints.ok() && *constraints == csr.name_constraints;
+}
+
+std::string RequestDigest(const CertificateSpec& spec) {
+  const pki::CsrSpec wanted = CsrSpecOf(spec);
+  std::vector<std::string> usages = wanted.usages;
+  std::ranges::sort(usages);
+  std::string text =
+      absl::StrCat(pki::SubjectDerOf(wanted).value_or(""), ";", wanted.is_ca, ";",
+                   spec.duration().seconds(), ";", absl::StrJoin(usages, ","));
+  const auto constraints =
+      pki::NormalizeNameConstraints(wanted.name_constraints).value_or(pki::NameConstraints());
+  if (!constraints.empty()) {
+    absl::StrAppend(&text, ";", constraints.critical);
+    for (const pki::NameSubtrees* subtrees : {&constraints.permitted, &constraints.excluded}) {
+      for (const auto* entries : {&subtrees->dns_domains, &subtrees->ip_ranges,
+                                  &subtrees->email_addresses, &subtrees->uri_domains}) {
+        absl::StrAppend(&text, ";", absl::StrJoin(*entries, ","));
+      }
+    }
+  }
+  return absl::StrCat(kRequestDigestVersion, absl::BytesToHexString(pki::Sha256(text)));
 }
 
 absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec) {

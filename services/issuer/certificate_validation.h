@@ -1,6 +1,8 @@
 // The rules of Certificates, CertificateRequests and Secrets, and their defaults.
 #pragma once
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "certwright/issuer/v1/certificate.pb.h"
 #include "certwright/issuer/v1/certificate_request.pb.h"
@@ -24,6 +26,11 @@ pki::CsrSpec CsrSpecOf(const issuer::v1::CertificateSpec& spec);
 
 // Whether `csr` asks for the subject, the kind and the constraints that the spec does.
 bool AsksForSubjectOf(const issuer::v1::CertificateSpec& spec, const pki::Csr& csr);
+
+// Tells apart what requests for two specs ask for, besides names, key and issuer. Begins with
+// the version of what it is made of: digests of different versions cannot be compared.
+std::string RequestDigest(const issuer::v1::CertificateSpec& spec);
+inline constexpr char kRequestDigestVersion[] = "v1-";
 
 // INVALID_ARGUMENT, naming why, for a request that no ACME server signs: one for a CA, for
 // names that are neither DNS names nor addresses, or with a common name that is none of them

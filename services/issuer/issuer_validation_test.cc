@@ -280,7 +280,7 @@ TEST(ValidateIssuerSpecTest, ReportsEachBrokenRuleOfIssuersThatSignByThemselves)
               ElementsAre("spec.vault.server"));
   EXPECT_THAT(vault([](auto& v) { v.set_path("a/../b"); }), ElementsAre("spec.vault.path"));
   EXPECT_THAT(vault([](auto& v) { v.clear_path(); }), ElementsAre("spec.vault.path"));
-  EXPECT_THAT(vault([](auto& v) { v.set_namespace("a b"); }),
+  EXPECT_THAT(vault([](auto& v) { v.set_namespace_("a b"); }),
               ElementsAre("spec.vault.namespace"));
   EXPECT_THAT(vault([](auto& v) { v.set_ca_bundle("no PEM"); }),
               ElementsAre("spec.vault.caBundle"));
