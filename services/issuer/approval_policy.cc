@@ -292,7 +292,8 @@ ApprovalPolicy ApprovalPolicy::Parse(const config::v1::Approval& approval,
   policy.configured_ = true;
   policy.deny_unmatched_ = approval.unmatched() == config::v1::UNMATCHED_REQUEST_DENY;
   if (!config::v1::UnmatchedRequest_IsValid(approval.unmatched())) {
-    problems.push_back("approval.unmatched: must be WAIT or DENY");
+    problems.push_back(
+        "approval.unmatched: must be UNMATCHED_REQUEST_WAIT or UNMATCHED_REQUEST_DENY");
   }
   std::set<std::string> names;
   for (int i = 0; i < approval.rules_size(); ++i) {

@@ -7,12 +7,14 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "certwright/order/v1/order.grpc.pb.h"
 #include "lib/controller/controller.h"
 #include "lib/controller/informer.h"
 #include "lib/service/environment.h"
 #include "services/issuer/accounts.h"
+#include "services/issuer/approval_policy.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -57,8 +59,13 @@ class GrpcOrders final : public Orders {
 class CertificateRequestReconciler final : public controller::Reconciler {
  public:
   CertificateRequestReconciler(service::Environment environment, Stores& stores,
-                               Accounts& accounts, Orders& orders)
-      : environment_(environment), stores_(stores), accounts_(accounts), orders_(orders) {}
+                               Accounts& accounts, Orders& orders,
+                               ApprovalPolicy approval_policy = {})
+      : environment_(environment),
+        stores_(stores),
+        accounts_(accounts),
+        orders_(orders),
+        approval_policy_(std::move(approval_policy)) {}
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -77,6 +84,8 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   using Request = issuer::v1::CertificateRequest;
 
   runtime::Awaitable<absl::Status> Advance(runtime::Context context, Request& request);
+  // Has the policy judge a request that nobody has judged yet.
+  void ApplyApprovalPolicy(Request& request) const;
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>> FindOrCreateOrder(
       runtime::Context context, const Request& request, const AnyIssuer& issuer);
   runtime::Awaitable<absl::Status> CleanUp(runtime::Context context, Request request);
@@ -89,6 +98,7 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   Stores& stores_;
   Accounts& accounts_;
   Orders& orders_;
+  const ApprovalPolicy approval_policy_;
 };
 
 }  // namespace certwright::issuer_service
