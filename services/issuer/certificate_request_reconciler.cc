@@ -194,6 +194,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::CleanUp(runtime::
 runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::Context context,
                                                                        Request& request) {
   auto& conditions = *request.mutable_status()->mutable_conditions();
+  ApplyApprovalPolicy(request);
   if (service::IsTrue(conditions, "Denied")) {
     const auto* denied = service::FindCondition(conditions, "Denied");
     SetReady(request, false, "Denied",
@@ -202,12 +203,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
         service::ToProto(environment_.clock().Now());
     co_return absl::OkStatus();
   }
-  if (!service::IsTrue(conditions, "Approved")) {
-    const service::ConditionUpdate approved{"Approved", true, "certwright.io",
-                                            "Approved by the issuer service."};
-    service::SetCondition(conditions, approved, request.metadata().generation(),
-                          environment_.clock().Now());
-  }
+  if (!service::IsTrue(conditions, "Approved")) co_return absl::OkStatus();
   const meta::v1::IssuerRef ref = request.spec().issuer_ref();
   const std::string resource_namespace = request.metadata().namespace_();
   absl::StatusOr<AnyIssuer> issuer =
@@ -318,6 +314,34 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::SignLocally(
     co_return issued.status();
   }
   co_return absl::OkStatus();
+}
+
+void CertificateRequestReconciler::ApplyApprovalPolicy(Request& request) const {
+  auto& conditions = *request.mutable_status()->mutable_conditions();
+  if (service::IsTrue(conditions, "Approved") || service::IsTrue(conditions, "Denied")) return;
+  service::ConditionUpdate verdict{"Approved", true, "certwright.io",
+                                   "Approved by the issuer service."};
+  if (!approval_policy_.approves_everything()) {
+    const auto csr = pki::ParseCsrPem(request.spec().request());
+    if (!csr.ok()) return Fail(request, std::string(csr.status().message()));
+    const ApprovalDecision decision = approval_policy_.Decide(request, *csr);
+    switch (decision.verdict) {
+      case ApprovalDecision::Verdict::kApprove:
+        verdict.reason = "Policy";
+        verdict.message = absl::StrCat("Approved by the rule \"", decision.rule,
+                                       "\" of the approval policy.");
+        break;
+      case ApprovalDecision::Verdict::kDeny:
+        verdict = {"Denied", true, "Policy", decision.why};
+        break;
+      case ApprovalDecision::Verdict::kWait:
+        // The verdict, when it comes, wakes this request again.
+        return SetReady(request, false, "Pending",
+                        absl::StrCat(decision.why, " ApproveCertificateRequest lets it pass."));
+    }
+  }
+  service::SetCondition(conditions, verdict, request.metadata().generation(),
+                        environment_.clock().Now());
 }
 
 runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>>

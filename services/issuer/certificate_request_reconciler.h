@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "certwright/order/v1/order.grpc.pb.h"
@@ -14,6 +15,7 @@
 #include "lib/controller/informer.h"
 #include "lib/service/environment.h"
 #include "services/issuer/accounts.h"
+#include "services/issuer/approval_policy.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/order_pace.h"
 #include "services/issuer/signing_issuers.h"
@@ -66,12 +68,14 @@ class GrpcOrders final : public Orders {
 class CertificateRequestReconciler final : public controller::Reconciler {
  public:
   CertificateRequestReconciler(service::Environment environment, Stores& stores,
-                               Accounts& accounts, Orders& orders)
+                               Accounts& accounts, Orders& orders,
+                               ApprovalPolicy approval_policy = {})
       : environment_(environment),
         stores_(stores),
         accounts_(accounts),
         orders_(orders),
-        signing_(environment, stores, accounts) {}
+        signing_(environment, stores, accounts),
+        approval_policy_(std::move(approval_policy)) {}
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -90,6 +94,8 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   using Request = issuer::v1::CertificateRequest;
 
   runtime::Awaitable<absl::Status> Advance(runtime::Context context, Request& request);
+  // Has the policy judge a request that nobody has judged yet.
+  void ApplyApprovalPolicy(Request& request) const;
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const order::v1::Order>>> FindOrCreateOrder(
       runtime::Context context, const Request& request, const AnyIssuer& issuer);
   runtime::Awaitable<absl::Status> SignLocally(runtime::Context context, Request& request,
@@ -114,6 +120,7 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   Orders& orders_;
   OrderPace pace_;
   SigningIssuers signing_;
+  const ApprovalPolicy approval_policy_;
 };
 
 }  // namespace certwright::issuer_service

@@ -420,6 +420,63 @@ TEST_F(CertificateRequestReconcilerTest, DeniedRequestIsNeverOrdered) {
   EXPECT_THAT(orders_.created, IsEmpty());
 }
 
+class ApprovalTest : public CertificateRequestReconcilerTest {
+ protected:
+  ApprovalPolicy Policy(const std::string& names, config::v1::UnmatchedRequest unmatched) {
+    config::v1::Approval approval;
+    approval.set_unmatched(unmatched);
+    config::v1::ApprovalRule& rule = *approval.add_rules();
+    rule.set_name("names");
+    rule.add_dns_names(names);
+    rule.add_ip_ranges("192.0.2.0/24");
+    std::vector<std::string> problems;
+    return ApprovalPolicy::Parse(approval, problems);
+  }
+  CertificateRequest PassUnder(ApprovalPolicy policy) {
+    CertificateRequestReconciler reconciler{Environment(), *stores_, accounts_, orders_,
+                                            std::move(policy)};
+    CW_EXPECT_OK(Await(reconciler.Reconcile(Context(), "web/site-1")));
+    return Request();
+  }
+};
+
+TEST_F(ApprovalTest, ARuleApproves) {
+  CreateIssuer();
+  const CertificateRequest request =
+      PassUnder(Policy("*.example", config::v1::UNMATCHED_REQUEST_WAIT));
+  EXPECT_EQ(ConditionOf(request, "Approved"), "True Policy");
+  EXPECT_THAT(service::FindCondition(request.status().conditions(), "Approved")->message(),
+              HasSubstr("\"names\""));
+  EXPECT_THAT(orders_.created, SizeIs(1));
+}
+
+TEST_F(ApprovalTest, WhatNoRuleAllowsWaitsForAVerdict) {
+  CreateIssuer();
+  const ApprovalPolicy policy = Policy("a.example", config::v1::UNMATCHED_REQUEST_WAIT);
+  CertificateRequest request = PassUnder(policy);
+  EXPECT_EQ(ConditionOf(request), "False Pending");
+  EXPECT_THAT(Message(), testing::AllOf(HasSubstr("\"b.example\" is not allowed"),
+                                        HasSubstr("ApproveCertificateRequest")));
+  EXPECT_FALSE(CertificateRequestReconciler::IsFinal(request));
+  EXPECT_THAT(orders_.created, IsEmpty());
+  service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                        {"Approved", true, "ApprovedByUser", ""}, 1, clock_.Now());
+  WriteStatus(stores_->requests, request);
+  PassUnder(policy);
+  EXPECT_THAT(orders_.created, SizeIs(1));
+}
+
+TEST_F(ApprovalTest, WhatNoRuleAllowsIsDeniedIfThePolicySaysSo) {
+  CreateIssuer();
+  const CertificateRequest request =
+      PassUnder(Policy("a.example", config::v1::UNMATCHED_REQUEST_DENY));
+  EXPECT_EQ(ConditionOf(request, "Denied"), "True Policy");
+  EXPECT_EQ(ConditionOf(request), "False Denied");
+  EXPECT_THAT(Message(), HasSubstr("\"b.example\" is not allowed"));
+  EXPECT_TRUE(CertificateRequestReconciler::IsFinal(request));
+  EXPECT_THAT(orders_.created, IsEmpty());
+}
+
 TEST_F(CertificateRequestReconcilerTest, DeletedRequestGoesOnlyAfterItsOrder) {
   CreateIssuer();
   const std::string order_key = "web/" + Pass().status().order_name();

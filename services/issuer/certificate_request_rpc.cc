@@ -1,10 +1,20 @@
 #include "services/issuer/certificate_request_rpc.h"
 
+#include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/csr.h"
+#include "lib/pki/usages.h"
 #include "lib/rpc/status.h"
+#include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_validation.h"
 
 namespace certwright::issuer_service {
@@ -13,51 +23,121 @@ namespace v1 = issuer::v1;
 
 namespace {
 
-std::string OrElse(const std::string& text, const char* fallback) {
-  return text.empty() ? fallback : text;
+// Of a verdict.
+constexpr std::size_t kMaxReason = 64;
+constexpr std::size_t kMaxMessage = 1024;
+// A reconciler may write at the same time.
+constexpr int kMaxTries = 5;
+constexpr char kReservedPrefix[] = "certwright.io/";
+
+std::string OrElse(const std::string& text, std::string fallback) {
+  return text.empty() ? std::move(fallback) : text;
+}
+
+bool IsCamelCaseWord(const std::string& text) {
+  return absl::ascii_isupper(static_cast<unsigned char>(text.front())) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); });
+}
+
+// What is left to Certificates.
+void CheckNotReserved(const v1::CertificateRequest& request, rpc::Violations& violations) {
+  violations.Require(request.spec().replaces().empty(), "spec.replaces",
+                     "must not be given: only Certificates set it");
+  violations.Require(request.metadata().owner().kind() != "Certificate", "metadata.owner",
+                     "must not be a Certificate: only Certificates make requests of their own");
+  for (const auto& [key, value] : request.metadata().annotations()) {
+    violations.Require(!absl::StartsWith(key, kReservedPrefix), "metadata.annotations",
+                       "must not have keys that begin with \"certwright.io/\"");
+  }
+}
+
+// Whether spec and signing request ask for the same.
+void CheckAgreement(const v1::CertificateRequestSpec& spec, rpc::Violations& violations) {
+  const auto csr = pki::ParseCsrPem(spec.request());
+  if (!csr.ok()) return;
+  violations.Require(spec.is_ca() == csr->is_ca, "spec.isCa",
+                     csr->is_ca ? "must be true, as spec.request asks for a CA certificate"
+                                : "must be false, as spec.request asks for no CA certificate");
+  const auto usages = pki::ParseUsages({spec.usages().begin(), spec.usages().end()});
+  if (!usages.ok() || spec.usages().empty() || csr->usages.empty()) return;
+  const std::vector<std::string> words = pki::UsageWords(*usages);
+  const std::set<std::string> given(words.begin(), words.end());
+  violations.Require(
+      given == std::set<std::string>(csr->usages.begin(), csr->usages.end()), "spec.usages",
+      absl::StrCat("must be those of spec.request: ", absl::StrJoin(csr->usages, ", ")));
+}
+
+void ValidateRequestOfUser(v1::CertificateRequest& request, rpc::Violations& violations) {
+  ValidateCertificateRequest(request, violations);
+  CheckAgreement(request.spec(), violations);
+  CheckNotReserved(request, violations);
 }
 
 }  // namespace
 
 CertificateRequestRpc::CertificateRequestRpc(service::Environment environment, Stores& stores,
+                                             const Callers& callers,
                                              const rpc::HandlerEnvironment& handlers,
                                              rpc::WatchHub& hub)
     : environment_(environment),
       stores_(stores),
+      callers_(callers),
       handlers_(handlers),
       requests_({.kind = "CertificateRequest",
-                 .validate = ValidateCertificateRequest,
+                 .validate = ValidateRequestOfUser,
                  .delete_by_mark = true},
                 stores.requests, environment.executor, environment.timers, hub) {}
 
 runtime::Awaitable<absl::StatusOr<v1::CertificateRequest>> CertificateRequestRpc::Judge(
     rpc::CallContext call, std::string resource_namespace, std::string name,
     service::ConditionUpdate verdict) {
-  auto request = co_await stores_.requests.Get(call.context, resource_namespace, name);
-  if (absl::IsNotFound(request.status())) {
-    co_return rpc::NotFound("CertificateRequest", resource_namespace, name);
-  }
-  if (!request.ok()) co_return request.status();
-  auto& conditions = *request->mutable_status()->mutable_conditions();
   const std::string other = verdict.type == "Approved" ? "Denied" : "Approved";
-  if (service::IsTrue(conditions, other)) {
-    co_return rpc::FailedPrecondition(
-        "ALREADY_JUDGED", absl::StrCat("the CertificateRequest is already ", other));
+  absl::Status raced;
+  for (int tries = 0; tries < kMaxTries; ++tries) {
+    auto request = co_await stores_.requests.Get(call.context, resource_namespace, name);
+    if (absl::IsNotFound(request.status())) {
+      co_return rpc::NotFound("CertificateRequest", resource_namespace, name);
+    }
+    if (!request.ok()) co_return request.status();
+    CW_CO_RETURN_IF_ERROR(callers_.RequireApprover(call, request->spec().issuer_ref()));
+    auto& conditions = *request->mutable_status()->mutable_conditions();
+    if (service::IsTrue(conditions, other)) {
+      co_return rpc::FailedPrecondition(
+          "ALREADY_JUDGED", absl::StrCat("the CertificateRequest is already ", other));
+    }
+    if (service::IsTrue(conditions, verdict.type)) co_return request;
+    if (CertificateRequestReconciler::IsFinal(*request) ||
+        request->metadata().has_delete_time()) {
+      co_return rpc::FailedPrecondition("FINAL",
+                                        "the CertificateRequest has come to its end already");
+    }
+    service::SetCondition(conditions, verdict, request->metadata().generation(),
+                          environment_.clock().Now());
+    auto written = co_await stores_.requests.UpdateStatus(call.context, *std::move(request));
+    raced = written.status();
+    if (!absl::IsAborted(raced)) co_return written;
   }
-  if (service::IsTrue(conditions, verdict.type)) co_return request;
-  service::SetCondition(conditions, verdict, request->metadata().generation(),
-                        environment_.clock().Now());
-  co_return co_await stores_.requests.UpdateStatus(call.context, *std::move(request));
+  co_return raced;
 }
 
-template <typename Response>
+template <typename Response, typename Request>
 runtime::Awaitable<absl::StatusOr<Response>> CertificateRequestRpc::JudgeAndWrap(
-    rpc::CallContext call, std::string resource_namespace, std::string name,
-    service::ConditionUpdate verdict) {
-  if (resource_namespace.empty()) resource_namespace = service::kDefaultNamespace;
+    rpc::CallContext call, Request request, service::ConditionUpdate verdict) {
+  if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
+  verdict.reason = OrElse(request.reason(), std::move(verdict.reason));
+  verdict.message = OrElse(request.message(), std::move(verdict.message));
+  rpc::Violations violations;
+  rpc::CheckName(request.namespace_(), "namespace", violations);
+  rpc::CheckName(request.name(), "name", violations);
+  violations.Require(IsCamelCaseWord(verdict.reason) && verdict.reason.size() <= kMaxReason,
+                     "reason", "must be one CamelCase word of at most 64 letters and digits");
+  violations.Require(verdict.message.size() <= kMaxMessage, "message",
+                     "must be at most 1024 bytes");
+  CW_CO_RETURN_IF_ERROR(violations.ToStatus());
   CW_CO_ASSIGN_OR_RETURN(v1::CertificateRequest judged,
-                         co_await Judge(std::move(call), std::move(resource_namespace),
-                                        std::move(name), std::move(verdict)));
+                         co_await Judge(std::move(call), request.namespace_(), request.name(),
+                                        std::move(verdict)));
   Response response;
   *response.mutable_certificate_request() = std::move(judged);
   co_return response;
@@ -69,8 +149,10 @@ grpc::ServerUnaryReactor* CertificateRequestRpc::CreateCertificateRequest(
   return rpc::HandleUnary(
       handlers_, context, "CreateCertificateRequest", request, response,
       [this](rpc::CallContext call, const v1::CreateCertificateRequestRequest& request) {
+        v1::CertificateRequest resource = request.certificate_request();
+        resource.mutable_spec()->set_requester(Callers::NameOf(call));
         return requests_.Create(
-            std::move(call), request.certificate_request(),
+            std::move(call), std::move(resource),
             &v1::CreateCertificateRequestResponse::mutable_certificate_request);
       });
 }
@@ -121,11 +203,10 @@ grpc::ServerUnaryReactor* CertificateRequestRpc::ApproveCertificateRequest(
   return rpc::HandleUnary(
       handlers_, context, "ApproveCertificateRequest", request, response,
       [this](rpc::CallContext call, const v1::ApproveCertificateRequestRequest& request) {
-        service::ConditionUpdate verdict{"Approved", true,
-                                         OrElse(request.reason(), "ApprovedByUser"),
-                                         OrElse(request.message(), "Approved by a user.")};
-        return JudgeAndWrap<v1::ApproveCertificateRequestResponse>(
-            std::move(call), request.namespace_(), request.name(), std::move(verdict));
+        service::ConditionUpdate verdict{"Approved", true, "ApprovedByUser",
+                                         "Approved by a user."};
+        return JudgeAndWrap<v1::ApproveCertificateRequestResponse>(std::move(call), request,
+                                                                   std::move(verdict));
       });
 }
 
@@ -135,11 +216,9 @@ grpc::ServerUnaryReactor* CertificateRequestRpc::DenyCertificateRequest(
   return rpc::HandleUnary(
       handlers_, context, "DenyCertificateRequest", request, response,
       [this](rpc::CallContext call, const v1::DenyCertificateRequestRequest& request) {
-        service::ConditionUpdate verdict{"Denied", true,
-                                         OrElse(request.reason(), "DeniedByUser"),
-                                         OrElse(request.message(), "Denied by a user.")};
-        return JudgeAndWrap<v1::DenyCertificateRequestResponse>(
-            std::move(call), request.namespace_(), request.name(), std::move(verdict));
+        service::ConditionUpdate verdict{"Denied", true, "DeniedByUser", "Denied by a user."};
+        return JudgeAndWrap<v1::DenyCertificateRequestResponse>(std::move(call), request,
+                                                                std::move(verdict));
       });
 }
 

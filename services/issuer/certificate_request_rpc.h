@@ -7,6 +7,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
+#include "services/issuer/callers.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -16,7 +17,8 @@ class CertificateRequestRpc final
  public:
   // All must outlive this.
   CertificateRequestRpc(service::Environment environment, Stores& stores,
-                        const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub);
+                        const Callers& callers, const rpc::HandlerEnvironment& handlers,
+                        rpc::WatchHub& hub);
 
   grpc::ServerUnaryReactor* CreateCertificateRequest(
       grpc::CallbackServerContext* context,
@@ -52,14 +54,16 @@ class CertificateRequestRpc final
   runtime::Awaitable<absl::StatusOr<issuer::v1::CertificateRequest>> Judge(
       rpc::CallContext call, std::string resource_namespace, std::string name,
       service::ConditionUpdate verdict);
-  template <typename Response>
+  // `request` is that of ApproveCertificateRequest or DenyCertificateRequest; `verdict` says
+  // what stands for a reason and a message that it does not give.
+  template <typename Response, typename Request>
   runtime::Awaitable<absl::StatusOr<Response>> JudgeAndWrap(rpc::CallContext call,
-                                                            std::string resource_namespace,
-                                                            std::string name,
+                                                            Request request,
                                                             service::ConditionUpdate verdict);
 
   const service::Environment environment_;
   Stores& stores_;
+  const Callers& callers_;
   const rpc::HandlerEnvironment& handlers_;
   service::ResourceVerbs<issuer::v1::CertificateRequest> requests_;
 };

@@ -21,8 +21,10 @@ using Stub = v1::CertificateRequestService::StubInterface;
 
 class CertificateRequestRpcTest : public RpcWorld {
  protected:
-  static v1::CertificateRequest MakeRequest() {
-    pki::CsrSpec csr;
+  explicit CertificateRequestRpcTest(Transport transport = Transport::kPlaintext)
+      : RpcWorld(transport) {}
+
+  static v1::CertificateRequest MakeRequest(pki::CsrSpec csr = {}) {
     csr.names.dns_names = {"www.example"};
     v1::CertificateRequest request;
     request.mutable_metadata()->set_namespace_("web");
@@ -46,9 +48,8 @@ class CertificateRequestRpcTest : public RpcWorld {
     return Judge(&Stub::DenyCertificateRequest, "", "");
   }
 
-  std::unique_ptr<Stub> stub_ = v1::CertificateRequestService::NewStub(Channel());
+  std::unique_ptr<Stub> stub_ = v1::CertificateRequestService::NewStub(Channel("ann.test"));
 
- private:
   template <typename Request, typename Response>
   absl::StatusOr<v1::CertificateRequest> Judge(
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -116,6 +117,109 @@ TEST_F(CertificateRequestRpcTest, AnApprovedRequestCannotBeDenied) {
   CW_ASSERT_OK(Create(MakeRequest()));
   CW_ASSERT_OK(Approve());
   EXPECT_THAT(Deny(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Approved")));
+}
+
+TEST_F(CertificateRequestRpcTest, SpecAndSigningRequestMustAgree) {
+  pki::CsrSpec csr;
+  csr.is_ca = true;
+  csr.usages = {"digital signature", "server auth"};
+  v1::CertificateRequest request = MakeRequest(csr);
+  request.mutable_spec()->add_usages("server auth");
+  absl::Status status = Create(request).status();
+  EXPECT_THAT(BrokenFields(status), ElementsAre("spec.isCa", "spec.usages"));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                               HasSubstr("digital signature, server auth")));
+  request.mutable_spec()->set_is_ca(true);
+  // Another word for the same.
+  request.mutable_spec()->add_usages("signing");
+  CW_EXPECT_OK(Create(request));
+}
+
+TEST_F(CertificateRequestRpcTest, ASigningRequestWithoutUsagesAgreesWithAll) {
+  v1::CertificateRequest request = MakeRequest();
+  request.mutable_spec()->add_usages("client auth");
+  CW_EXPECT_OK(Create(request));
+}
+
+TEST_F(CertificateRequestRpcTest, ACaByTheSpecAloneIsRefused) {
+  v1::CertificateRequest request = MakeRequest();
+  request.mutable_spec()->set_is_ca(true);
+  EXPECT_THAT(BrokenFields(Create(request).status()), ElementsAre("spec.isCa"));
+}
+
+TEST_F(CertificateRequestRpcTest, WhatCertificatesSetIsRefused) {
+  v1::CertificateRequest request = MakeRequest();
+  request.mutable_spec()->set_replaces("AAAA.BBBB");
+  request.mutable_metadata()->mutable_owner()->set_kind("Certificate");
+  (*request.mutable_metadata()->mutable_annotations())[kCertificateNameAnnotation] = "site";
+  EXPECT_THAT(BrokenFields(Create(request).status()),
+              ElementsAre("spec.replaces", "metadata.owner", "metadata.annotations"));
+}
+
+TEST_F(CertificateRequestRpcTest, AForgedSignatureIsRefused) {
+  v1::CertificateRequest request = MakeRequest();
+  std::string& pem = *request.mutable_spec()->mutable_request();
+  // Within the signature, which ends the request.
+  char& digit = pem[pem.find("\n-----END") - 10];
+  digit = digit == 'A' ? 'B' : 'A';
+  EXPECT_THAT(BrokenFields(Create(request).status()), ElementsAre("spec.request"));
+}
+
+TEST_F(CertificateRequestRpcTest, WithoutTlsTheRequesterIsUnknown) {
+  v1::CertificateRequest request = MakeRequest();
+  request.mutable_spec()->set_requester("certwright.io/certificates");
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest created, Create(request));
+  EXPECT_EQ(created.spec().requester(), "");
+}
+
+TEST_F(CertificateRequestRpcTest, AVerdictNamesEveryBrokenField) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  for (const std::string& reason :
+       {std::string("by Ann"), std::string("lower"), std::string(65, 'A')}) {
+    const absl::Status status = Approve(reason, std::string(1025, 'x')).status();
+    EXPECT_THAT(BrokenFields(status), ElementsAre("reason", "message")) << reason;
+  }
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "site-1"), "Approved"), "");
+}
+
+TEST_F(CertificateRequestRpcTest, ARequestThatHasEndedIsJudgedNoMore) {
+  CW_ASSERT_OK_AND_ASSIGN(v1::CertificateRequest request, Create(MakeRequest()));
+  service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                        {"Ready", false, "Failed", ""}, 1, clock_.Now());
+  WriteStatus(stores_->requests, request);
+  const absl::Status status = Approve().status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(rpc::ErrorReasonOf(status), "FINAL");
+  EXPECT_THAT(Deny(), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(CertificateRequestRpcTest, AnApprovalThatLedToACertificateMayBeRepeated) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  CW_ASSERT_OK_AND_ASSIGN(v1::CertificateRequest request, Approve());
+  service::SetCondition(*request.mutable_status()->mutable_conditions(),
+                        {"Ready", true, "Issued", ""}, 1, clock_.Now());
+  WriteStatus(stores_->requests, request);
+  CW_EXPECT_OK(Approve());
+}
+
+class CertificateRequestRpcTlsTest : public CertificateRequestRpcTest {
+ protected:
+  CertificateRequestRpcTlsTest() : CertificateRequestRpcTest(Transport::kMutualTls) {}
+};
+
+TEST_F(CertificateRequestRpcTlsTest, TheRequesterIsWhoeverTheCertificateNames) {
+  v1::CertificateRequest request = MakeRequest();
+  request.mutable_spec()->set_requester("someone.else");
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest created, Create(request));
+  EXPECT_EQ(created.spec().requester(), "ann.test");
+}
+
+TEST_F(CertificateRequestRpcTlsTest, OnlyApproversJudge) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  EXPECT_THAT(Approve(), StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("Issuer ca")));
+  EXPECT_THAT(Deny(), StatusIs(absl::StatusCode::kPermissionDenied));
+  stub_ = v1::CertificateRequestService::NewStub(Channel("approver.test"));
+  CW_EXPECT_OK(Approve());
 }
 
 TEST_F(CertificateRequestRpcTest, DeleteLeavesTheRequestToItsReconciler) {

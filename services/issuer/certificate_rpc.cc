@@ -21,10 +21,12 @@ std::string WithDefault(const std::string& resource_namespace) {
 }  // namespace
 
 CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
-                               const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub)
+                               const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub,
+                               const CertificateDescriptions& descriptions)
     : environment_(environment),
       stores_(stores),
       handlers_(handlers),
+      descriptions_(descriptions),
       certificates_({.kind = "Certificate", .validate = ValidateCertificate},
                     stores.certificates, environment.executor, environment.timers, hub) {}
 
@@ -169,8 +171,9 @@ grpc::ServerUnaryReactor* CertificateRpc::DescribeCertificate(
     v1::DescribeCertificateResponse* response) {
   return rpc::HandleUnary(
       handlers_, context, "DescribeCertificate", request, response,
-      [](const rpc::CallContext&, const v1::DescribeCertificateRequest&) {
-        return NotServed<v1::DescribeCertificateResponse>("DescribeCertificate");
+      [this](const rpc::CallContext& call, const v1::DescribeCertificateRequest& request) {
+        return descriptions_.Describe(call.context, WithDefault(request.namespace_()),
+                                      request.name());
       });
 }
 

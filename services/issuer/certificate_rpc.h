@@ -6,6 +6,7 @@
 #include "lib/rpc/watch_reactor.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
+#include "services/issuer/certificate_description.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -14,7 +15,8 @@ class CertificateRpc final : public issuer::v1::CertificateService::CallbackServ
  public:
   // All must outlive this.
   CertificateRpc(service::Environment environment, Stores& stores,
-                 const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub);
+                 const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub,
+                 const CertificateDescriptions& descriptions);
 
   grpc::ServerUnaryReactor* CreateCertificate(
       grpc::CallbackServerContext* context, const issuer::v1::CreateCertificateRequest* request,
@@ -61,6 +63,7 @@ class CertificateRpc final : public issuer::v1::CertificateService::CallbackServ
   const service::Environment environment_;
   Stores& stores_;
   const rpc::HandlerEnvironment& handlers_;
+  const CertificateDescriptions& descriptions_;
   service::ResourceVerbs<issuer::v1::Certificate> certificates_;
 };
 

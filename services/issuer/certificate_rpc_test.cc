@@ -98,8 +98,14 @@ TEST_F(CertificateRpcTest, WhatThisVersionDoesNotServeIsRefusedByName) {
   EXPECT_FALSE(Exists(stores_->certificates, "other"));
   EXPECT_THAT(Ask(&Stub::RevokeCertificate),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("RevokeCertificate")));
+}
+
+TEST_F(CertificateRpcTest, DescribesWhatIsThere) {
   EXPECT_THAT(Ask(&Stub::DescribeCertificate),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("DescribeCertificate")));
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("Certificate web/site")));
+  CW_ASSERT_OK(Create(MakeCertificate("www.example")));
+  CW_ASSERT_OK_AND_ASSIGN(const auto response, Ask(&Stub::DescribeCertificate));
+  EXPECT_EQ(response.certificate().metadata().name(), "site");
 }
 
 TEST_F(CertificateRpcTest, UpdateOfAStaleVersionIsAbortedAndChangesNothing) {

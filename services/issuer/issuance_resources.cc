@@ -56,6 +56,7 @@ CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
   *spec.mutable_duration() = certificate.spec().duration();
   *spec.mutable_usages() = certificate.spec().usages();
   spec.set_is_ca(certificate.spec().is_ca());
+  spec.set_requester("certwright.io/certificates");
   spec.set_replaces(Replaces(certificate, present, issuer, now));
   return request;
 }

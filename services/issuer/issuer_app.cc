@@ -5,6 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_join.h"
+#include "certwright/meta/v1/event_service.grpc.pb.h"
+#include "certwright/solver/v1/challenge.grpc.pb.h"
 #include "lib/base/status_macros.h"
 #include "lib/controller/controller.h"
 #include "lib/controller/grpc_watch_source.h"
@@ -13,6 +16,8 @@
 #include "lib/runtime/run_sync.h"
 #include "lib/service/call_metrics.h"
 #include "lib/service/conditions.h"
+#include "lib/service/events.h"
+#include "lib/service/events_rpc.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/service/metadata.h"
 #include "lib/service/peers.h"
@@ -20,12 +25,15 @@
 #include "lib/telemetry/log.h"
 #include "services/issuer/account_rpc.h"
 #include "services/issuer/accounts.h"
+#include "services/issuer/approval_policy.h"
 #include "services/issuer/callers.h"
+#include "services/issuer/certificate_description.h"
 #include "services/issuer/certificate_reconciler.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_request_rpc.h"
 #include "services/issuer/certificate_requests.h"
 #include "services/issuer/certificate_rpc.h"
+#include "services/issuer/issuer_events.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
 #include "services/issuer/issuer_validation.h"
@@ -60,6 +68,34 @@ std::set<std::string> Identities(const google::protobuf::RepeatedPtrField<std::s
   return {given.begin(), given.end()};
 }
 
+// What the configuration says about approval; without it all are approved, by everyone.
+struct Approval {
+  ApprovalPolicy policy;
+  std::vector<Approver> approvers;
+  std::vector<std::string> problems;
+};
+
+Approval ParseApproval(const config::v1::IssuerConfig& config) {
+  Approval approval;
+  if (!config.has_approval()) return approval;
+  approval.policy = ApprovalPolicy::Parse(config.approval(), approval.problems);
+  approval.approvers = ParseApprovers(config.approval(), approval.problems);
+  return approval;
+}
+
+// To the other services; null for a solver service that the configuration does not name.
+struct Channels {
+  std::shared_ptr<grpc::Channel> order;
+  std::shared_ptr<grpc::Channel> solver;
+};
+
+template <typename Service>
+std::unique_ptr<typename Service::StubInterface> NewStubIf(
+    const std::shared_ptr<grpc::Channel>& channel) {
+  if (channel == nullptr) return nullptr;
+  return Service::NewStub(channel);
+}
+
 controller::ControllerOptions Options(int workers) {
   controller::ControllerOptions options;
   options.queue.backoff = {absl::Milliseconds(100), absl::Seconds(30), 0.1};
@@ -91,7 +127,7 @@ std::string KeyOf(const meta::v1::ObjectMeta& metadata) {
 class IssuerApp final : public service::App {
  public:
   IssuerApp(const config::v1::IssuerConfig& config, service::Environment environment,
-            std::unique_ptr<store::Store> store, std::shared_ptr<grpc::Channel> order_channel)
+            Approval approval, std::unique_ptr<store::Store> store, const Channels& channels)
       : environment_(environment),
         store_(std::move(store)),
         stores_(*store_, environment.clock(), environment.random),
@@ -100,10 +136,15 @@ class IssuerApp final : public service::App {
                       ? "certwright"
                       : config.cluster_resource_namespace()),
         callers_(Identities(config.order_identities(), "order"),
-                 Identities(config.solver_identities(), "solver")),
+                 Identities(config.solver_identities(), "solver"),
+                 std::move(approval.approvers)),
         call_metrics_(environment.metrics, "issuer"),
         handlers_{environment.executor, environment.clock(), &call_metrics_, {}},
-        order_stub_(order::v1::OrderService::NewStub(std::move(order_channel))),
+        events_(environment.clock()),
+        order_stub_(order::v1::OrderService::NewStub(channels.order)),
+        order_events_stub_(meta::v1::EventService::NewStub(channels.order)),
+        challenge_stub_(NewStubIf<solver::v1::ChallengeService>(channels.solver)),
+        solver_events_stub_(NewStubIf<meta::v1::EventService>(channels.solver)),
         order_source_(OrderCall()),
         order_cache_(order_source_, environment.timers, environment.random),
         orders_(*order_stub_, order_cache_),
@@ -117,7 +158,8 @@ class IssuerApp final : public service::App {
         issuer_reconciler_(environment, stores_, accounts_),
         certificate_reconciler_(environment, stores_, owned_requests_,
                                 FallbackRulesOf(config.fallback())),
-        request_reconciler_(environment, stores_, accounts_, orders_),
+        request_reconciler_(environment, stores_, accounts_, orders_,
+                            std::move(approval.policy)),
         renewal_info_reconciler_(environment, stores_, accounts_),
         issuer_controller_("issuers", environment.executor, environment.timers,
                            environment.random, Options(8), issuer_reconciler_),
@@ -131,8 +173,11 @@ class IssuerApp final : public service::App {
         issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
         account_rpc_(accounts_, callers_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
-        certificate_rpc_(environment, stores_, handlers_, hub_),
-        request_rpc_(environment, stores_, handlers_, hub_) {
+        descriptions_(environment.clock(), stores_, owned_requests_, events_,
+                      MakeDescriptionSources()),
+        certificate_rpc_(environment, stores_, handlers_, hub_, descriptions_),
+        request_rpc_(environment, stores_, callers_, handlers_, hub_),
+        events_rpc_(handlers_, events_) {
     AddHandlers();
   }
 
@@ -143,7 +188,8 @@ class IssuerApp final : public service::App {
             {"certwright.issuer.v1.AccountService", &account_rpc_},
             {"certwright.issuer.v1.SecretService", &secret_rpc_},
             {"certwright.issuer.v1.CertificateService", &certificate_rpc_},
-            {"certwright.issuer.v1.CertificateRequestService", &request_rpc_}};
+            {"certwright.issuer.v1.CertificateRequestService", &request_rpc_},
+            {service::kEventServiceName, &events_rpc_}};
   }
 
   rpc::WatchHub& watch_hub() override { return hub_; }
@@ -177,6 +223,15 @@ class IssuerApp final : public service::App {
   }
 
  private:
+  DescriptionSources MakeDescriptionSources() {
+    DescriptionSources sources;
+    sources.find_order = [this](const std::string& key) { return order_cache_.Get(key); };
+    sources.order_events = order_events_stub_.get();
+    sources.challenges = challenge_stub_.get();
+    sources.solver_events = solver_events_stub_.get();
+    return sources;
+  }
+
   OrderSource::Call OrderCall() {
     OrderSource::Call call;
     call.start = [this](auto* context, auto* request, auto* reactor) {
@@ -199,17 +254,20 @@ class IssuerApp final : public service::App {
 
   void AddHandlers() {
     issuers_.AddHandler([this](const std::string&, const auto& before, const auto& now) {
+      RecordEvents("Issuer", before, now);
       OnIssuer((now != nullptr ? now : before)->metadata(), meta::v1::ISSUER_KIND_ISSUER,
                HasNewSpec(before.get(), now.get()));
     });
     cluster_issuers_.AddHandler(
         [this](const std::string&, const auto& before, const auto& now) {
+          RecordEvents("ClusterIssuer", before, now);
           OnIssuer((now != nullptr ? now : before)->metadata(),
                    meta::v1::ISSUER_KIND_CLUSTER_ISSUER, HasNewSpec(before.get(), now.get()));
         });
     certificates_.AddHandler(
         [this](const std::string& key, const auto& before, const auto& now) {
           secret_users_.Replace(before.get(), now.get());
+          RecordEvents("Certificate", before, now);
           certificate_controller_.Enqueue(key);
           if (HasNewCertificate(before.get(), now.get())) {
             renewal_info_controller_.Enqueue(key);
@@ -217,6 +275,7 @@ class IssuerApp final : public service::App {
         });
     requests_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {
       owned_requests_.Replace(before, now);
+      RecordEvents("CertificateRequest", before, now);
       if (CertificateRequestReconciler::NeedsPass(before.get(), now.get())) {
         request_controller_.Enqueue(key);
       }
@@ -231,6 +290,13 @@ class IssuerApp final : public service::App {
       Wake(request_controller_, (now != nullptr ? now : before)->metadata().owner(),
            final_word);
     });
+  }
+
+  template <typename T>
+  void RecordEvents(const char* kind, const std::shared_ptr<const T>& before,
+                    const std::shared_ptr<const T>& now) {
+    service::RecordChanges(events_, kind, before, now,
+                           [](const T* from, const T& to) { return EventsOf(from, to); });
   }
 
   // At once for what ends the wait of the owner, later for mere progress.
@@ -318,10 +384,15 @@ class IssuerApp final : public service::App {
   service::CallMetrics call_metrics_;
   const rpc::HandlerEnvironment handlers_;
   rpc::WatchHub hub_;
+  service::EventRecorder events_;
   SecretUsers secret_users_;
   CertificateRequests owned_requests_;
 
   const std::unique_ptr<order::v1::OrderService::StubInterface> order_stub_;
+  const std::unique_ptr<meta::v1::EventService::StubInterface> order_events_stub_;
+  // Null without a solver service in the configuration.
+  const std::unique_ptr<solver::v1::ChallengeService::StubInterface> challenge_stub_;
+  const std::unique_ptr<meta::v1::EventService::StubInterface> solver_events_stub_;
   OrderSource order_source_;
   GrpcOrders::Cache order_cache_;
   GrpcOrders orders_;
@@ -344,19 +415,29 @@ class IssuerApp final : public service::App {
   IssuerRpc issuer_rpc_;
   AccountRpc account_rpc_;
   SecretRpc secret_rpc_;
+  const CertificateDescriptions descriptions_;
   CertificateRpc certificate_rpc_;
   CertificateRequestRpc request_rpc_;
+  service::EventsRpc events_rpc_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<service::App>> BuildIssuerApp(
     const config::v1::IssuerConfig& config, service::Environment environment) {
+  Approval approval = ParseApproval(config);
+  if (!approval.problems.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(approval.problems, "; "));
+  }
   CW_ASSIGN_OR_RETURN(auto store, store::OpenSqliteStore(config.store().sqlite().path(),
                                                          store::SqliteOptions()));
-  CW_ASSIGN_OR_RETURN(auto order_channel, service::MakePeerChannel(config.order()));
-  return std::make_unique<IssuerApp>(config, environment, std::move(store),
-                                     std::move(order_channel));
+  Channels channels;
+  CW_ASSIGN_OR_RETURN(channels.order, service::MakePeerChannel(config.order()));
+  if (config.has_solver()) {
+    CW_ASSIGN_OR_RETURN(channels.solver, service::MakePeerChannel(config.solver()));
+  }
+  return std::make_unique<IssuerApp>(config, environment, std::move(approval), std::move(store),
+                                     channels);
 }
 
 std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& config) {
@@ -367,6 +448,7 @@ std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& co
   append(service::ValidateStore(config.store()));
   append(service::ValidatePeer(config.order(), "order"));
   if (config.has_solver()) append(service::ValidatePeer(config.solver(), "solver"));
+  append(ParseApproval(config).problems);
   const std::string& cluster_namespace = config.cluster_resource_namespace();
   if (!cluster_namespace.empty() && !rpc::IsDnsLabel(cluster_namespace)) {
     problems.push_back("clusterResourceNamespace: must be a DNS label");

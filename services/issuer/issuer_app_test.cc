@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "certwright/issuer/v1/issuer.grpc.pb.h"
 #include "certwright/issuer/v1/secret.grpc.pb.h"
+#include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "lib/acme/fake_ca.h"
@@ -150,6 +151,20 @@ TEST_F(IssuerAppTest, AFailureIsTriedAgainAfterItsWaitAlthoughItsReportChanges) 
   }
   // No time has passed for the first either.
   EXPECT_EQ(Registrations(), kIssuers);
+}
+
+TEST(IssuerConfigTest, EveryProblemOfTheApprovalPolicyIsNamed) {
+  config::v1::IssuerConfig config;
+  config.mutable_server()->set_listen("127.0.0.1:0");
+  config.mutable_store()->mutable_sqlite()->set_path("issuer.db");
+  config.mutable_order()->set_address("127.0.0.1:1");
+  EXPECT_THAT(ValidateIssuerConfig(config), testing::IsEmpty());
+  config.mutable_approval()->add_rules()->add_ip_ranges("10.0.0.0/33");
+  config.mutable_approval()->add_approvers();
+  EXPECT_THAT(ValidateIssuerConfig(config),
+              testing::ElementsAre(testing::HasSubstr("approval.rules[0].name: "),
+                                   testing::HasSubstr("approval.rules[0].ipRanges[0]: "),
+                                   testing::HasSubstr("approval.approvers[0].identity: ")));
 }
 
 TEST_F(IssuerAppTest, AChangedSpecIsTriedAtOnce) {

@@ -21,6 +21,7 @@
 #include "services/issuer/account_rpc.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/callers.h"
+#include "services/issuer/certificate_description.h"
 #include "services/issuer/certificate_request_rpc.h"
 #include "services/issuer/certificate_rpc.h"
 #include "services/issuer/issuer_rpc.h"
@@ -116,14 +117,21 @@ class RpcWorld : public IssuerWorld {
   Accounts accounts_{Environment(), *stores_, "certwright"};
 
  private:
-  const Callers callers_{{"order.test"}, {"solver.test"}};
+  const Callers callers_{{"order.test"}, {"solver.test"}, {Approver{"approver.test", {}}}};
   const rpc::HandlerEnvironment handlers_{pool_.executor(), clock_, nullptr, {}};
   rpc::WatchHub hub_;
   IssuerRpc issuer_rpc_{Environment(), *stores_, accounts_, callers_, handlers_, hub_};
   AccountRpc account_rpc_{accounts_, callers_, handlers_};
   SecretRpc secret_rpc_{Environment(), *stores_, handlers_, hub_};
-  CertificateRpc certificate_rpc_{Environment(), *stores_, handlers_, hub_};
-  CertificateRequestRpc request_rpc_{Environment(), *stores_, handlers_, hub_};
+  const CertificateRequests owned_requests_;
+  const service::EventRecorder events_{clock_};
+  // No Order is known, so that the other services are not asked.
+  const CertificateDescriptions descriptions_{
+      clock_, *stores_, owned_requests_, events_, {.find_order = [](const std::string&) {
+        return nullptr;
+      }}};
+  CertificateRpc certificate_rpc_{Environment(), *stores_, handlers_, hub_, descriptions_};
+  CertificateRequestRpc request_rpc_{Environment(), *stores_, callers_, handlers_, hub_};
   std::unique_ptr<rpc::Server> server_;
 };
 

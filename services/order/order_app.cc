@@ -12,6 +12,7 @@
 #include "lib/store/sqlite_store.h"
 #include "lib/telemetry/log.h"
 #include "services/order/order_decision.h"
+#include "services/order/order_events.h"
 
 namespace certwright::order {
 namespace {
@@ -76,7 +77,9 @@ OrderApp::OrderApp(service::Environment environment, std::unique_ptr<store::Stor
       orders_(*store_, "orders", environment.clock(), environment.random),
       metrics_(environment.metrics),
       handlers_{environment.executor, environment.clock(), nullptr, rpc::DeadlineOptions()},
+      events_(environment.clock()),
       service_(handlers_, orders_, environment.timers, hub_),
+      events_rpc_(handlers_, events_),
       challenges_(MakeSolverChallenges(
           environment, std::move(solver),
           [this](const Challenges::Shared& before, const Challenges::Shared& now) {
@@ -100,7 +103,8 @@ OrderApp::OrderApp(service::Environment environment, std::unique_ptr<store::Stor
 OrderApp::~OrderApp() { StopWork(absl::ZeroDuration()); }
 
 std::vector<rpc::NamedService> OrderApp::Services() {
-  return {rpc::NamedService{"certwright.order.v1.OrderService", &service_}};
+  return {rpc::NamedService{"certwright.order.v1.OrderService", &service_},
+          rpc::NamedService{service::kEventServiceName, &events_rpc_}};
 }
 
 absl::Status OrderApp::Start() {
@@ -153,6 +157,7 @@ void OrderApp::StopWork(absl::Duration grace) {
 void OrderApp::OnOrderChange(const std::string& key,
                              const std::shared_ptr<const v1::Order>& before,
                              const std::shared_ptr<const v1::Order>& now) {
+  service::RecordChanges(events_, "Order", before, now, EventsOf);
   const bool news = before == nullptr || now == nullptr ||
                     before->metadata().uid() != now->metadata().uid() ||
                     before->metadata().generation() != now->metadata().generation() ||

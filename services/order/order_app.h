@@ -13,6 +13,8 @@
 #include "lib/controller/store_informer.h"
 #include "lib/rpc/watch_reactor.h"
 #include "lib/service/environment.h"
+#include "lib/service/events.h"
+#include "lib/service/events_rpc.h"
 #include "lib/service/issuers.h"
 #include "lib/service/main.h"
 #include "lib/store/store.h"
@@ -62,7 +64,9 @@ class OrderApp final : public service::App {
   OrderMetrics metrics_;
   rpc::WatchHub hub_;
   const rpc::HandlerEnvironment handlers_;
+  service::EventRecorder events_;
   OrderService service_;
+  service::EventsRpc events_rpc_;
 
   // Those that call back into the controller, before what they call; all are stopped before
   // anything is destroyed.

@@ -10,6 +10,7 @@
 #include "lib/store/resource_key.h"
 #include "lib/store/sqlite_store.h"
 #include "lib/telemetry/log.h"
+#include "services/solver/challenge_events.h"
 
 namespace certwright::solver {
 namespace {
@@ -64,6 +65,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       call_metrics_(environment.metrics, "solver"),
       handlers_{environment.executor, environment.clock(), &call_metrics_,
                 rpc::DeadlineOptions()},
+      events_(environment.clock()),
       resolver_(environment.executor, environment.timers),
       checker_(resolver_, environment.clock()),
       updater_(environment.timers),
@@ -92,6 +94,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       propagation_service_(
           handlers_, checker_,
           Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      events_rpc_(handlers_, events_),
       start_cancellation_(std::make_shared<runtime::Cancellation>()) {
   metrics_.Observe(scheduler_);
   challenge_informer_.AddHandler(
@@ -131,7 +134,8 @@ SolverEnvironment SolverApp::MakeEnvironment() {
 
 std::vector<rpc::NamedService> SolverApp::Services() {
   return {rpc::NamedService{"certwright.solver.v1.ChallengeService", &challenge_service_},
-          rpc::NamedService{"certwright.solver.v1.PropagationService", &propagation_service_}};
+          rpc::NamedService{"certwright.solver.v1.PropagationService", &propagation_service_},
+          rpc::NamedService{service::kEventServiceName, &events_rpc_}};
 }
 
 absl::Status SolverApp::Start() {
@@ -193,6 +197,7 @@ void SolverApp::StopWork(absl::Duration grace) {
 void SolverApp::OnChallengeChange(const std::string& key,
                                   const std::shared_ptr<const v1::Challenge>& before,
                                   const std::shared_ptr<const v1::Challenge>& now) {
+  service::RecordChanges(events_, "Challenge", before, now, EventsOf);
   const bool replaced = before != nullptr && now != nullptr && !SameChallenge(*before, *now);
   if (before == nullptr || now == nullptr || replaced) controller_.Enqueue(key);
   if (before != nullptr && (now == nullptr || replaced)) {

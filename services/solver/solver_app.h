@@ -18,6 +18,8 @@
 #include "lib/rpc/watch_reactor.h"
 #include "lib/service/call_metrics.h"
 #include "lib/service/environment.h"
+#include "lib/service/events.h"
+#include "lib/service/events_rpc.h"
 #include "lib/service/issuers.h"
 #include "lib/service/main.h"
 #include "lib/store/store.h"
@@ -74,6 +76,7 @@ class SolverApp final : public service::App {
   service::CallMetrics call_metrics_;
   rpc::WatchHub hub_;
   const rpc::HandlerEnvironment handlers_;
+  service::EventRecorder events_;
 
   dns::AresDnsResolver resolver_;
   dns::PropagationChecker checker_;
@@ -99,6 +102,7 @@ class SolverApp final : public service::App {
 
   ChallengeService challenge_service_;
   PropagationService propagation_service_;
+  service::EventsRpc events_rpc_;
   std::unique_ptr<Http01Responder> responder_;
 
   const std::shared_ptr<runtime::Cancellation> start_cancellation_;
