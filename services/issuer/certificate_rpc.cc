@@ -25,7 +25,8 @@ std::string WithDefault(const std::string& resource_namespace) {
 }  // namespace
 
 CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
-                               const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub)
+                               Accounts& accounts, const rpc::HandlerEnvironment& handlers,
+                               rpc::WatchHub& hub)
     : environment_(environment),
       stores_(stores),
       handlers_(handlers),
@@ -35,7 +36,8 @@ CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
                          [](runtime::Context context, const v1::Certificate& certificate) {
                            return CheckServed(std::move(context), certificate.spec());
                          }},
-                    stores.certificates, environment.executor, environment.timers, hub) {}
+                    stores.certificates, environment.executor, environment.timers, hub),
+      revocation_(environment, stores, accounts) {}
 
 runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(
     runtime::Context context, const std::string& resource_namespace, const std::string& name) {
@@ -167,8 +169,8 @@ grpc::ServerUnaryReactor* CertificateRpc::RevokeCertificate(
     v1::RevokeCertificateResponse* response) {
   return rpc::HandleUnary(
       handlers_, context, "RevokeCertificate", request, response,
-      [](const rpc::CallContext&, const v1::RevokeCertificateRequest&) {
-        return NotServed<v1::RevokeCertificateResponse>("RevokeCertificate");
+      [this](rpc::CallContext call, const v1::RevokeCertificateRequest& request) {
+        return revocation_.Revoke(call.context, request);
       });
 }
 

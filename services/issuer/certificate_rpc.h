@@ -6,6 +6,8 @@
 #include "lib/rpc/watch_reactor.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
+#include "services/issuer/accounts.h"
+#include "services/issuer/certificate_revocation.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -13,7 +15,7 @@ namespace certwright::issuer_service {
 class CertificateRpc final : public issuer::v1::CertificateService::CallbackService {
  public:
   // All must outlive this.
-  CertificateRpc(service::Environment environment, Stores& stores,
+  CertificateRpc(service::Environment environment, Stores& stores, Accounts& accounts,
                  const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub);
 
   grpc::ServerUnaryReactor* CreateCertificate(
@@ -62,6 +64,7 @@ class CertificateRpc final : public issuer::v1::CertificateService::CallbackServ
   Stores& stores_;
   const rpc::HandlerEnvironment& handlers_;
   service::ResourceVerbs<issuer::v1::Certificate> certificates_;
+  CertificateRevocation revocation_;
 };
 
 }  // namespace certwright::issuer_service

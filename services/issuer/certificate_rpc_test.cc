@@ -95,8 +95,6 @@ TEST_F(CertificateRpcTest, WhatThisVersionDoesNotServeIsRefusedByName) {
   EXPECT_THAT(Create(certificate), names_both);
   EXPECT_FALSE(Read(stores_->certificates, "site").spec().is_ca());
   EXPECT_FALSE(Exists(stores_->certificates, "other"));
-  EXPECT_THAT(Ask(&Stub::RevokeCertificate),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("RevokeCertificate")));
   EXPECT_THAT(Ask(&Stub::DescribeCertificate),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("DescribeCertificate")));
 }
@@ -128,6 +126,13 @@ TEST_F(CertificateRpcTest, RenewAsksForAnotherUnlessOneIsOnTheWay) {
   WriteStatus(stores_->certificates, on_the_way);
   CW_EXPECT_OK(Ask(&Stub::RenewCertificate));
   EXPECT_EQ(ConditionOf(Read(stores_->certificates, "site"), "Issuing"), "True Renewing");
+}
+
+TEST_F(CertificateRpcTest, OnlyACertificateThatIsThereIsRevoked) {
+  EXPECT_THAT(Ask(&Stub::RevokeCertificate),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("Certificate web/site")));
+  CW_ASSERT_OK(Create(MakeCertificate("www.example")));
+  EXPECT_EQ(rpc::ErrorReasonOf(Ask(&Stub::RevokeCertificate).status()), "NOT_ISSUED");
 }
 
 TEST_F(CertificateRpcTest, ChainIsReadWithoutTheKey) {

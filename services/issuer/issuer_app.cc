@@ -105,9 +105,9 @@ class IssuerApp final : public service::App {
         request_controller_("certificaterequests", environment.executor, environment.timers,
                             environment.random, Options(config.workers()), request_reconciler_),
         issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
-        account_rpc_(accounts_, callers_, handlers_),
+        account_rpc_(environment, stores_, accounts_, callers_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
-        certificate_rpc_(environment, stores_, handlers_, hub_),
+        certificate_rpc_(environment, stores_, accounts_, handlers_, hub_),
         request_rpc_(environment, stores_, handlers_, hub_) {
     AddHandlers();
   }
@@ -201,6 +201,8 @@ class IssuerApp final : public service::App {
       const bool final_word = now == nullptr || CertificateRequestReconciler::IsFinal(*now);
       Wake(request_controller_, (now != nullptr ? now : before)->metadata().owner(),
            final_word);
+      const std::string doubted = issuer_reconciler_.DoubtedBy(before.get(), now.get());
+      if (!doubted.empty()) issuer_controller_.Enqueue(doubted);
     });
   }
 

@@ -120,9 +120,9 @@ class RpcWorld : public IssuerWorld {
   const rpc::HandlerEnvironment handlers_{pool_.executor(), clock_, nullptr, {}};
   rpc::WatchHub hub_;
   IssuerRpc issuer_rpc_{Environment(), *stores_, accounts_, callers_, handlers_, hub_};
-  AccountRpc account_rpc_{accounts_, callers_, handlers_};
+  AccountRpc account_rpc_{Environment(), *stores_, accounts_, callers_, handlers_};
   SecretRpc secret_rpc_{Environment(), *stores_, handlers_, hub_};
-  CertificateRpc certificate_rpc_{Environment(), *stores_, handlers_, hub_};
+  CertificateRpc certificate_rpc_{Environment(), *stores_, accounts_, handlers_, hub_};
   CertificateRequestRpc request_rpc_{Environment(), *stores_, handlers_, hub_};
   std::unique_ptr<rpc::Server> server_;
 };
