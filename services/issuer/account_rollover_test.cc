@@ -234,6 +234,7 @@ TEST_F(AccountRolloverTest, SaysWhyAnAccountMayHaveNoNewKey) {
   issuer.mutable_spec()->mutable_acme()->set_disable_account_key_generation(true);
   CW_ASSERT_OK(Await(stores_->issuers.Update(Context(), issuer)));
   EXPECT_EQ(ReasonOfRefusal(), "KEY_IS_GIVEN");
+  issuer = Read(stores_->issuers, "ca");
   issuer.mutable_spec()->mutable_self_signed();
   CW_ASSERT_OK(Await(stores_->issuers.Update(Context(), issuer)));
   EXPECT_EQ(ReasonOfRefusal(), "NOT_ACME");

@@ -26,6 +26,13 @@ absl::Status CheckSignRequest(const v1::SignJwsRequest& request) {
   return violations.ToStatus();
 }
 
+// The services that have requests signed must not get around what is not signed for them.
+absl::Status CheckIsNoService(const rpc::CallContext& call, const Callers& callers) {
+  if (!call.authenticated || !callers.SigningCaller(call).ok()) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "the order and the solver service may not change accounts");
+}
+
 template <typename Request>
 absl::Status CheckNamesIssuer(const Request& request) {
   rpc::Violations violations;
@@ -59,6 +66,7 @@ runtime::Awaitable<absl::StatusOr<v1::GetAccountResponse>> AccountRpc::Get(
 
 runtime::Awaitable<absl::StatusOr<v1::RolloverAccountKeyResponse>> AccountRpc::RollOver(
     rpc::CallContext call, v1::RolloverAccountKeyRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckIsNoService(call, callers_));
   CW_CO_RETURN_IF_ERROR(CheckNamesIssuer(request));
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
   CW_CO_ASSIGN_OR_RETURN(
@@ -74,6 +82,7 @@ runtime::Awaitable<absl::StatusOr<v1::RolloverAccountKeyResponse>> AccountRpc::R
 
 runtime::Awaitable<absl::StatusOr<v1::DeactivateAccountResponse>> AccountRpc::Deactivate(
     rpc::CallContext call, v1::DeactivateAccountRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckIsNoService(call, callers_));
   CW_CO_RETURN_IF_ERROR(CheckNamesIssuer(request));
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
   CW_CO_ASSIGN_OR_RETURN(

@@ -167,5 +167,24 @@ TEST_F(MutualTlsAccountRpcTest, SignsForTheOrderAndTheSolverServiceOnly) {
               StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
+TEST_F(MutualTlsAccountRpcTest, TheServicesThatHaveRequestsSignedMayNotChangeAccounts) {
+  v1::RolloverAccountKeyRequest rollover;
+  rollover.mutable_issuer_ref()->set_name("ca");
+  v1::DeactivateAccountRequest deactivation;
+  deactivation.mutable_issuer_ref()->set_name("ca");
+  for (const char* service : {"order.test", "solver.test"}) {
+    const std::unique_ptr<Stub> stub = StubOf(service);
+    EXPECT_THAT(Call(*stub, &Stub::RolloverAccountKey, rollover),
+                StatusIs(absl::StatusCode::kPermissionDenied));
+    EXPECT_THAT(Call(*stub, &Stub::DeactivateAccount, deactivation),
+                StatusIs(absl::StatusCode::kPermissionDenied));
+  }
+  const std::unique_ptr<Stub> person = StubOf("operator.test");
+  EXPECT_THAT(Call(*person, &Stub::RolloverAccountKey, rollover),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Call(*person, &Stub::DeactivateAccount, deactivation),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service

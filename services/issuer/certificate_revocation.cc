@@ -199,6 +199,7 @@ runtime::Awaitable<absl::Status> CertificateRevocation::TryWriteDown(
   CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put,
                          stores_.certificates.StatusMutation(current, certificate));
   if (put.has_value()) mutations.push_back(*std::move(put));
+  if (mutations.empty()) co_return absl::OkStatus();
   const auto committed =
       co_await stores_.certificates.store().Commit(context, std::move(mutations));
   co_return committed.status();

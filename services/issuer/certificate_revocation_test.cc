@@ -98,7 +98,7 @@ TEST_F(CertificateRevocationTest, TheAccountRevokesAndTheCertificateIsReplaced) 
   EXPECT_EQ(Sent()[0].PayloadObject().at("reason").as_int64(), 4);
   EXPECT_EQ(Sent()[0].PayloadObject().at("certificate").as_string(),
             base::Base64UrlEncode(leaf_.der));
-  const v1::Revocation& revocation = Stored().status().revocation();
+  const v1::Revocation revocation = Stored().status().revocation();
   EXPECT_EQ(revocation.serial_number(), leaf_.serial_hex);
   EXPECT_EQ(revocation.reason(), v1::REVOCATION_REASON_SUPERSEDED);
   EXPECT_EQ(service::FromProto(revocation.time()), ca_.clock.Now());

@@ -42,6 +42,9 @@ struct PebbleOptions {
   // again (seen once in some runs of 200 certificates at once). On one processor they do not
   // meet.
   int processors = 1;
+  // MAC keys (base64url) by identifier: new accounts must be bound to one of them. Empty: none
+  // need be.
+  std::map<std::string, std::string> external_accounts;
   // A port to listen on, for a restart at the same address; 0: a free one.
   int port = 0;
 };
@@ -57,11 +60,15 @@ class Pebble {
   // The root that it issues under, or alternate root `number`, from 1. Pebble makes new ones
   // at each start.
   absl::StatusOr<std::string> FetchRootPem(int number = 0) const;
+  // What it says about a certificate, "Valid" or "Revoked"; `serial` in hexadecimal.
+  absl::StatusOr<std::string> FetchCertificateStatus(const std::string& serial) const;
   Process& process() { return *process_; }
   int port() const { return port_; }
 
  private:
   Pebble() = default;
+  // Asks its management interface.
+  absl::StatusOr<std::string> Fetch(const std::string& path) const;
 
   std::unique_ptr<Process> process_;
   std::string tls_ca_pem_;
