@@ -1,10 +1,12 @@
 #include "lib/acme/exchange.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/acme/link_header.h"
 #include "lib/acme/problem.h"
 #include "lib/acme/retry_after.h"
 #include "lib/acme/url.h"
@@ -78,6 +80,12 @@ absl::Status CheckAnswer(const http::HttpResponse& response, absl::Time now) {
   if (is_problem || media_type == "application/json") {
     absl::StatusOr<Problem> parsed = ParseProblem(response.body);
     if (parsed.ok()) problem = *std::move(parsed);
+  }
+  // Where to go to agree to new terms (RFC 8555 §7.3.3).
+  if (problem.ShortType() == "userActionRequired" && problem.instance.empty()) {
+    const std::vector<std::string> terms =
+        LinksByRel(http::FindHeaders(response.headers, "Link"), "terms-of-service");
+    if (!terms.empty()) problem.instance = terms.front();
   }
   return ProblemStatus(response.status, problem, RetryAfterOf(response, now), now);
 }

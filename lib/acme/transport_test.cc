@@ -204,6 +204,15 @@ TEST_F(TransportTest, SuccessThatCarriesAProblemIsAnError) {
   EXPECT_EQ(ClassOf(Read().status()), ErrorClass::kRetryBackoff);
 }
 
+TEST_F(TransportTest, NewTermsAreFoundByTheirLinkWhereTheProblemNamesNone) {
+  ca_.OnPost("/order/1",
+             {Refuse(403, "userActionRequired",
+                     {{"Link", "<https://ca.test/terms/v2>; rel=\"terms-of-service\""}}),
+              Refuse(403, "userActionRequired")});
+  EXPECT_EQ(ProblemOf(Read().status())->instance, "https://ca.test/terms/v2");
+  EXPECT_EQ(ProblemOf(Read().status())->instance, "");
+}
+
 TEST_F(TransportTest, OutageAndRateLimitCarryTheirTimes) {
   ca_.OnPost("/order/1", {Reply(503, "", {{"Retry-After", "120"}}), Refuse(429, "rateLimited"),
                           Refuse(429, "rateLimited", {{"Retry-After", "86400"}}),

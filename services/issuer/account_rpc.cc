@@ -7,7 +7,6 @@
 #include "lib/rpc/status.h"
 #include "lib/service/metadata.h"
 #include "services/issuer/jws_policy.h"
-#include "services/issuer/not_served.h"
 
 namespace certwright::issuer_service {
 
@@ -27,6 +26,30 @@ absl::Status CheckSignRequest(const v1::SignJwsRequest& request) {
   return violations.ToStatus();
 }
 
+// The services that have requests signed must not get around what is not signed for them.
+absl::Status CheckIsNoService(const rpc::CallContext& call, const Callers& callers) {
+  if (!call.authenticated || !callers.SigningCaller(call).ok()) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "the order and the solver service may not change accounts");
+}
+
+template <typename Request>
+absl::Status CheckNamesIssuer(const Request& request) {
+  rpc::Violations violations;
+  service::CheckIssuerRef(request.issuer_ref(), "issuerRef", violations);
+  return violations.ToStatus();
+}
+
+v1::Account Describe(const std::string& uri, const std::string& server,
+                     const pki::PublicKey& key) {
+  v1::Account account;
+  account.set_uri(uri);
+  account.set_key_thumbprint(pki::JwkThumbprint(key));
+  account.set_server(server);
+  account.set_key_algorithm(pki::JoseAlgorithm(key));
+  return account;
+}
+
 }  // namespace
 
 runtime::Awaitable<absl::StatusOr<v1::GetAccountResponse>> AccountRpc::Get(
@@ -36,11 +59,37 @@ runtime::Awaitable<absl::StatusOr<v1::GetAccountResponse>> AccountRpc::Get(
       const std::shared_ptr<const SigningAccount> account,
       co_await accounts_.Find(call.context, request.issuer_ref(), request.namespace_()));
   v1::GetAccountResponse response;
-  response.mutable_account()->set_uri(account->uri);
-  response.mutable_account()->set_key_thumbprint(pki::JwkThumbprint(account->public_key));
-  response.mutable_account()->set_server(account->client->options().directory_url);
-  response.mutable_account()->set_key_algorithm(pki::JoseAlgorithm(account->public_key));
+  *response.mutable_account() =
+      Describe(account->uri, account->client->options().directory_url, account->public_key);
   co_return response;
+}
+
+runtime::Awaitable<absl::StatusOr<v1::RolloverAccountKeyResponse>> AccountRpc::RollOver(
+    rpc::CallContext call, v1::RolloverAccountKeyRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckIsNoService(call, callers_));
+  CW_CO_RETURN_IF_ERROR(CheckNamesIssuer(request));
+  if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
+  CW_CO_ASSIGN_OR_RETURN(
+      const AnyIssuer issuer,
+      co_await accounts_.FindIssuer(call.context, request.issuer_ref(), request.namespace_()));
+  CW_CO_ASSIGN_OR_RETURN(const pki::PublicKey key,
+                         co_await rollover_.RollOver(call.context, issuer));
+  v1::RolloverAccountKeyResponse response;
+  *response.mutable_account() =
+      Describe(issuer.status.acme().uri(), issuer.spec.acme().server(), key);
+  co_return response;
+}
+
+runtime::Awaitable<absl::StatusOr<v1::DeactivateAccountResponse>> AccountRpc::Deactivate(
+    rpc::CallContext call, v1::DeactivateAccountRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckIsNoService(call, callers_));
+  CW_CO_RETURN_IF_ERROR(CheckNamesIssuer(request));
+  if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
+  CW_CO_ASSIGN_OR_RETURN(
+      AnyIssuer issuer,
+      co_await accounts_.FindIssuer(call.context, request.issuer_ref(), request.namespace_()));
+  CW_CO_RETURN_IF_ERROR(co_await deactivation_.Deactivate(call.context, std::move(issuer)));
+  co_return v1::DeactivateAccountResponse();
 }
 
 runtime::Awaitable<absl::StatusOr<v1::SignJwsResponse>> AccountRpc::Sign(
@@ -88,8 +137,8 @@ grpc::ServerUnaryReactor* AccountRpc::RolloverAccountKey(
     v1::RolloverAccountKeyResponse* response) {
   return rpc::HandleUnary(
       handlers_, context, "RolloverAccountKey", request, response,
-      [](const rpc::CallContext&, const v1::RolloverAccountKeyRequest&) {
-        return NotServed<v1::RolloverAccountKeyResponse>("RolloverAccountKey");
+      [this](rpc::CallContext call, const v1::RolloverAccountKeyRequest& request) {
+        return RollOver(std::move(call), request);
       });
 }
 
@@ -98,8 +147,8 @@ grpc::ServerUnaryReactor* AccountRpc::DeactivateAccount(
     v1::DeactivateAccountResponse* response) {
   return rpc::HandleUnary(
       handlers_, context, "DeactivateAccount", request, response,
-      [](const rpc::CallContext&, const v1::DeactivateAccountRequest&) {
-        return NotServed<v1::DeactivateAccountResponse>("DeactivateAccount");
+      [this](rpc::CallContext call, const v1::DeactivateAccountRequest& request) {
+        return Deactivate(std::move(call), request);
       });
 }
 

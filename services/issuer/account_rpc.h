@@ -3,17 +3,25 @@
 
 #include "certwright/issuer/v1/account.grpc.pb.h"
 #include "lib/rpc/unary_handler.h"
+#include "lib/service/environment.h"
+#include "services/issuer/account_deactivation.h"
+#include "services/issuer/account_rollover.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/callers.h"
+#include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
 
 class AccountRpc final : public issuer::v1::AccountService::CallbackService {
  public:
   // All must outlive this.
-  AccountRpc(Accounts& accounts, const Callers& callers,
-             const rpc::HandlerEnvironment& handlers)
-      : accounts_(accounts), callers_(callers), handlers_(handlers) {}
+  AccountRpc(service::Environment environment, Stores& stores, Accounts& accounts,
+             const Callers& callers, const rpc::HandlerEnvironment& handlers)
+      : accounts_(accounts),
+        callers_(callers),
+        handlers_(handlers),
+        rollover_(environment, stores, accounts),
+        deactivation_(environment, accounts) {}
 
   grpc::ServerUnaryReactor* GetAccount(grpc::CallbackServerContext* context,
                                        const issuer::v1::GetAccountRequest* request,
@@ -34,10 +42,16 @@ class AccountRpc final : public issuer::v1::AccountService::CallbackService {
       rpc::CallContext call, issuer::v1::GetAccountRequest request);
   runtime::Awaitable<absl::StatusOr<issuer::v1::SignJwsResponse>> Sign(
       rpc::CallContext call, issuer::v1::SignJwsRequest request);
+  runtime::Awaitable<absl::StatusOr<issuer::v1::RolloverAccountKeyResponse>> RollOver(
+      rpc::CallContext call, issuer::v1::RolloverAccountKeyRequest request);
+  runtime::Awaitable<absl::StatusOr<issuer::v1::DeactivateAccountResponse>> Deactivate(
+      rpc::CallContext call, issuer::v1::DeactivateAccountRequest request);
 
   Accounts& accounts_;
   const Callers& callers_;
   const rpc::HandlerEnvironment& handlers_;
+  AccountRollover rollover_;
+  AccountDeactivation deactivation_;
 };
 
 }  // namespace certwright::issuer_service

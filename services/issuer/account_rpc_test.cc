@@ -112,11 +112,43 @@ TEST_F(AccountRpcTest, EveryMissingFieldIsNamed) {
   EXPECT_THAT(BrokenFields(status), ElementsAre("issuerRef.name", "url", "nonce", "payload"));
 }
 
-TEST_F(AccountRpcTest, WhatIsNotServedSaysSo) {
-  EXPECT_THAT(Call(*stub_, &Stub::RolloverAccountKey, {}),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("RolloverAccountKey")));
-  EXPECT_THAT(Call(*stub_, &Stub::DeactivateAccount, {}),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("DeactivateAccount")));
+TEST_F(AccountRpcTest, NothingIsSignedWhileTheKeyIsBeingChanged) {
+  CreateRegisteredIssuer(key_);
+  v1::Secret secret = Read(stores_->secrets, "ca-account-key");
+  const pki::PrivateKey next = *pki::PrivateKey::Generate(pki::KeySpec());
+  (*secret.mutable_data())["next-tls.key"] = std::string(next.ToPem().Reveal());
+  CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  EXPECT_THAT(Sign(*stub_, kNewOrderUrl),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being changed")));
+  // Not what a rollover left.
+  (*secret.mutable_data())["next-tls.key"] = "x";
+  secret.mutable_metadata()->clear_resource_version();
+  CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  CW_EXPECT_OK(Sign(*stub_, kNewOrderUrl));
+}
+
+TEST_F(AccountRpcTest, RolloverAndDeactivationNeedAnIssuerWithAnAccount) {
+  EXPECT_THAT(BrokenFields(Call(*stub_, &Stub::RolloverAccountKey, {}).status()),
+              ElementsAre("issuerRef.name"));
+  EXPECT_THAT(BrokenFields(Call(*stub_, &Stub::DeactivateAccount, {}).status()),
+              ElementsAre("issuerRef.name"));
+  v1::RolloverAccountKeyRequest rollover;
+  rollover.mutable_issuer_ref()->set_name("ca");
+  rollover.set_namespace_("web");
+  v1::DeactivateAccountRequest deactivation;
+  *deactivation.mutable_issuer_ref() = rollover.issuer_ref();
+  deactivation.set_namespace_("web");
+  const auto no_issuer = StatusIs(absl::StatusCode::kNotFound, HasSubstr("Issuer web/ca"));
+  EXPECT_THAT(Call(*stub_, &Stub::RolloverAccountKey, rollover), no_issuer);
+  EXPECT_THAT(Call(*stub_, &Stub::DeactivateAccount, deactivation), no_issuer);
+  CreateRegisteredIssuer(key_);
+  v1::Issuer issuer = Read(stores_->issuers, "ca");
+  issuer.mutable_status()->mutable_acme()->clear_uri();
+  WriteStatus(stores_->issuers, issuer);
+  EXPECT_EQ(rpc::ErrorReasonOf(Call(*stub_, &Stub::RolloverAccountKey, rollover).status()),
+            "ISSUER_NOT_READY");
+  EXPECT_EQ(rpc::ErrorReasonOf(Call(*stub_, &Stub::DeactivateAccount, deactivation).status()),
+            "ISSUER_NOT_READY");
 }
 
 class MutualTlsAccountRpcTest : public AccountRpcTest {
@@ -133,6 +165,25 @@ TEST_F(MutualTlsAccountRpcTest, SignsForTheOrderAndTheSolverServiceOnly) {
   const std::unique_ptr<Stub> stranger = StubOf("operator.test");
   EXPECT_THAT(Sign(*stranger, "https://ca.test/challenge/1"),
               StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
+TEST_F(MutualTlsAccountRpcTest, TheServicesThatHaveRequestsSignedMayNotChangeAccounts) {
+  v1::RolloverAccountKeyRequest rollover;
+  rollover.mutable_issuer_ref()->set_name("ca");
+  v1::DeactivateAccountRequest deactivation;
+  deactivation.mutable_issuer_ref()->set_name("ca");
+  for (const char* service : {"order.test", "solver.test"}) {
+    const std::unique_ptr<Stub> stub = StubOf(service);
+    EXPECT_THAT(Call(*stub, &Stub::RolloverAccountKey, rollover),
+                StatusIs(absl::StatusCode::kPermissionDenied));
+    EXPECT_THAT(Call(*stub, &Stub::DeactivateAccount, deactivation),
+                StatusIs(absl::StatusCode::kPermissionDenied));
+  }
+  const std::unique_ptr<Stub> person = StubOf("operator.test");
+  EXPECT_THAT(Call(*person, &Stub::RolloverAccountKey, rollover),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Call(*person, &Stub::DeactivateAccount, deactivation),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 }  // namespace

@@ -6,8 +6,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "certwright/issuer/v1/issuer.pb.h"
@@ -45,6 +48,23 @@ AnyIssuer ToAnyIssuer(const Resource& resource, meta::v1::IssuerKind kind) {
 // Whether Ready is True and about the present spec.
 bool IsReady(const AnyIssuer& issuer);
 
+// Whether the account of the status is one of this key, at the server of the spec.
+bool IsRegisteredWith(const AnyIssuer& issuer, const pki::PublicKey& key);
+
+// Whether DeactivateAccount has ended the account of this key. Another key, or another server
+// in the spec, is another account and so a new beginning.
+bool IsDeactivated(const AnyIssuer& issuer, const pki::PublicKey& key);
+
+// The kind of key that an issuer asks for.
+pki::KeySpec AccountKeySpec(issuer::v1::AccountKeyAlgorithm algorithm);
+
+// Where a new account key waits, beside the present one, until the CA has it.
+meta::v1::SecretKeyRef NextKeyRef(const meta::v1::SecretKeyRef& key);
+
+// What a client is told when the CA did not do `what`: UNAVAILABLE, RESOURCE_EXHAUSTED and the
+// like where trying again may help, else FAILED_PRECONDITION.
+absl::Status CaError(absl::string_view what, const absl::Status& error);
+
 struct SigningAccount {
   std::string uri;
   pki::PublicKey public_key;
@@ -75,7 +95,15 @@ class Accounts {
                                                               std::string secret_namespace,
                                                               meta::v1::SecretKeyRef ref);
 
-  // The account of a registered issuer. FAILED_PRECONDITION if it is not registered.
+  // Stores `status` as that of `issuer`. ABORTED unless the issuer is as it was read.
+  runtime::Awaitable<absl::Status> WriteStatus(runtime::Context context, AnyIssuer issuer,
+                                               issuer::v1::IssuerStatus status);
+  // The same, to be committed with other changes; nothing if that is the status already.
+  absl::StatusOr<std::optional<store::Mutation>> StatusMutation(
+      const AnyIssuer& issuer, issuer::v1::IssuerStatus status) const;
+
+  // The account of a registered issuer. FAILED_PRECONDITION if it is not registered;
+  // UNAVAILABLE while its key is being changed, as only the CA knows which one it has.
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Find(
       runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace);
 
@@ -89,6 +117,16 @@ class Accounts {
   void Forget(const std::string& issuer_key);
   void ForgetAll();
 
+  // Somebody was told that the CA does not know an issuer's account, or not as it was: the
+  // issuer's next pass asks the CA.
+  void Doubt(const std::string& issuer_key);
+  bool TakeDoubt(const std::string& issuer_key);
+
+  // For whoever changes an account key, by the Secret that holds it: one at a time in this
+  // process. False if another one does.
+  bool ClaimKey(const std::string& secret);
+  void ReleaseKey(const std::string& secret);
+
  private:
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SigningAccount>>> Load(
       runtime::Context context, meta::v1::IssuerRef ref, std::string resource_namespace);
@@ -100,6 +138,8 @@ class Accounts {
   // Grows with each Forget(), so that what was read before one is not kept after it.
   int64_t generation_ CW_GUARDED_BY(mutex_) = 0;
   std::map<std::string, std::shared_ptr<const SigningAccount>> accounts_ CW_GUARDED_BY(mutex_);
+  std::set<std::string> doubts_ CW_GUARDED_BY(mutex_);
+  std::set<std::string> claimed_keys_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service

@@ -163,6 +163,40 @@ TEST_F(AccountsTest, WhatIsNotRegisteredHasNoAccount) {
   EXPECT_THAT(Find().status(), StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+TEST_F(AccountsTest, AnIssuerThatIsNotReadySaysWhy) {
+  CreateRegisteredIssuer(key_);
+  issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
+  service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                        {"Ready", false, "UserActionRequired", "Visit the CA."}, 1,
+                        clock_.Now());
+  WriteStatus(stores_->issuers, issuer);
+  EXPECT_THAT(Find().status(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                        HasSubstr("is not ready: Visit the CA.")));
+}
+
+TEST_F(AccountsTest, ADoubtIsTakenOnceAndAKeyIsClaimedByOne) {
+  EXPECT_FALSE(accounts_.TakeDoubt("Issuer web/ca"));
+  accounts_.Doubt("Issuer web/ca");
+  EXPECT_FALSE(accounts_.TakeDoubt("Issuer web/other"));
+  EXPECT_TRUE(accounts_.TakeDoubt("Issuer web/ca"));
+  EXPECT_FALSE(accounts_.TakeDoubt("Issuer web/ca"));
+
+  EXPECT_TRUE(accounts_.ClaimKey("web/key/tls.key"));
+  EXPECT_FALSE(accounts_.ClaimKey("web/key/tls.key"));
+  EXPECT_TRUE(accounts_.ClaimKey("web/other/tls.key"));
+  accounts_.ReleaseKey("web/key/tls.key");
+  EXPECT_TRUE(accounts_.ClaimKey("web/key/tls.key"));
+}
+
+TEST(CaErrorTest, TellsWhatMayBeTriedAgainFromWhatIsRefused) {
+  const absl::Status later = CaError("revoking", absl::UnavailableError("no answer"));
+  EXPECT_THAT(later,
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("revoking: no answer")));
+  const absl::Status refused = CaError("revoking", absl::PermissionDeniedError("no"));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(rpc::ErrorReasonOf(refused), "CA_REFUSED");
+}
+
 TEST_F(AccountsTest, AKeyIsReadOnceUntilItIsForgotten) {
   CreateRegisteredIssuer(key_);
   CW_ASSERT_OK_AND_ASSIGN(const auto account, Find());

@@ -6,7 +6,6 @@
 #include "lib/rpc/status.h"
 #include "lib/service/conditions.h"
 #include "services/issuer/certificate_validation.h"
-#include "services/issuer/not_served.h"
 
 namespace certwright::issuer_service {
 
@@ -21,14 +20,15 @@ std::string WithDefault(const std::string& resource_namespace) {
 }  // namespace
 
 CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
-                               const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub,
-                               const CertificateDescriptions& descriptions)
+                               Accounts& accounts, const rpc::HandlerEnvironment& handlers,
+                               rpc::WatchHub& hub, const CertificateDescriptions& descriptions)
     : environment_(environment),
       stores_(stores),
       handlers_(handlers),
       descriptions_(descriptions),
       certificates_({.kind = "Certificate", .validate = ValidateCertificate},
-                    stores.certificates, environment.executor, environment.timers, hub) {}
+                    stores.certificates, environment.executor, environment.timers, hub),
+      revocation_(environment, stores, accounts) {}
 
 runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(
     runtime::Context context, const std::string& resource_namespace, const std::string& name) {
@@ -161,8 +161,8 @@ grpc::ServerUnaryReactor* CertificateRpc::RevokeCertificate(
     v1::RevokeCertificateResponse* response) {
   return rpc::HandleUnary(
       handlers_, context, "RevokeCertificate", request, response,
-      [](const rpc::CallContext&, const v1::RevokeCertificateRequest&) {
-        return NotServed<v1::RevokeCertificateResponse>("RevokeCertificate");
+      [this](rpc::CallContext call, const v1::RevokeCertificateRequest& request) {
+        return revocation_.Revoke(call.context, request);
       });
 }
 

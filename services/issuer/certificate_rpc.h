@@ -6,7 +6,9 @@
 #include "lib/rpc/watch_reactor.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
+#include "services/issuer/accounts.h"
 #include "services/issuer/certificate_description.h"
+#include "services/issuer/certificate_revocation.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -14,7 +16,7 @@ namespace certwright::issuer_service {
 class CertificateRpc final : public issuer::v1::CertificateService::CallbackService {
  public:
   // All must outlive this.
-  CertificateRpc(service::Environment environment, Stores& stores,
+  CertificateRpc(service::Environment environment, Stores& stores, Accounts& accounts,
                  const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub,
                  const CertificateDescriptions& descriptions);
 
@@ -65,6 +67,7 @@ class CertificateRpc final : public issuer::v1::CertificateService::CallbackServ
   const rpc::HandlerEnvironment& handlers_;
   const CertificateDescriptions& descriptions_;
   service::ResourceVerbs<issuer::v1::Certificate> certificates_;
+  CertificateRevocation revocation_;
 };
 
 }  // namespace certwright::issuer_service

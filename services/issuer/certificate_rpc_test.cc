@@ -83,23 +83,6 @@ TEST_F(CertificateRpcTest, CreateAndUpdateNameEveryBrokenField) {
   EXPECT_EQ(BrokenFields(Update(certificate).status()), BrokenFields(status));
 }
 
-TEST_F(CertificateRpcTest, WhatThisVersionDoesNotServeIsRefusedByName) {
-  v1::Certificate certificate = MakeCertificate("www.example");
-  CW_ASSERT_OK(Create(certificate));
-  certificate.mutable_spec()->add_renewal_windows();
-  certificate.mutable_spec()->add_fallback_issuer_refs();
-  const auto names_both =
-      StatusIs(absl::StatusCode::kUnimplemented,
-               AllOf(HasSubstr("spec.renewalWindows"), HasSubstr("spec.fallbackIssuerRefs")));
-  EXPECT_THAT(Update(certificate), names_both);
-  certificate.mutable_metadata()->set_name("other");
-  EXPECT_THAT(Create(certificate), names_both);
-  EXPECT_EQ(Read(stores_->certificates, "site").spec().renewal_windows_size(), 0);
-  EXPECT_FALSE(Exists(stores_->certificates, "other"));
-  EXPECT_THAT(Ask(&Stub::RevokeCertificate),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("RevokeCertificate")));
-}
-
 TEST_F(CertificateRpcTest, DescribesWhatIsThere) {
   EXPECT_THAT(Ask(&Stub::DescribeCertificate),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("Certificate web/site")));
@@ -135,6 +118,13 @@ TEST_F(CertificateRpcTest, RenewAsksForAnotherUnlessOneIsOnTheWay) {
   WriteStatus(stores_->certificates, on_the_way);
   CW_EXPECT_OK(Ask(&Stub::RenewCertificate));
   EXPECT_EQ(ConditionOf(Read(stores_->certificates, "site"), "Issuing"), "True Renewing");
+}
+
+TEST_F(CertificateRpcTest, OnlyACertificateThatIsThereIsRevoked) {
+  EXPECT_THAT(Ask(&Stub::RevokeCertificate),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("Certificate web/site")));
+  CW_ASSERT_OK(Create(MakeCertificate("www.example")));
+  EXPECT_EQ(rpc::ErrorReasonOf(Ask(&Stub::RevokeCertificate).status()), "NOT_ISSUED");
 }
 
 TEST_F(CertificateRpcTest, ChainIsReadWithoutTheKey) {

@@ -171,11 +171,11 @@ class IssuerApp final : public service::App {
         renewal_info_controller_("renewalinfo", environment.executor, environment.timers,
                                  environment.random, Options(8), renewal_info_reconciler_),
         issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
-        account_rpc_(accounts_, callers_, handlers_),
+        account_rpc_(environment, stores_, accounts_, callers_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
         descriptions_(environment.clock(), stores_, owned_requests_, events_,
                       MakeDescriptionSources()),
-        certificate_rpc_(environment, stores_, handlers_, hub_, descriptions_),
+        certificate_rpc_(environment, stores_, accounts_, handlers_, hub_, descriptions_),
         request_rpc_(environment, stores_, callers_, handlers_, hub_),
         events_rpc_(handlers_, events_) {
     AddHandlers();
@@ -289,6 +289,8 @@ class IssuerApp final : public service::App {
       const bool final_word = now == nullptr || CertificateRequestReconciler::IsFinal(*now);
       Wake(request_controller_, (now != nullptr ? now : before)->metadata().owner(),
            final_word);
+      const std::string doubted = issuer_reconciler_.DoubtedBy(before.get(), now.get());
+      if (!doubted.empty()) issuer_controller_.Enqueue(doubted);
     });
   }
 

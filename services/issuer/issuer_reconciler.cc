@@ -1,7 +1,9 @@
 #include "services/issuer/issuer_reconciler.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +14,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
+#include "services/issuer/account_deactivation.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -19,18 +22,12 @@ namespace {
 // A person has to act; looking again this often costs nothing.
 constexpr absl::Duration kOperatorRetry = absl::Minutes(10);
 
-pki::KeySpec AccountKeySpec(issuer::v1::AccountKeyAlgorithm algorithm) {
-  switch (algorithm) {
-    case issuer::v1::ACCOUNT_KEY_ALGORITHM_ECDSA_P384:
-      return {pki::KeyAlgorithm::kEcdsa, 384};
-    case issuer::v1::ACCOUNT_KEY_ALGORITHM_RSA_2048:
-      return {pki::KeyAlgorithm::kRsa, 2048};
-    case issuer::v1::ACCOUNT_KEY_ALGORITHM_RSA_4096:
-      return {pki::KeyAlgorithm::kRsa, 4096};
-    default:
-      return {pki::KeyAlgorithm::kEcdsa, 256};
-  }
-}
+// How often an account that serves is looked up at its CA, and how soon again when the CA could
+// not be asked.
+constexpr absl::Duration kVerificationInterval = absl::Hours(6);
+constexpr absl::Duration kVerificationRetry = absl::Minutes(1);
+// Whoever changes an account key is looked after this often.
+constexpr absl::Duration kRolloverCheck = absl::Seconds(5);
 
 struct IssuerName {
   meta::v1::IssuerRef ref;
@@ -52,15 +49,47 @@ IssuerName ParseIssuerKey(absl::string_view key) {
   return name;
 }
 
-// Registered already, with this key, contact and directory.
-bool IsCurrent(const AnyIssuer& issuer, const std::string& thumbprint) {
-  const issuer::v1::AcmeIssuerStatus& status = issuer.status.acme();
-  return !status.uri().empty() && status.account_key_thumbprint() == thumbprint &&
-         status.server() == issuer.spec.acme().server() &&
-         status.last_registered_email() == issuer.spec.acme().email();
+std::string KeyOf(const AnyIssuer& issuer) {
+  return service::IssuerKey(issuer.ref, issuer.metadata.namespace_());
+}
+
+std::vector<std::string> ContactsOf(const issuer::v1::AcmeIssuer& spec) {
+  if (spec.email().empty()) return {};
+  return {"mailto:" + spec.email()};
+}
+
+controller::Result After(absl::Duration delay) {
+  controller::Result result;
+  result.requeue_after = delay;
+  return result;
+}
+
+// Where the CA wants its user to go (RFC 8555 §7.3.3).
+std::string DescribeUserAction(const absl::Status& error) {
+  const std::optional<acme::Problem> problem = acme::ProblemOf(error);
+  const std::string url = problem.has_value() ? problem->instance : "";
+  return absl::StrCat("The CA asks a person to act, for example to agree to new terms",
+                      url.empty() ? "" : ": visit ", url, ". It says: ", error.message());
+}
+
+// Whether the CA refused the order because of its account.
+bool DoubtsAccount(const order::v1::Order& order) {
+  const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
+  return ready != nullptr && ready->status() == meta::v1::CONDITION_STATUS_FALSE &&
+         (ready->reason() == "AccountDoesNotExist" || ready->reason() == "UserActionRequired");
 }
 
 }  // namespace
+
+std::string IssuerReconciler::DoubtedBy(const order::v1::Order* before,
+                                        const order::v1::Order* now) {
+  if (now == nullptr || !DoubtsAccount(*now)) return "";
+  if (before != nullptr && DoubtsAccount(*before)) return "";
+  const std::string issuer =
+      service::IssuerKey(now->spec().issuer_ref(), now->metadata().namespace_());
+  accounts_.Doubt(issuer);
+  return issuer;
+}
 
 runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconcile(
     runtime::Context context, std::string key) {
@@ -69,14 +98,31 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
       co_await accounts_.FindIssuer(context, name.ref, name.resource_namespace);
   if (absl::IsNotFound(issuer.status())) {
     accounts_.Forget(key);
+    base::MutexLock lock(mutex_);
+    next_verifications_.erase(key);
     co_return controller::Result();
   }
   if (!issuer.ok()) co_return issuer.status();
   if (!issuer->spec.has_acme()) co_return co_await ReconcileSigning(context, *issuer);
-  Outcome outcome = co_await ReconcileAcme(context, *issuer);
+  const absl::StatusOr<bool> finished = co_await rollover_.Finish(context, *issuer);
+  if (absl::IsAborted(finished.status())) co_return After(kRolloverCheck);
+  if (finished.ok() && *finished) {
+    issuer = co_await accounts_.FindIssuer(context, name.ref, name.resource_namespace);
+    if (!issuer.ok()) co_return issuer.status();
+  }
+  Outcome outcome{issuer->status, controller::Result()};
+  if (finished.ok()) {
+    outcome = co_await ReconcileAcme(context, *issuer);
+  } else {
+    outcome = NotReady(*issuer, "ErrUpdateACMEAccount",
+                       absl::StrCat("The change of the account key is not finished: ",
+                                    finished.status().message()),
+                       finished.status());
+  }
   // What was kept is older than what is written now.
   accounts_.Forget(key);
-  CW_CO_RETURN_IF_ERROR(co_await Write(context, *issuer, std::move(outcome.status)));
+  CW_CO_RETURN_IF_ERROR(
+      co_await accounts_.WriteStatus(context, *issuer, std::move(outcome.status)));
   co_return std::move(outcome.result);
 }
 
@@ -90,7 +136,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
                                        std::move(found.message)};
   service::SetCondition(*status.mutable_conditions(), ready, issuer.metadata.generation(),
                         environment_.clock().Now());
-  CW_CO_RETURN_IF_ERROR(co_await Write(context, issuer, std::move(status)));
+  CW_CO_RETURN_IF_ERROR(co_await accounts_.WriteStatus(context, issuer, std::move(status)));
   co_return found.next;
 }
 
@@ -99,6 +145,54 @@ IssuerReconciler::Outcome IssuerReconciler::NotReady(
     absl::StatusOr<controller::Result> result) const {
   Outcome outcome{issuer.status, std::move(result)};
   const service::ConditionUpdate ready{"Ready", false, std::move(reason), std::move(message)};
+  service::SetCondition(*outcome.status.mutable_conditions(), ready,
+                        issuer.metadata.generation(), environment_.clock().Now());
+  return outcome;
+}
+
+IssuerReconciler::Outcome IssuerReconciler::Refused(const AnyIssuer& issuer, std::string reason,
+                                                    absl::string_view what,
+                                                    const absl::Status& error) const {
+  if (acme::HasProblemType(error, "userActionRequired")) {
+    return NotReady(issuer, "UserActionRequired", DescribeUserAction(error),
+                    After(kOperatorRetry));
+  }
+  std::string message = absl::StrCat(what, ": ", error.message());
+  switch (acme::ClassOf(error)) {
+    case acme::ErrorClass::kRetryAt: {
+      const absl::Time at = acme::RetryAtOf(error).value_or(absl::InfinitePast());
+      return NotReady(issuer, std::move(reason), std::move(message),
+                      After(std::max(at - environment_.clock().Now(), absl::Seconds(1))));
+    }
+    case acme::ErrorClass::kOperator:
+    case acme::ErrorClass::kPermanent:
+      return NotReady(issuer, std::move(reason), std::move(message), After(kOperatorRetry));
+    default:
+      return NotReady(issuer, std::move(reason), std::move(message), error);
+  }
+}
+
+IssuerReconciler::Outcome IssuerReconciler::Registered(const AnyIssuer& issuer,
+                                                       const acme::Account& account,
+                                                       const pki::PublicKey& key) {
+  if (account.status != acme::AccountStatus::kValid) {
+    return NotReady(
+        issuer, "AccountDeactivated",
+        absl::StrCat("The account ", account.url, " is ", acme::StatusName(account.status),
+                     "; delete the Secret ", issuer.spec.acme().private_key_secret_ref().name(),
+                     " that holds its key to register another."),
+        After(kOperatorRetry));
+  }
+  Outcome outcome{issuer.status, After(kVerificationInterval)};
+  SetNextVerification(KeyOf(issuer), environment_.clock().Now() + kVerificationInterval);
+  issuer::v1::AcmeIssuerStatus& status = *outcome.status.mutable_acme();
+  status.set_uri(account.url);
+  status.set_last_registered_email(issuer.spec.acme().email());
+  status.set_account_key_thumbprint(pki::JwkThumbprint(key));
+  status.set_server(issuer.spec.acme().server());
+  status.clear_deactivated_time();
+  const service::ConditionUpdate ready{"Ready", true, "ACMEAccountRegistered",
+                                       "The account is registered with the ACME server."};
   service::SetCondition(*outcome.status.mutable_conditions(), ready,
                         issuer.metadata.generation(), environment_.clock().Now());
   return outcome;
@@ -122,48 +216,78 @@ runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::ReconcileAcme(
   if (!key.ok()) {
     co_return NotReady(issuer, "Pending", "The account key could not be read.", key.status());
   }
-  if (IsCurrent(issuer, pki::JwkThumbprint(key->public_key())) && IsReady(issuer)) {
-    co_return Outcome{issuer.status, controller::Result()};
+  if (IsDeactivated(issuer, key->public_key())) {
+    const service::ConditionUpdate ended = DeactivatedCondition(issuer);
+    co_return NotReady(issuer, ended.reason, ended.message, controller::Result());
   }
-  co_return co_await Register(context, std::move(issuer), *std::move(key));
+  const bool doubted = accounts_.TakeDoubt(KeyOf(issuer));
+  if (!IsRegisteredWith(issuer, key->public_key())) {
+    co_return co_await Register(context, std::move(issuer), *std::move(key));
+  }
+  if (issuer.status.acme().last_registered_email() != issuer.spec.acme().email()) {
+    co_return co_await UpdateContact(context, std::move(issuer), *std::move(key));
+  }
+  if (!IsReady(issuer)) {
+    co_return co_await Register(context, std::move(issuer), *std::move(key));
+  }
+  const absl::Duration left = NextVerification(KeyOf(issuer)) - environment_.clock().Now();
+  if (doubted || left <= absl::ZeroDuration()) {
+    co_return co_await Verify(context, std::move(issuer), *std::move(key));
+  }
+  co_return Outcome{issuer.status, After(left)};
 }
 
 runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::Register(
     runtime::Context context, AnyIssuer issuer, pki::PrivateKey account_key) {
-  absl::StatusOr<acme::Account> account = co_await CallCa(context, issuer, account_key);
+  const absl::StatusOr<acme::Account> account = co_await CallCa(context, issuer, account_key);
   if (!account.ok()) {
-    const std::string message =
-        absl::StrCat("The account could not be registered: ", account.status().message());
-    switch (acme::ClassOf(account.status())) {
-      case acme::ErrorClass::kRetryAt: {
-        const absl::Time at = acme::RetryAtOf(account.status()).value_or(absl::InfinitePast());
-        controller::Result later;
-        later.requeue_after = std::max(at - environment_.clock().Now(), absl::Seconds(1));
-        co_return NotReady(issuer, "ErrRegisterACMEAccount", message, later);
-      }
-      case acme::ErrorClass::kOperator:
-      case acme::ErrorClass::kPermanent: {
-        controller::Result later;
-        later.requeue_after = kOperatorRetry;
-        co_return NotReady(issuer, "ErrRegisterACMEAccount", message, later);
-      }
-      default:
-        co_return NotReady(issuer, "ErrRegisterACMEAccount", message, account.status());
-    }
+    co_return Refused(issuer, "ErrRegisterACMEAccount", "The account could not be registered",
+                      account.status());
   }
-  Outcome outcome{issuer.status, controller::Result()};
-  issuer::v1::AcmeIssuerStatus& status = *outcome.status.mutable_acme();
-  status.set_uri(account->url);
-  status.set_last_registered_email(issuer.spec.acme().email());
-  status.set_account_key_thumbprint(pki::JwkThumbprint(account_key.public_key()));
-  status.set_server(issuer.spec.acme().server());
-  const service::ConditionUpdate ready{"Ready", true, "ACMEAccountRegistered",
-                                       "The account is registered with the ACME server."};
-  service::SetCondition(*outcome.status.mutable_conditions(), ready,
-                        issuer.metadata.generation(), environment_.clock().Now());
   telemetry::LogInfo("account registered",
                      {{"issuer", issuer.metadata.name()}, {"account", account->url}});
-  co_return outcome;
+  co_return Registered(issuer, *account, account_key.public_key());
+}
+
+runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::Verify(
+    runtime::Context context, AnyIssuer issuer, pki::PrivateKey account_key) {
+  const std::shared_ptr<acme::AcmeClient> client = accounts_.ClientFor(issuer.spec.acme());
+  acme::NewAccountRequest look_up;
+  look_up.only_return_existing = true;
+  const absl::StatusOr<acme::Account> account =
+      co_await client->NewAccount(context, account_key, std::move(look_up));
+  if (account.ok()) co_return Registered(issuer, *account, account_key.public_key());
+  if (acme::ClassOf(account.status()) == acme::ErrorClass::kReregister) {
+    telemetry::LogWarning(
+        "the CA does not know the account any more, so it is registered again",
+        {{"issuer", issuer.metadata.name()}, {"account", issuer.status.acme().uri()}});
+    co_return co_await Register(context, std::move(issuer), std::move(account_key));
+  }
+  Outcome refused = Refused(issuer, "ErrVerifyACMEAccount",
+                            "The account could not be looked up", account.status());
+  const acme::ErrorClass error_class = acme::ClassOf(account.status());
+  const bool by_ca = acme::ProblemOf(account.status()).has_value() &&
+                     (error_class == acme::ErrorClass::kOperator ||
+                      error_class == acme::ErrorClass::kPermanent);
+  if (by_ca) co_return refused;
+  // A CA that cannot be asked now has not taken anything back.
+  SetNextVerification(KeyOf(issuer), environment_.clock().Now() + kVerificationRetry);
+  co_return Outcome{issuer.status, After(kVerificationRetry)};
+}
+
+runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::UpdateContact(
+    runtime::Context context, AnyIssuer issuer, pki::PrivateKey account_key) {
+  const std::shared_ptr<acme::AcmeClient> client = accounts_.ClientFor(issuer.spec.acme());
+  const std::string& uri = issuer.status.acme().uri();
+  acme::LocalJwsSigner signer(account_key, uri);
+  const absl::StatusOr<acme::Account> account =
+      co_await client->UpdateAccount(context, signer, uri, ContactsOf(issuer.spec.acme()));
+  if (account.ok()) co_return Registered(issuer, *account, account_key.public_key());
+  if (acme::ClassOf(account.status()) == acme::ErrorClass::kReregister) {
+    co_return co_await Register(context, std::move(issuer), std::move(account_key));
+  }
+  co_return Refused(issuer, "ErrUpdateACMEAccount", "The contact could not be changed",
+                    account.status());
 }
 
 runtime::Awaitable<absl::StatusOr<acme::Account>> IssuerReconciler::CallCa(
@@ -171,7 +295,7 @@ runtime::Awaitable<absl::StatusOr<acme::Account>> IssuerReconciler::CallCa(
   const issuer::v1::AcmeIssuer& spec = issuer.spec.acme();
   const std::shared_ptr<acme::AcmeClient> client = accounts_.ClientFor(spec);
   acme::NewAccountRequest request;
-  if (!spec.email().empty()) request.contacts.push_back("mailto:" + spec.email());
+  request.contacts = ContactsOf(spec);
   if (spec.has_external_account_binding()) {
     CW_CO_ASSIGN_OR_RETURN(
         base::Secret mac_key,
@@ -185,15 +309,9 @@ runtime::Awaitable<absl::StatusOr<acme::Account>> IssuerReconciler::CallCa(
   const std::vector<std::string> contacts = request.contacts;
   CW_CO_ASSIGN_OR_RETURN(acme::Account account,
                          co_await client->NewAccount(context, account_key, std::move(request)));
-  if (account.status != acme::AccountStatus::kValid) {
-    co_return acme::ErrorWithClass(
-        absl::StatusCode::kFailedPrecondition,
-        absl::StrCat("the account is ", acme::StatusName(account.status),
-                     "; delete its key Secret to register another"),
-        acme::ErrorClass::kOperator);
-  }
   // An account that the CA knew keeps its contacts until it is told.
-  if (!account.created && account.contacts != contacts) {
+  const bool valid = account.status == acme::AccountStatus::kValid;
+  if (valid && !account.created && account.contacts != contacts) {
     acme::LocalJwsSigner signer(account_key, account.url);
     CW_CO_ASSIGN_OR_RETURN(
         const acme::Account updated,
@@ -201,6 +319,21 @@ runtime::Awaitable<absl::StatusOr<acme::Account>> IssuerReconciler::CallCa(
     account.contacts = updated.contacts;
   }
   co_return account;
+}
+
+absl::Time IssuerReconciler::NextVerification(const std::string& issuer_key) {
+  base::MutexLock lock(mutex_);
+  const auto it = next_verifications_.find(issuer_key);
+  if (it != next_verifications_.end()) return it->second;
+  const absl::Time when =
+      environment_.clock().Now() + kVerificationInterval * environment_.random.Uniform();
+  next_verifications_[issuer_key] = when;
+  return when;
+}
+
+void IssuerReconciler::SetNextVerification(const std::string& issuer_key, absl::Time when) {
+  base::MutexLock lock(mutex_);
+  next_verifications_[issuer_key] = when;
 }
 
 runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::LoadOrMakeKey(
@@ -237,24 +370,6 @@ runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::MakeKey(
   if (!created.ok()) co_return created.status();
   base::Wipe((*created->mutable_data())[ref.key()]);
   co_return key;
-}
-
-runtime::Awaitable<absl::Status> IssuerReconciler::Write(runtime::Context context,
-                                                         const AnyIssuer& issuer,
-                                                         issuer::v1::IssuerStatus status) {
-  if (service::IsCluster(issuer.ref)) {
-    issuer::v1::ClusterIssuer resource;
-    *resource.mutable_metadata() = issuer.metadata;
-    *resource.mutable_status() = std::move(status);
-    const auto written =
-        co_await stores_.cluster_issuers.UpdateStatus(context, std::move(resource));
-    co_return written.status();
-  }
-  issuer::v1::Issuer resource;
-  *resource.mutable_metadata() = issuer.metadata;
-  *resource.mutable_status() = std::move(status);
-  const auto written = co_await stores_.issuers.UpdateStatus(context, std::move(resource));
-  co_return written.status();
 }
 
 }  // namespace certwright::issuer_service

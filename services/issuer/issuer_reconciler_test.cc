@@ -97,7 +97,7 @@ TEST_F(IssuerReconcilerTest, RegistersANewKeyAndSaysSo) {
   ca_.OnPost("/new-account", {Registered()});
   CreateIssuer();
   CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
-  EXPECT_FALSE(result.requeue_after.has_value());
+  EXPECT_EQ(result.requeue_after, absl::Hours(6));
   EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
   const issuer::v1::AcmeIssuerStatus status = Read(stores_->issuers, "ca").status().acme();
   EXPECT_EQ(status.uri(), kAccountUrl);
@@ -211,8 +211,164 @@ TEST_F(IssuerReconcilerTest, ADeactivatedAccountIsNotReady) {
              {Reply(200, R"({"status": "deactivated"})", {{"Location", kAccountUrl}})});
   CreateIssuer();
   CW_ASSERT_OK(Pass());
-  EXPECT_EQ(Ready(), "False ErrRegisterACMEAccount");
-  EXPECT_THAT(Message(), HasSubstr("deactivated"));
+  EXPECT_EQ(Ready(), "False AccountDeactivated");
+  EXPECT_THAT(Message(), AllOf(HasSubstr("deactivated"), HasSubstr("ca-account-key")));
+}
+
+// A CA whose user has to agree to new terms (RFC 8555 §7.3.3).
+FakeAnswer WantsUser() {
+  return Reply(403, R"({"type": "urn:ietf:params:acme:error:userActionRequired",
+                        "detail": "terms of service have changed",
+                        "instance": "https://ca.test/agreement?token=x"})",
+               {{"Content-Type", "application/problem+json"}});
+}
+
+TEST_F(IssuerReconcilerTest, NewTermsAreShownWithThePageToVisit) {
+  ca_.OnPost("/new-account", {WantsUser(), Registered(200)});
+  CreateIssuer();
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_EQ(result.requeue_after, absl::Minutes(10));
+  EXPECT_EQ(Ready(), "False UserActionRequired");
+  EXPECT_THAT(Message(), AllOf(HasSubstr("visit https://ca.test/agreement?token=x"),
+                               HasSubstr("terms of service have changed")));
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+}
+
+TEST_F(IssuerReconcilerTest, NewTermsAreShownWithTheLinkToThemWhereThereIsNoPage) {
+  ca_.OnPost("/new-account",
+             {Refuse(403, "userActionRequired",
+                     {{"Link", "<https://ca.test/terms>; rel=\"terms-of-service\""}})});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  EXPECT_THAT(Message(), HasSubstr("visit https://ca.test/terms"));
+}
+
+TEST_F(IssuerReconcilerTest, AContactThatTheCaRefusesIsSaid) {
+  ca_.OnPost("/new-account", {Registered()});
+  ca_.OnPost("/account/1", {Refuse(400, "invalidContact"), WantsUser()});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  SetEmail("b@ca.test");
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_EQ(result.requeue_after, absl::Minutes(10));
+  EXPECT_EQ(Ready(), "False ErrUpdateACMEAccount");
+  EXPECT_THAT(Message(), HasSubstr("because of invalidContact"));
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().last_registered_email(), "a@ca.test");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "False UserActionRequired");
+  EXPECT_EQ(Registrations(), 1);
+}
+
+TEST_F(IssuerReconcilerTest, AnAccountThatIsForgottenWhenItsContactChangesIsRegisteredAgain) {
+  ca_.OnPost("/new-account", {Registered(), Registered(201, "b@ca.test")});
+  ca_.OnPost("/account/1", {Refuse(400, "accountDoesNotExist")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  SetEmail("b@ca.test");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Registrations(), 2);
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+}
+
+TEST_F(IssuerReconcilerTest, TheAccountIsLookedUpEverySixHours) {
+  ca_.OnPost("/new-account", {Registered(), Registered(200)});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  ca_.clock.Advance(absl::Hours(5));
+  CW_ASSERT_OK_AND_ASSIGN(controller::Result result, Pass());
+  EXPECT_EQ(result.requeue_after, absl::Hours(1));
+  EXPECT_EQ(Registrations(), 1);
+  ca_.clock.Advance(absl::Hours(1));
+  const Issuer before = Read(stores_->issuers, "ca");
+  CW_ASSERT_OK_AND_ASSIGN(result, Pass());
+  EXPECT_EQ(result.requeue_after, absl::Hours(6));
+  EXPECT_EQ(Registrations(), 2);
+  EXPECT_TRUE(ca_.sent().back().PayloadObject().contains("onlyReturnExisting"));
+  EXPECT_EQ(Read(stores_->issuers, "ca").metadata().resource_version(),
+            before.metadata().resource_version());
+}
+
+TEST_F(IssuerReconcilerTest, AfterAStartAccountsAreLookedUpAtTimesOfTheirOwn) {
+  ca_.OnPost("/new-account", {Registered()});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  IssuerReconciler restarted(CaEnvironment(), *stores_, accounts_);
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result,
+                          Await(restarted.Reconcile(Context(), kKey)));
+  EXPECT_LE(result.requeue_after, absl::Hours(6));
+  EXPECT_EQ(Registrations(), 1);
+}
+
+// An order that waits because of its issuer's account.
+order::v1::Order DoubtingOrder(const std::string& reason) {
+  order::v1::Order order;
+  order.mutable_metadata()->set_namespace_("web");
+  order.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+  order.mutable_spec()->mutable_issuer_ref()->set_kind(meta::v1::ISSUER_KIND_ISSUER);
+  service::SetCondition(*order.mutable_status()->mutable_conditions(),
+                        {"Ready", false, reason, ""}, 1, absl::UnixEpoch());
+  return order;
+}
+
+TEST_F(IssuerReconcilerTest, AnAccountThatAnOrderMissesIsLookedUpAndRegisteredAgainOnce) {
+  ca_.OnPost("/new-account",
+             {Registered(), Refuse(400, "accountDoesNotExist"),
+              Reply(201, R"({"status": "valid", "contact": ["mailto:a@ca.test"]})",
+                    {{"Location", "https://ca.test/account/2"}})});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  const order::v1::Order pending = DoubtingOrder("Pending");
+  const order::v1::Order doubting = DoubtingOrder("AccountDoesNotExist");
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &pending), "");
+  EXPECT_EQ(reconciler_.DoubtedBy(&doubting, nullptr), "");
+  EXPECT_EQ(reconciler_.DoubtedBy(&pending, &doubting), kKey);
+  EXPECT_EQ(reconciler_.DoubtedBy(&doubting, &doubting), "") << "nothing new";
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Registrations(), 3);
+  EXPECT_EQ(ca_.sent()[0].header.at("jwk"), ca_.sent()[2].header.at("jwk"));
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().uri(), "https://ca.test/account/2");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Registrations(), 3);
+}
+
+TEST_F(IssuerReconcilerTest, NewTermsThatAnOrderMetAreFoundByLookingUp) {
+  ca_.OnPost("/new-account", {Registered(), WantsUser()});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  const order::v1::Order doubting = DoubtingOrder("UserActionRequired");
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &doubting), kKey);
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "False UserActionRequired");
+}
+
+TEST_F(IssuerReconcilerTest, AnAccountThatTheCaEndedIsFoundByLookingUp) {
+  ca_.OnPost("/new-account", {Registered(), Refuse(403, "unauthorized")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  accounts_.Doubt(kKey);
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "False ErrVerifyACMEAccount");
+  EXPECT_THAT(Message(), HasSubstr("because of unauthorized"));
+}
+
+TEST_F(IssuerReconcilerTest, ACaThatCannotBeAskedLeavesTheIssuerReady) {
+  ca_.OnPost("/new-account",
+             {Registered(), Refuse(500, "serverInternal"), Refuse(429, "rateLimited"),
+              Reply(403, "<html>", {{"Content-Type", "text/html"}}), Registered(200)});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  ca_.clock.Advance(absl::Hours(6));
+  for (int i = 0; i < 3; ++i) {
+    CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+    EXPECT_EQ(result.requeue_after, absl::Minutes(1));
+    EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+    ca_.clock.Advance(absl::Minutes(1));
+  }
+  CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+  EXPECT_EQ(result.requeue_after, absl::Hours(6));
+  EXPECT_EQ(Registrations(), 5);
 }
 
 TEST_F(IssuerReconcilerTest, AKeyThatShallNotBeMadeIsWaitedFor) {

@@ -121,7 +121,7 @@ class RpcWorld : public IssuerWorld {
   const rpc::HandlerEnvironment handlers_{pool_.executor(), clock_, nullptr, {}};
   rpc::WatchHub hub_;
   IssuerRpc issuer_rpc_{Environment(), *stores_, accounts_, callers_, handlers_, hub_};
-  AccountRpc account_rpc_{accounts_, callers_, handlers_};
+  AccountRpc account_rpc_{Environment(), *stores_, accounts_, callers_, handlers_};
   SecretRpc secret_rpc_{Environment(), *stores_, handlers_, hub_};
   const CertificateRequests owned_requests_;
   const service::EventRecorder events_{clock_};
@@ -130,7 +130,8 @@ class RpcWorld : public IssuerWorld {
       clock_, *stores_, owned_requests_, events_, {.find_order = [](const std::string&) {
         return nullptr;
       }}};
-  CertificateRpc certificate_rpc_{Environment(), *stores_, handlers_, hub_, descriptions_};
+  CertificateRpc certificate_rpc_{Environment(), *stores_, accounts_,
+                                  handlers_,     hub_,     descriptions_};
   CertificateRequestRpc request_rpc_{Environment(), *stores_, callers_, handlers_, hub_};
   std::unique_ptr<rpc::Server> server_;
 };

@@ -114,7 +114,8 @@ Action DecideByCa(const v1::Order& order, const Snapshot& snapshot, absl::Time n
     case acme::OrderStatus::kValid:
       return Do(Step::kDownload);
     case acme::OrderStatus::kProcessing:
-      return Do(Step::kPoll);
+      // It may take days, for example for a person's approval, but not more than the CA allows.
+      return expired ? Fail(v1::ORDER_STATE_EXPIRED) : Do(Step::kPoll);
     case acme::OrderStatus::kInvalid:
       return Fail(v1::ORDER_STATE_INVALID);
     case acme::OrderStatus::kReady:
@@ -203,9 +204,15 @@ ErrorAction DecideOnError(const absl::Status& error, Step step, absl::Time now) 
           {},
           absl::IsResourceExhausted(error) ? "RateLimited" : "ServerUnavailable"};
     case acme::ErrorClass::kReregister:
-      return ErrorAction{Recovery::kOperator, now + kReregisterRetry, {}, "IssuerNotReady"};
+      return ErrorAction{
+          Recovery::kOperator, now + kReregisterRetry, {}, "AccountDoesNotExist"};
     case acme::ErrorClass::kOperator:
-      return ErrorAction{Recovery::kOperator, now + kOperatorRetry, {}, "IssuerNotReady"};
+      return ErrorAction{Recovery::kOperator,
+                         now + kOperatorRetry,
+                         {},
+                         acme::HasProblemType(error, "userActionRequired")
+                             ? "UserActionRequired"
+                             : "IssuerNotReady"};
     case acme::ErrorClass::kAlreadyDone:
     case acme::ErrorClass::kRereadOrder:
       return step == Step::kFinalize ? read_order : backoff;

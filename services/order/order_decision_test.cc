@@ -86,6 +86,8 @@ TEST(DecideTest, FollowsTheStatesOfTheCasOrder) {
       World().Placed().Ca(acme::OrderStatus::kReady).ExpiresIn(-absl::Hours(1));
   World expired_valid =
       World().Placed().Ca(acme::OrderStatus::kValid).ExpiresIn(-absl::Hours(1));
+  World expired_processing =
+      World().Placed().Ca(acme::OrderStatus::kProcessing).ExpiresIn(-absl::Hours(1));
   World finalized_ready = World().Placed().Ca(acme::OrderStatus::kReady);
   finalized_ready.snapshot.finalized = true;
   World finalized_pending = World().Placed().Ca(acme::OrderStatus::kPending);
@@ -101,6 +103,7 @@ TEST(DecideTest, FollowsTheStatesOfTheCasOrder) {
       {"still ready after finalize", finalized_ready, Step::kPoll},
       {"still pending after finalize", finalized_pending, Step::kPoll},
       {"ready but too late", expired_ready, Step::kFail, v1::ORDER_STATE_EXPIRED},
+      {"processing for too long", expired_processing, Step::kFail, v1::ORDER_STATE_EXPIRED},
       {"valid in time though we are late", expired_valid, Step::kDownload},
       {"pending without anything to prove", World().Placed().Ca(acme::OrderStatus::kPending),
        Step::kPoll},
@@ -352,7 +355,7 @@ TEST(DecideOnErrorTest, DoesWhatTheClassOfTheErrorAsksFor) {
        Step::kPlace,
        Recovery::kOperator,
        {},
-       "IssuerNotReady"},
+       "UserActionRequired"},
       {"externalAccountRequired",
        ProblemOfType(403, "externalAccountRequired"),
        Step::kPlace,
@@ -364,7 +367,7 @@ TEST(DecideOnErrorTest, DoesWhatTheClassOfTheErrorAsksFor) {
        Step::kPlace,
        Recovery::kOperator,
        {},
-       "IssuerNotReady"},
+       "AccountDoesNotExist"},
       {"dead order", ProblemOfType(403, "dns"), Step::kReadOrder, Recovery::kFail,
        v1::ORDER_STATE_INVALID, "Failed"},
       {"order forgotten", gone, Step::kReadOrder, Recovery::kFail, v1::ORDER_STATE_INVALID,

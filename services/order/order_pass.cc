@@ -306,6 +306,12 @@ OrderPass::AwaitableOutcome OrderPass::Poll() {
       environment_.random);
   ++polls.count;
   if (polls.count > kManyPolls) delay = std::max(delay, kParkedPoll);
+  // A CA that asks for hours gets them, but is asked once more when the order ends.
+  if (ca_order_.has_value() && ca_order_->retry_at.has_value()) {
+    absl::Time asked = *ca_order_->retry_at;
+    if (status().has_expires()) asked = std::min(asked, service::FromProto(status().expires()));
+    delay = std::max(delay, asked - Now());
+  }
   const bool wait_here = delay <= kShortWait;
   polls.next = wait_here ? absl::InfinitePast() : Now() + delay;
   memory_.SetPolls(key_, polls);
@@ -394,8 +400,10 @@ OrderPass::AwaitableOutcome OrderPass::FailByCa(v1::OrderState state) {
                                       authorizations, Pointers(challenges_));
   std::string sentence;
   if (failures.empty() && state == v1::ORDER_STATE_EXPIRED) {
+    const bool at_ca = order().status().state() == v1::ORDER_STATE_PROCESSING;
     sentence = absl::StrCat("The order was not completed in time: ",
-                            DescribePending(order(), Pointers(challenges_)));
+                            at_ca ? "the CA is still working on it"
+                                  : DescribePending(order(), Pointers(challenges_)));
   }
   co_return co_await Fail(state, std::move(sentence), std::move(failures));
 }

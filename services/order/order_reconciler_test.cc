@@ -360,6 +360,60 @@ TEST_F(OrderReconcilerTest, ObeysTheRetryAfterOfAProcessingOrderAcrossARestart) 
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
 }
 
+TEST_F(OrderReconcilerTest, ACaThatAsksForHoursIsLeftAloneForHours) {
+  ca_->processing_polls = 2;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Hours(5);
+  const Result waiting = Pass();
+  EXPECT_EQ(clock_.Now() + *waiting.requeue_after, ca_->retry_at);
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+TEST_F(OrderReconcilerTest, ProcessingEndsWithTheCasOrder) {
+  ca_->processing_polls = 1000;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Hours(24 * 30);
+  const Result waiting = Pass();
+  EXPECT_EQ(clock_.Now() + *waiting.requeue_after, ca_->expires);
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("the CA is still working on it"));
+  EXPECT_EQ(ca_->Count("Finalize"), 1);
+}
+
+TEST_F(OrderReconcilerTest, IssuesForAddresses) {
+  ca_->settings.mutable_solvers(0)->mutable_http01();
+  pki::CsrSpec csr;
+  csr.names.ip_addresses = {"192.0.2.1", "2001:db8::1"};
+  v1::Order order;
+  order.mutable_metadata()->set_namespace_("default");
+  order.mutable_metadata()->set_name("o");
+  order.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
+  order.mutable_spec()->mutable_issuer_ref()->set_name("ca");
+  for (const std::string& address : csr.names.ip_addresses) {
+    order.mutable_spec()->add_ip_addresses(address);
+  }
+  CW_ASSERT_OK(runtime::RunSync(orders_.Create(Context(), order)));
+  Pass();
+  EXPECT_THAT(
+      ca_->last_request.identifiers,
+      UnorderedElementsAre(acme::IpIdentifier("192.0.2.1"), acme::IpIdentifier("2001:db8::1")));
+  EXPECT_THAT(challenges_.challenges, SizeIs(2));
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  CW_ASSERT_OK_AND_ASSIGN(const auto chain, pki::ParseChainPem(Read().status().certificate()));
+  EXPECT_THAT(chain[0].names.ip_addresses, UnorderedElementsAre("192.0.2.1", "2001:db8::1"));
+}
+
 TEST_F(OrderReconcilerTest, ARefusedNameFailsTheOrderWithTheCasReason) {
   Create({"a.test", "b.test", "c.test"});
   Pass();
@@ -486,6 +540,7 @@ TEST_F(OrderReconcilerTest, WaitsForAPersonWhereOneIsNeeded) {
   Create({"a.test"});
   EXPECT_EQ(Pass().requeue_after, absl::Minutes(10));
   EXPECT_THAT(Ready().message(), HasSubstr("new terms"));
+  EXPECT_EQ(Ready().reason(), "UserActionRequired");
   EXPECT_EQ(State(), v1::ORDER_STATE_UNSPECIFIED);
 }
 
@@ -591,8 +646,31 @@ TEST_F(OrderReconcilerTest, TheOrdersUrlIsKeptThoughTheOrderWasDeletedMeanwhile)
   Pass();
   EXPECT_THAT(runtime::RunSync(orders_.Get(Context(), "default", "o")),
               StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(ca_->calls, ElementsAre("NewOrder"));
+  // The CA is not left with an authorization that nobody will ever prove.
+  EXPECT_THAT(ca_->calls,
+              ElementsAre("NewOrder", "GetAuthorization", "DeactivateAuthorization"));
   EXPECT_EQ(challenges_.creations, 0);
+}
+
+TEST_F(OrderReconcilerTest, AnAbortedOrderLeavesProvenAuthorizationsToOthers) {
+  Create({"a.test"});
+  ca_->born_ready = true;
+  store_.BeforeNextCommit([this] {
+    CW_EXPECT_OK(runtime::RunSync(orders_.MarkDeleted(Context(), "default", "o")));
+  });
+  Pass();
+  EXPECT_THAT(ca_->deactivated, IsEmpty());
+}
+
+TEST_F(OrderReconcilerTest, ACaThatKeepsAnAuthorizationDoesNotKeepTheOrder) {
+  Create({"a.test"});
+  Pass();
+  CW_ASSERT_OK(runtime::RunSync(orders_.MarkDeleted(Context(), "default", "o")));
+  ca_->FailNext("DeactivateAuthorization", absl::UnavailableError("connection reset"));
+  Pass();
+  EXPECT_EQ(ca_->Count("DeactivateAuthorization"), 1);
+  EXPECT_THAT(runtime::RunSync(orders_.Get(Context(), "default", "o")),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(OrderReconcilerTest, ADeletedOrderTakesItsChallengesAlong) {

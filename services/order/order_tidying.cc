@@ -16,6 +16,15 @@ solver::v1::ChallengeState StateOf(const solver::v1::Challenge* challenge) {
                               : challenge->status().state();
 }
 
+// An authorization that nobody has read yet is only given up if it is not proven already: one
+// that is serves other orders, too.
+AuthorizationCall DeactivateUnread(runtime::Context context, CertificateAuthority& authority,
+                                   std::string url) {
+  absl::StatusOr<acme::Authorization> read = co_await authority.GetAuthorization(context, url);
+  if (!read.ok() || read->status != acme::AuthorizationStatus::kPending) co_return read;
+  co_return co_await authority.DeactivateAuthorization(context, url);
+}
+
 }  // namespace
 
 runtime::Awaitable<std::vector<acme::Authorization>> ReadUnproven(
@@ -43,10 +52,12 @@ runtime::Awaitable<void> DeactivatePending(runtime::Context context,
   std::vector<AuthorizationCall> calls;
   for (int i = 0; i < order.status().authorizations_size(); ++i) {
     const v1::Authorization& authorization = order.status().authorizations(i);
+    if (authorization.initial_state().empty()) {
+      calls.push_back(DeactivateUnread(context, authority, authorization.url()));
+      continue;
+    }
     if (authorization.initial_state() != "pending") continue;
-    const solver::v1::ChallengeState state = challenges[i] == nullptr
-                                                 ? solver::v1::CHALLENGE_STATE_UNSPECIFIED
-                                                 : challenges[i]->status().state();
+    const solver::v1::ChallengeState state = StateOf(challenges[i]);
     // The CA has decided about these.
     if (state == solver::v1::CHALLENGE_STATE_VALID ||
         state == solver::v1::CHALLENGE_STATE_INVALID) {

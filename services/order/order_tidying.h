@@ -25,7 +25,8 @@ runtime::Awaitable<std::vector<acme::Authorization>> ReadUnproven(
     const PresentChallenges& challenges);
 
 // Deactivates the authorizations that may still be pending (RFC 8555 §7.5.2), as a CA allows
-// an account only so many. Errors are ignored: they expire by themselves.
+// an account only so many; those that nobody has read yet are read first. Errors are ignored:
+// they expire by themselves.
 runtime::Awaitable<void> DeactivatePending(runtime::Context context,
                                            CertificateAuthority& authority,
                                            const v1::Order& order,

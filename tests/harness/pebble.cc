@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "boost/json/array.hpp"
 #include "boost/json/object.hpp"
+#include "boost/json/parse.hpp"
 #include "boost/json/serialize.hpp"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
@@ -40,6 +41,11 @@ std::string Config(const PebbleOptions& options, int port, int management_port) 
                       {"validityPeriod", absl::ToInt64Seconds(validity)}};
   }
   if (!profiles.empty()) pebble["profiles"] = std::move(profiles);
+  if (!options.external_accounts.empty()) {
+    pebble["externalAccountBindingRequired"] = true;
+    boost::json::object& keys = pebble["externalAccountMACKeys"].emplace_object();
+    for (const auto& [id, key] : options.external_accounts) keys[id] = key;
+  }
   boost::json::object root;
   root["pebble"] = std::move(pebble);
   return boost::json::serialize(root);
@@ -126,6 +132,19 @@ absl::Status Pebble::SuggestRenewal(const std::string& certificate_pem, absl::Ti
   body["certificate"] = certificate_pem;
   body["ariResponse"] = boost::json::serialize(answer);
   return Manage("/set-renewal-info/", boost::json::serialize(body)).status();
+}
+
+absl::StatusOr<std::string> Pebble::FetchCertificateStatus(const std::string& serial) const {
+  CW_ASSIGN_OR_RETURN(const std::string body,
+                      Manage(absl::StrCat("/cert-status-by-serial/", serial)));
+  boost::system::error_code error;
+  const boost::json::value answer = boost::json::parse(body, error);
+  const boost::json::value* status =
+      answer.is_object() ? answer.as_object().if_contains("Status") : nullptr;
+  if (status == nullptr || !status->is_string()) {
+    return absl::InternalError("pebble does not say the status of the certificate");
+  }
+  return std::string(status->as_string());
 }
 
 absl::StatusOr<std::string> Pebble::Manage(const std::string& path, std::string body) const {

@@ -45,6 +45,9 @@ struct PebbleOptions {
   // again (seen once in some runs of 200 certificates at once). On one processor they do not
   // meet.
   int processors = 1;
+  // MAC keys (base64url) by identifier: new accounts must be bound to one of them. Empty: none
+  // need be.
+  std::map<std::string, std::string> external_accounts;
   // A port to listen on, for a restart at the same address; 0: a free one.
   int port = 0;
 };
@@ -66,6 +69,8 @@ class Pebble {
   // newest.
   absl::Status SuggestRenewal(const std::string& certificate_pem, absl::Time start,
                               absl::Time end) const;
+  // What it says about a certificate, "Valid" or "Revoked"; `serial` in hexadecimal.
+  absl::StatusOr<std::string> FetchCertificateStatus(const std::string& serial) const;
   Process& process() { return *process_; }
   int port() const { return port_; }
 

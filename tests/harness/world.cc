@@ -90,6 +90,7 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   pebble.alternate_roots = options.alternate_roots;
   pebble.http_port = world->suite_->http01_port();
   pebble.dns_server = resolver;
+  pebble.external_accounts = options.external_accounts;
   pebble.nonce_reject_percent = options.nonce_reject_percent;
   pebble.authorization_reuse_percent = options.authorization_reuse_percent;
   CW_ASSIGN_OR_RETURN(world->pebble_, Pebble::Start(std::move(pebble)));

@@ -30,6 +30,7 @@ struct WorldOptions {
   std::vector<KnotZone> zones;
   int nonce_reject_percent = -1;
   int authorization_reuse_percent = -1;
+  std::map<std::string, std::string> external_accounts;
   std::string pebble_program = "pebble";
   // See PebbleOptions.
   int pebble_processors = 1;

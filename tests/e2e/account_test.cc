@@ -1,0 +1,254 @@
+// The life of an ACME account at a real CA, through the real services: bound to one that the CA
+// knows, given new keys, and ended; and certificates that are revoked.
+#include <csignal>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "certwright/issuer/v1/account.grpc.pb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/status_matchers.h"
+#include "lib/pki/certificate.h"
+#include "tests/harness/world.h"
+
+namespace certwright {
+namespace {
+
+using harness::Service;
+using harness::World;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kTimeout = absl::Seconds(60);
+constexpr char kClusterNamespace[] = "certwright";
+constexpr char kKeySecret[] = "pebble-account-key";
+constexpr char kMacKey[] = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
+class AccountTest : public testing::Test {
+ protected:
+  void StartWorld(const std::map<std::string, std::string>& external_accounts = {}) {
+    harness::WorldOptions options;
+    options.external_accounts = external_accounts;
+    CW_ASSERT_OK_AND_ASSIGN(world_, World::Start(std::move(options)));
+    Connect();
+  }
+  void Connect() {
+    accounts_ = issuer::v1::AccountService::NewStub(world_->suite().channel(Service::kIssuer));
+  }
+  void CreateSecret(const std::string& name, const std::string& key, const std::string& value) {
+    issuer::v1::CreateSecretRequest request;
+    request.mutable_secret()->mutable_metadata()->set_namespace_(kClusterNamespace);
+    request.mutable_secret()->mutable_metadata()->set_name(name);
+    (*request.mutable_secret()->mutable_data())[key] = value;
+    issuer::v1::CreateSecretResponse response;
+    CW_ASSERT_OK(harness::FromGrpc(
+        world_->secrets().CreateSecret(harness::MakeContext().get(), request, &response)));
+  }
+  void Issue(const std::string& name) {
+    CW_ASSERT_OK(world_->CreateCertificate(
+        World::MakeCertificate(name, {absl::StrCat(name, ".example.test")})));
+    CW_ASSERT_OK(world_->WaitUntilReady({name}, kTimeout));
+  }
+
+  static meta::v1::IssuerRef Ref() {
+    meta::v1::IssuerRef ref;
+    ref.set_name("pebble");
+    ref.set_kind(meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+    return ref;
+  }
+  absl::StatusOr<issuer::v1::Account> RollOver(absl::Duration timeout = absl::Seconds(10)) {
+    issuer::v1::RolloverAccountKeyRequest request;
+    *request.mutable_issuer_ref() = Ref();
+    issuer::v1::RolloverAccountKeyResponse response;
+    const absl::Status status = harness::FromGrpc(
+        accounts_->RolloverAccountKey(harness::MakeContext(timeout).get(), request, &response));
+    if (!status.ok()) return status;
+    return response.account();
+  }
+  absl::StatusOr<issuer::v1::Account> GetAccount() {
+    issuer::v1::GetAccountRequest request;
+    *request.mutable_issuer_ref() = Ref();
+    issuer::v1::GetAccountResponse response;
+    const absl::Status status = harness::FromGrpc(
+        accounts_->GetAccount(harness::MakeContext().get(), request, &response));
+    if (!status.ok()) return status;
+    return response.account();
+  }
+  absl::Status Deactivate() {
+    issuer::v1::DeactivateAccountRequest request;
+    *request.mutable_issuer_ref() = Ref();
+    issuer::v1::DeactivateAccountResponse response;
+    return harness::FromGrpc(
+        accounts_->DeactivateAccount(harness::MakeContext().get(), request, &response));
+  }
+  absl::Status Revoke(const std::string& name, issuer::v1::RevocationReason reason) {
+    issuer::v1::RevokeCertificateRequest request;
+    request.set_name(name);
+    request.set_reason(reason);
+    issuer::v1::RevokeCertificateResponse response;
+    return harness::FromGrpc(world_->certificates().RevokeCertificate(
+        harness::MakeContext().get(), request, &response));
+  }
+  // "Valid" or "Revoked", as the CA sees the certificate of the Secret.
+  static std::string SerialOf(const issuer::v1::Secret& secret) {
+    return pki::ParseChainPem(secret.data().at("tls.crt"))->front().serial_hex;
+  }
+  std::string IssuerConditions() {
+    issuer::v1::GetClusterIssuerRequest request;
+    request.set_name("pebble");
+    issuer::v1::GetClusterIssuerResponse response;
+    const grpc::Status status =
+        world_->issuers().GetClusterIssuer(harness::MakeContext().get(), request, &response);
+    return status.ok()
+               ? harness::DescribeConditions(response.cluster_issuer().status().conditions())
+               : status.error_message();
+  }
+  std::string CertificateConditions(const std::string& name) {
+    const auto certificate = world_->GetCertificate(name);
+    return certificate.ok() ? harness::DescribeConditions(certificate->status().conditions())
+                            : std::string(certificate.status().message());
+  }
+  // The values of the account key's Secret.
+  std::map<std::string, std::string> AccountKeys() {
+    issuer::v1::GetSecretRequest request;
+    request.set_namespace_(kClusterNamespace);
+    request.set_name(kKeySecret);
+    issuer::v1::GetSecretResponse response;
+    const grpc::Status status =
+        world_->secrets().GetSecret(harness::MakeContext().get(), request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return {response.secret().data().begin(), response.secret().data().end()};
+  }
+
+  std::unique_ptr<World> world_;
+  std::unique_ptr<issuer::v1::AccountService::Stub> accounts_;
+};
+
+TEST_F(AccountTest, LivesFromItsBindingToItsEnd) {
+  StartWorld({{"customer-1", kMacKey}});
+  CreateSecret("eab", "mac", kMacKey);
+  auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});
+  auto& binding = *issuer.mutable_spec()->mutable_acme()->mutable_external_account_binding();
+  binding.set_key_id("customer-1");
+  binding.mutable_key_secret_ref()->set_name("eab");
+  binding.mutable_key_secret_ref()->set_key("mac");
+  CW_ASSERT_OK(world_->CreateClusterIssuer(issuer));
+  Issue("before");
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, GetAccount());
+  const auto first_keys = AccountKeys();
+
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account second, RollOver());
+  EXPECT_EQ(second.uri(), first.uri());
+  EXPECT_NE(second.key_thumbprint(), first.key_thumbprint());
+  EXPECT_EQ(GetAccount()->key_thumbprint(), second.key_thumbprint());
+  EXPECT_EQ(AccountKeys().size(), 1u);
+  EXPECT_NE(AccountKeys(), first_keys);
+  Issue("after");
+
+  CW_ASSERT_OK(Deactivate());
+  CW_EXPECT_OK(Deactivate());
+  EXPECT_THAT(IssuerConditions(), HasSubstr("Ready=False AccountDeactivated"));
+  CW_ASSERT_OK(
+      world_->CreateCertificate(World::MakeCertificate("late", {"late.example.test"})));
+  EXPECT_TRUE(harness::WaitUntil(
+      [&] {
+        return CertificateConditions("late").find("was deactivated") != std::string::npos;
+      },
+      kTimeout))
+      << CertificateConditions("late");
+  EXPECT_FALSE(RollOver().ok());
+  // What was issued can still be revoked, by its own key.
+  CW_ASSERT_OK_AND_ASSIGN(const auto secret, world_->GetSecret("after-tls"));
+  CW_ASSERT_OK(Revoke("after", issuer::v1::REVOCATION_REASON_CESSATION_OF_OPERATION));
+  EXPECT_THAT(world_->pebble().FetchCertificateStatus(SerialOf(secret)),
+              base::IsOkAndHolds("Revoked"));
+}
+
+TEST_F(AccountTest, WithoutTheBindingThatTheCaWantsItSaysSo) {
+  StartWorld({{"customer-1", kMacKey}});
+  issuer::v1::CreateClusterIssuerRequest request;
+  *request.mutable_cluster_issuer() = world_->MakeClusterIssuer({}, {"dns.example.test"});
+  issuer::v1::CreateClusterIssuerResponse response;
+  CW_ASSERT_OK(harness::FromGrpc(
+      world_->issuers().CreateClusterIssuer(harness::MakeContext().get(), request, &response)));
+  EXPECT_TRUE(harness::WaitUntil(
+      [&] { return IssuerConditions().find("externalAccountRequired") != std::string::npos; },
+      kTimeout))
+      << IssuerConditions();
+}
+
+TEST_F(AccountTest, RevokedCertificatesAreReplaced) {
+  StartWorld();
+  CW_ASSERT_OK(
+      world_->CreateClusterIssuer(world_->MakeClusterIssuer({}, {"dns.example.test"})));
+  for (const auto& [name, reason] : std::map<std::string, issuer::v1::RevocationReason>{
+           {"superseded", issuer::v1::REVOCATION_REASON_SUPERSEDED},
+           {"compromised", issuer::v1::REVOCATION_REASON_KEY_COMPROMISE}}) {
+    SCOPED_TRACE(name);
+    Issue(name);
+    CW_ASSERT_OK_AND_ASSIGN(const auto first, world_->GetSecret(name + "-tls"));
+    EXPECT_THAT(world_->pebble().FetchCertificateStatus(SerialOf(first)),
+                base::IsOkAndHolds("Valid"));
+    CW_ASSERT_OK(Revoke(name, reason));
+    EXPECT_THAT(world_->pebble().FetchCertificateStatus(SerialOf(first)),
+                base::IsOkAndHolds("Revoked"));
+    ASSERT_TRUE(harness::WaitUntil(
+        [&] {
+          const auto certificate = world_->GetCertificate(name);
+          return certificate.ok() && certificate->status().revision() == 2;
+        },
+        kTimeout))
+        << CertificateConditions(name);
+    CW_ASSERT_OK_AND_ASSIGN(const auto second, world_->GetSecret(name + "-tls"));
+    EXPECT_NE(second.data().at("tls.key"), first.data().at("tls.key"));
+    EXPECT_THAT(world_->pebble().FetchCertificateStatus(SerialOf(second)),
+                base::IsOkAndHolds("Valid"));
+  }
+}
+
+TEST_F(AccountTest, AKillInTheMiddleOfARolloverLosesNeitherKeyNorAccount) {
+  StartWorld();
+  CW_ASSERT_OK(
+      world_->CreateClusterIssuer(world_->MakeClusterIssuer({}, {"dns.example.test"})));
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, GetAccount());
+  // The CA is asked, and does not get to answer.
+  world_->pebble().process().Signal(SIGSTOP);
+  EXPECT_FALSE(RollOver(absl::Seconds(1)).ok());
+  EXPECT_EQ(AccountKeys().size(), 2u);
+  world_->suite().Kill(Service::kIssuer);
+  world_->pebble().process().Signal(SIGCONT);
+  CW_ASSERT_OK(world_->suite().Restart(Service::kIssuer));
+
+  ASSERT_TRUE(harness::WaitUntil([&] { return GetAccount().ok(); }, kTimeout))
+      << IssuerConditions();
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account second, GetAccount());
+  EXPECT_EQ(second.uri(), first.uri());
+  EXPECT_NE(second.key_thumbprint(), first.key_thumbprint());
+  EXPECT_EQ(AccountKeys().size(), 1u);
+  Issue("www");
+}
+
+TEST_F(AccountTest, AnAccountThatTheCaForgotIsRegisteredAgain) {
+  StartWorld();
+  auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});
+  // Each start of this CA makes another certificate for its TLS.
+  issuer.mutable_spec()->mutable_acme()->set_skip_tls_verify(true);
+  CW_ASSERT_OK(world_->CreateClusterIssuer(issuer));
+  Issue("before");
+  // All that it knows is in its memory.
+  world_->pebble().process().Kill();
+  harness::PebbleOptions options;
+  options.folder = harness::MakeFolder("pebble2");
+  options.port = world_->pebble().port();
+  options.http_port = world_->suite().http01_port();
+  options.dns_server = world_->knot().address();
+  CW_ASSERT_OK_AND_ASSIGN(const auto pebble, harness::Pebble::Start(options));
+  CW_ASSERT_OK(
+      world_->CreateCertificate(World::MakeCertificate("after", {"after.example.test"})));
+  CW_ASSERT_OK(world_->WaitUntilReady({"after"}, absl::Minutes(3)));
+}
+
+}  // namespace
+}  // namespace certwright
