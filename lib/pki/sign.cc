@@ -9,6 +9,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/certificate_builder.h"
 #include "lib/pki/openssl.h"
+#include "lib/pki/subject.h"
 
 namespace certwright::pki {
 namespace {
@@ -21,6 +22,22 @@ std::string Text(absl::Time time) { return absl::FormatTime(time, absl::UTCTimeZ
 
 bool IsSelfSigned(const Certificate& certificate) {
   return X509_self_signed(certificate.x509.get(), /*verify_signature=*/0) == 1;
+}
+
+// The DER of a sequence of nothing, or nothing at all.
+bool IsEmptyName(absl::string_view der) {
+  return der.empty() || der == absl::string_view("\x30\x00", 2);
+}
+
+std::string FirstShortName(const SubjectAltNames& names) {
+  // RFC 5280 appendix A.1: ub-common-name.
+  constexpr size_t kMaxCommonName = 64;
+  for (const auto* kind : {&names.dns_names, &names.ip_addresses}) {
+    for (const std::string& name : *kind) {
+      if (name.size() <= kMaxCommonName) return name;
+    }
+  }
+  return "Self-signed";
 }
 
 }  // namespace
@@ -74,6 +91,11 @@ absl::StatusOr<Certificate> SignCertificate(const SigningCa& ca,
 
 absl::StatusOr<Certificate> SelfSign(const PrivateKey& key, CertificateTemplate values) {
   values.public_key = key.public_key();
+  if (IsEmptyName(values.subject_der)) {
+    Subject subject;
+    subject.common_name = FirstShortName(values.names);
+    CW_ASSIGN_OR_RETURN(values.subject_der, EncodeSubject(subject));
+  }
   CW_ASSIGN_OR_RETURN(std::string serial, RandomSerial());
   return BuildCertificate(values, serial, /*issuer=*/nullptr, key);
 }

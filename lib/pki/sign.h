@@ -44,7 +44,9 @@ absl::Status CheckSigningCa(const SigningCa& ca, absl::Time now);
 absl::StatusOr<Certificate> SignCertificate(const SigningCa& ca,
                                             const CertificateTemplate& values);
 
-// Signed by the key it is for; `values.public_key` is ignored.
+// Signed by the key it is for; `values.public_key` is ignored. Every certificate names its
+// issuer (RFC 5280 §4.1.2.4), and Java reads none that does not: where the subject is empty,
+// the first DNS name or address that fits becomes its common name, or else "Self-signed" does.
 absl::StatusOr<Certificate> SelfSign(const PrivateKey& key, CertificateTemplate values);
 
 // `leaf`, then `ca` and those above it, but without what signed itself: what a server sends

@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
+#include "lib/pki/certificate_builder.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/subject.h"
 
@@ -61,6 +62,20 @@ class SignTest : public testing::Test {
 bool HasCriticalExtension(const Certificate& certificate, int nid) {
   int at = X509_get_ext_by_NID(certificate.x509.get(), nid, -1);
   return at >= 0 && X509_EXTENSION_get_critical(X509_get_ext(certificate.x509.get(), at)) == 1;
+}
+
+TEST_F(SignTest, WhatSignsItselfHasAName) {
+  CW_ASSERT_OK_AND_ASSIGN(Certificate certificate, SelfSign(key_, values_));
+  EXPECT_EQ(certificate.subject, "CN=a.example");
+  EXPECT_EQ(certificate.issuer, certificate.subject);
+  values_.names.dns_names = {std::string(60, 'a') + ".example"};
+  values_.names.ip_addresses = {"192.0.2.1"};
+  CW_ASSERT_OK_AND_ASSIGN(certificate, SelfSign(key_, values_));
+  EXPECT_EQ(certificate.subject, "CN=192.0.2.1");
+  values_.names = {};
+  values_.subject_der = EncodeSubject(Subject()).value();
+  CW_ASSERT_OK_AND_ASSIGN(certificate, SelfSign(key_, values_));
+  EXPECT_EQ(certificate.subject, "CN=Self-signed");
 }
 
 TEST_F(SignTest, CertificateHoldsWhatItsTemplateSays) {
@@ -144,7 +159,10 @@ TEST_F(SignTest, RefusesACaThatCannotSign) {
               StatusIs(kFailed, HasSubstr("not a CA's")));
   CertificateTemplate nameless = CaTemplate("CN=x");
   nameless.subject_der.clear();
-  EXPECT_THAT(SignCertificate(MakeCa(nameless), values_),
+  nameless.public_key = key_.public_key();
+  CW_ASSERT_OK_AND_ASSIGN(Certificate unnamed,
+                          BuildCertificate(nameless, "\x01", /*issuer=*/nullptr, key_));
+  EXPECT_THAT(SignCertificate({unnamed, {}, key_}, values_),
               StatusIs(kFailed, HasSubstr("empty subject")));
   values_.not_before = root_.certificate.not_after;
   values_.not_after = values_.not_before + absl::Hours(1);
