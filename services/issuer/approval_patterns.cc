@@ -82,19 +82,21 @@ absl::StatusOr<std::string> ParsePattern(absl::string_view text) {
 
 absl::StatusOr<std::string> ParseDnsPattern(absl::string_view text) {
   CW_RETURN_IF_ERROR(CheckLength(text));
-  if (IsAscii(text)) {
-    CW_ASSIGN_OR_RETURN(const std::string pattern, ParsePattern(text));
-    return absl::AsciiStrToLower(pattern);
-  }
-  // A "*" within a label would be lost in its A-label.
   absl::string_view name = text;
   absl::ConsumePrefix(&name, "*.");
-  const absl::StatusOr<std::string> normal = pki::NormalizeDnsName(name);
-  if (!normal.ok() || absl::StrContains(name, '*')) {
+  // A "*" within a label would be lost in its A-label.
+  if (!absl::StrContains(name, '*')) {
+    const absl::StatusOr<std::string> normal = pki::NormalizeDnsName(name);
+    if (normal.ok()) {
+      return absl::StrCat(text.substr(0, text.size() - name.size()), *normal);
+    }
+  }
+  if (!IsAscii(text)) {
     return absl::InvalidArgumentError(
         "must be a DNS name if it is not ASCII, with no \"*\" but \"*.\" at its begin");
   }
-  return absl::StrCat(text.substr(0, text.size() - name.size()), *normal);
+  CW_ASSIGN_OR_RETURN(const std::string pattern, ParsePattern(text));
+  return absl::AsciiStrToLower(pattern);
 }
 
 absl::StatusOr<std::string> ParseEmailPattern(absl::string_view text) {
