@@ -220,6 +220,22 @@ runtime::Awaitable<absl::StatusOr<AccountRollover::Holder>> AccountRollover::Hol
   co_return uri.empty() || account->url == uri ? Holder::kThisAccount : Holder::kAnotherAccount;
 }
 
+runtime::Awaitable<absl::StatusOr<AccountRollover::Holder>> AccountRollover::AskCa(
+    runtime::Context context, const AnyIssuer& issuer, const Keys& keys,
+    absl::Status& refusal) {
+  if (!IsRegisteredWith(issuer, keys.present.public_key())) co_return Holder::kNobody;
+  const auto client = accounts_.ClientFor(issuer.spec.acme());
+  const std::string& uri = issuer.status.acme().uri();
+  acme::LocalJwsSigner signer(keys.present, uri);
+  refusal =
+      co_await client->KeyChange(context, signer, uri, keys.present.public_key(), *keys.next);
+  if (refusal.ok()) co_return Holder::kThisAccount;
+  // The answer may have been lost, or another process may have been first.
+  const auto found = co_await HolderOf(context, issuer, *keys.next);
+  if (!found.ok()) co_return CaError(kNotTaken, refusal);
+  co_return *found;
+}
+
 runtime::Awaitable<absl::Status> AccountRollover::Complete(runtime::Context context,
                                                            AnyIssuer issuer, Keys keys,
                                                            bool is_new) {
@@ -227,22 +243,9 @@ runtime::Awaitable<absl::Status> AccountRollover::Complete(runtime::Context cont
   if (!is_new) {
     CW_CO_ASSIGN_OR_RETURN(holder, co_await HolderOf(context, issuer, *keys.next));
   }
-  // OK also if there is no account to give the key to.
-  absl::Status changed;
-  if (holder == Holder::kNobody && IsRegisteredWith(issuer, keys.present.public_key())) {
-    const auto client = accounts_.ClientFor(issuer.spec.acme());
-    const std::string& uri = issuer.status.acme().uri();
-    acme::LocalJwsSigner signer(keys.present, uri);
-    changed =
-        co_await client->KeyChange(context, signer, uri, keys.present.public_key(), *keys.next);
-    if (changed.ok()) {
-      holder = Holder::kThisAccount;
-    } else {
-      // The answer may have been lost, or another process may have been first.
-      const auto found = co_await HolderOf(context, issuer, *keys.next);
-      if (!found.ok()) co_return CaError(kNotTaken, changed);
-      holder = *found;
-    }
+  absl::Status refusal;
+  if (holder == Holder::kNobody) {
+    CW_CO_ASSIGN_OR_RETURN(holder, co_await AskCa(context, issuer, keys, refusal));
   }
   switch (holder) {
     case Holder::kThisAccount:
@@ -259,10 +262,10 @@ runtime::Awaitable<absl::Status> AccountRollover::Complete(runtime::Context cont
     case Holder::kNobody:
       break;
   }
-  if (changed.ok() || IsRefusal(changed)) {
+  if (refusal.ok() || IsRefusal(refusal)) {
     CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kDropNext, *keys.next));
   }
-  co_return changed.ok() ? changed : CaError(kNotTaken, changed);
+  co_return refusal.ok() ? refusal : CaError(kNotTaken, refusal);
 }
 
 runtime::Awaitable<absl::Status> AccountRollover::Apply(AnyIssuer issuer, Change change,
@@ -280,53 +283,50 @@ runtime::Awaitable<absl::Status> AccountRollover::Apply(AnyIssuer issuer, Change
   co_return applied;
 }
 
+absl::Status AccountRollover::ApplyTo(Secret& secret, const meta::v1::SecretKeyRef& ref,
+                                      Change change, const pki::PrivateKey& next) {
+  const std::string next_name = NextKeyRef(ref).key();
+  auto& data = *secret.mutable_data();
+  const bool waits = Holds(secret, next_name, next);
+  if (change == Change::kAddNext) {
+    if (KeyIn(secret, next_name).has_value()) return UnderWay();
+    data[next_name] = std::string(next.ToPem().Reveal());
+    return absl::OkStatus();
+  }
+  if (change == Change::kPromoteNext && !waits && !Holds(secret, ref.key(), next)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the Secret ", ref.name(),
+                     " was changed while the CA took the new account key, which is lost: "
+                     "delete the Secret to register another"));
+  }
+  if (!waits) return absl::OkStatus();
+  if (change == Change::kPromoteNext) data[ref.key()].swap(data[next_name]);
+  base::Wipe(data[next_name]);
+  data.erase(next_name);
+  return absl::OkStatus();
+}
+
 runtime::Awaitable<absl::Status> AccountRollover::TryApply(runtime::Context context,
                                                            const AnyIssuer& issuer,
                                                            Change change,
                                                            const pki::PrivateKey& next) {
   const meta::v1::SecretKeyRef ref = issuer.spec.acme().private_key_secret_ref();
-  const std::string next_name = NextKeyRef(ref).key();
   CW_CO_ASSIGN_OR_RETURN(Secret read, co_await stores_.secrets.Get(
                                           context, SecretNamespaceOf(issuer), ref.name()));
   const OpenSecret current(std::move(read));
   OpenSecret changed(current.value);
-  auto& data = *changed.value.mutable_data();
-  const bool waits = Holds(current.value, next_name, next);
+  CW_CO_RETURN_IF_ERROR(ApplyTo(changed.value, ref, change, next));
   std::vector<store::Mutation> mutations;
-  switch (change) {
-    case Change::kAddNext:
-      if (KeyIn(current.value, next_name).has_value()) co_return UnderWay();
-      data[next_name] = std::string(next.ToPem().Reveal());
-      break;
-    case Change::kDropNext:
-      if (!waits) co_return absl::OkStatus();
-      base::Wipe(data[next_name]);
-      data.erase(next_name);
-      break;
-    case Change::kPromoteNext: {
-      if (!waits && !Holds(current.value, ref.key(), next)) {
-        co_return absl::FailedPreconditionError(
-            absl::StrCat("the Secret ", ref.name(),
-                         " was changed while the CA took the new "
-                         "account key, which is lost: delete the Secret to register another"));
-      }
-      if (waits) {
-        data[ref.key()].swap(data[next_name]);
-        base::Wipe(data[next_name]);
-        data.erase(next_name);
-      }
-      if (issuer.status.acme().uri().empty()) break;
-      issuer::v1::IssuerStatus status = issuer.status;
-      status.mutable_acme()->set_account_key_thumbprint(pki::JwkThumbprint(next.public_key()));
-      CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put,
-                             accounts_.StatusMutation(issuer, std::move(status)));
-      if (put.has_value()) mutations.push_back(*std::move(put));
-      break;
-    }
-  }
-  CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put,
+  CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_secret,
                          stores_.secrets.UpdateMutation(current.value, changed.value));
-  if (put.has_value()) mutations.push_back(*std::move(put));
+  if (put_secret.has_value()) mutations.push_back(*std::move(put_secret));
+  if (change == Change::kPromoteNext && !issuer.status.acme().uri().empty()) {
+    issuer::v1::IssuerStatus status = issuer.status;
+    status.mutable_acme()->set_account_key_thumbprint(pki::JwkThumbprint(next.public_key()));
+    CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_status,
+                           accounts_.StatusMutation(issuer, std::move(status)));
+    if (put_status.has_value()) mutations.push_back(*std::move(put_status));
+  }
   if (mutations.empty()) co_return absl::OkStatus();
   const auto committed = co_await stores_.secrets.store().Commit(context, std::move(mutations));
   co_return committed.status();

@@ -58,6 +58,11 @@ class AccountRollover {
   runtime::Awaitable<absl::StatusOr<Holder>> HolderOf(runtime::Context context,
                                                       const AnyIssuer& issuer,
                                                       pki::PrivateKey key);
+  // Has the CA give the account keys.next, if it has the account, and says whose that key is
+  // then. `refusal` is why the CA did not; OK if it was not asked.
+  runtime::Awaitable<absl::StatusOr<Holder>> AskCa(runtime::Context context,
+                                                   const AnyIssuer& issuer, const Keys& keys,
+                                                   absl::Status& refusal);
   // `is_new`: the CA cannot know keys.next yet.
   runtime::Awaitable<absl::Status> Complete(runtime::Context context, AnyIssuer issuer,
                                             Keys keys, bool is_new);
@@ -66,6 +71,10 @@ class AccountRollover {
   runtime::Awaitable<absl::Status> Apply(AnyIssuer issuer, Change change, pki::PrivateKey next);
   runtime::Awaitable<absl::Status> TryApply(runtime::Context context, const AnyIssuer& issuer,
                                             Change change, const pki::PrivateKey& next);
+
+  // The same in `secret` alone.
+  static absl::Status ApplyTo(issuer::v1::Secret& secret, const meta::v1::SecretKeyRef& ref,
+                              Change change, const pki::PrivateKey& next);
 
   std::string SecretNamespaceOf(const AnyIssuer& issuer) const;
   // "<namespace>/<name>/<key>" of the account key.
