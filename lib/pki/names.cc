@@ -53,6 +53,14 @@ bool IsAddress(int family, absl::string_view text) {
          inet_pton(family, std::string(text).c_str(), octets) == 1;
 }
 
+// Whether an ASCII character of `text` belongs into no host name. libidn2 lets some of them
+// pass inside of U-labels.
+bool HasForeignAscii(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) {
+    return c < 0x80 && !absl::ascii_isalnum(c) && c != '-' && c != '.';
+  });
+}
+
 // `name` with U-labels turned into A-labels and the A-labels in it checked (RFC 5891 §5).
 absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
   std::string lower = absl::AsciiStrToLower(name);
@@ -67,6 +75,14 @@ absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
   if (result != IDN2_OK) {
     return absl::InvalidArgumentError(
         absl::StrCat("is no internationalized domain name: ", idn2_strerror(result)));
+  }
+  // Some of the characters that are mapped to others lead to such ones, too.
+  char* raw_unicode = nullptr;
+  result = idn2_to_unicode_8z8z(ascii.get(), &raw_unicode, 0);
+  std::unique_ptr<char, void (*)(void*)> unicode(raw_unicode, idn2_free);
+  if (HasForeignAscii(name) || result != IDN2_OK || HasForeignAscii(unicode.get())) {
+    return absl::InvalidArgumentError(
+        "has a character other than letters, digits and hyphens in an internationalized name");
   }
   return absl::AsciiStrToLower(ascii.get());
 }

@@ -73,7 +73,8 @@ const meta::v1::Condition* ReadyOf(const issuer::v1::CertificateRequest& request
 // Reasons of a request that tell more than why it was begun.
 bool Explains(const meta::v1::Condition& condition) {
   return condition.reason() == "IssuerNotFound" || condition.reason() == "IssuerNotReady" ||
-         condition.reason() == "NoSolver";
+         condition.reason() == "AccountDoesNotExist" ||
+         condition.reason() == "UserActionRequired" || condition.reason() == "NoSolver";
 }
 
 // What follows from the trouble of the request's issuer, if there is another to turn to.

@@ -15,8 +15,9 @@ using issuer::v1::Certificate;
 using issuer::v1::CertificateRequest;
 using meta::v1::IssuerRef;
 
-constexpr std::array<absl::string_view, 4> kOutOfReach = {"IssuerNotFound", "IssuerNotReady",
-                                                          "RateLimited", "ServerUnavailable"};
+constexpr std::array<absl::string_view, 6> kOutOfReach = {
+    "AccountDoesNotExist", "IssuerNotFound",    "IssuerNotReady",
+    "RateLimited",         "ServerUnavailable", "UserActionRequired"};
 
 // InfinitePast() if the issuer is not passed over.
 absl::Time PassedOverUntil(const Certificate& certificate, const IssuerRef& ref,

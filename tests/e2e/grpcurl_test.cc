@@ -312,11 +312,6 @@ TEST_F(GrpcurlTest, EveryBadFieldIsNamedAtOnce) {
 }
 
 TEST_F(GrpcurlTest, WhatIsNotServedSaysSo) {
-  const Output method =
-      Call(absl::StrCat(kCertificates, "RevokeCertificate"), R"({"name": "x"})");
-  EXPECT_EQ(method.status, kUnimplemented);
-  EXPECT_THAT(method.text, AllOf(HasSubstr("Code: Unimplemented"),
-                                 HasSubstr("RevokeCertificate is not served")));
   const Output field = Call(absl::StrCat(kIssuers, "CreateClusterIssuer"),
                             R"({"cluster_issuer": {"metadata": {"name": "x"},
                                 "spec": {"acme": {
