@@ -62,6 +62,8 @@ holds_no_shell() {
   ! find "$root" \( -path '*/bin/*' -o -name '*sh' -o -perm /6000 \) -type f | grep .
 }
 
+knows_time_zones() { as_root test -s "$scratch/$1/rootfs/usr/share/zoneinfo/Europe/Berlin"; }
+
 runs_as_nonroot() {
   as_root grep -q '"uid": *65532' "$scratch/$1/config.json"
 }
@@ -134,6 +136,7 @@ for service in "${services[@]}"; do
   check "image of $service is unpacked" unpack "$service"
   check "image of $service has the user 65532" runs_as_nonroot "$service"
   check "image of $service holds no shell and nothing set-user-ID" holds_no_shell "$service"
+  if [[ $service == issuer ]]; then check 'image of issuer knows time zones' knows_time_zones issuer; fi
   launch "$service"
   check "$service serves from its image" starts "$service"
   if [[ -x $CW_TOOLS/bin/grpcurl ]] || command -v grpcurl >/dev/null; then

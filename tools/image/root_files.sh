@@ -4,7 +4,8 @@
 #   tools/image/root_files.sh PROGRAM FOLDER
 #
 # FOLDER then holds the program, the shared libraries it is linked with, the CAs that Debian
-# trusts, a user 65532, the licences of all that, and nothing else: no shell, no package manager.
+# trusts, a user 65532, the time zones (issuer only), the licences of all that, and nothing else: no
+# shell, no package manager.
 set -euo pipefail
 
 program=${1:?a program}
@@ -46,3 +47,10 @@ printf 'root:x:0:0:root:/:/nonexistent\nnonroot:x:65532:65532:nonroot:/var/lib/c
   >"$folder/etc/passwd"
 printf 'root:x:0:\nnonroot:x:65532:\n' >"$folder/etc/group"
 printf 'hosts: files dns\n' >"$folder/etc/nsswitch.conf"
+# Renewal windows name time zones.
+if [[ $(basename "$program") == certwright-issuer ]]; then
+  mkdir -p "$folder/usr/share/doc/tzdata"
+  cp -aL /usr/share/zoneinfo "$folder/usr/share/zoneinfo"
+  rm -rf "$folder"/usr/share/zoneinfo/{posix,right}
+  cp -L /usr/share/doc/tzdata/copyright "$folder/usr/share/doc/tzdata/"
+fi
