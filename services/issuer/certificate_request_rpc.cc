@@ -1,7 +1,6 @@
 #include "services/issuer/certificate_request_rpc.h"
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,10 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "lib/base/status_macros.h"
-#include "lib/pki/csr.h"
-#include "lib/pki/usages.h"
 #include "lib/rpc/status.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_validation.h"
@@ -52,25 +48,8 @@ void CheckNotReserved(const v1::CertificateRequest& request, rpc::Violations& vi
   }
 }
 
-// Whether spec and signing request ask for the same.
-void CheckAgreement(const v1::CertificateRequestSpec& spec, rpc::Violations& violations) {
-  const auto csr = pki::ParseCsrPem(spec.request());
-  if (!csr.ok()) return;
-  violations.Require(spec.is_ca() == csr->is_ca, "spec.isCa",
-                     csr->is_ca ? "must be true, as spec.request asks for a CA certificate"
-                                : "must be false, as spec.request asks for no CA certificate");
-  const auto usages = pki::ParseUsages({spec.usages().begin(), spec.usages().end()});
-  if (!usages.ok() || spec.usages().empty() || csr->usages.empty()) return;
-  const std::vector<std::string> words = pki::UsageWords(*usages);
-  const std::set<std::string> given(words.begin(), words.end());
-  violations.Require(
-      given == std::set<std::string>(csr->usages.begin(), csr->usages.end()), "spec.usages",
-      absl::StrCat("must be those of spec.request: ", absl::StrJoin(csr->usages, ", ")));
-}
-
 void ValidateRequestOfUser(v1::CertificateRequest& request, rpc::Violations& violations) {
   ValidateCertificateRequest(request, violations);
-  CheckAgreement(request.spec(), violations);
   CheckNotReserved(request, violations);
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/name_constraints.h"
@@ -343,15 +344,18 @@ void ValidateCertificateRequest(issuer::v1::CertificateRequest& request,
   } else {
     violations.Require(!csr->names.empty() || !csr->subject.common_name.empty(), "spec.request",
                        "must ask for at least one name");
-    violations.Require(!csr->is_ca || spec.is_ca(), "spec.isCa",
-                       "must be set, as spec.request asks for a CA's certificate");
+    violations.Require(spec.is_ca() == csr->is_ca, "spec.isCa",
+                       csr->is_ca
+                           ? "must be true, as spec.request asks for a CA certificate"
+                           : "must be false, as spec.request asks for no CA certificate");
   }
   const auto usages = pki::ParseUsages(Strings(spec.usages()));
   if (!usages.ok()) {
     violations.Add("spec.usages", usages.status().message());
   } else if (csr.ok()) {
-    violations.Require(UsagesAgree(*usages, csr->usages), "spec.usages",
-                       "must agree with those that spec.request asks for");
+    violations.Require(
+        UsagesAgree(*usages, csr->usages), "spec.usages",
+        absl::StrCat("must be those of spec.request: ", absl::StrJoin(csr->usages, ", ")));
   }
   violations.Require(!spec.has_duration() || spec.duration().seconds() >= kMinDuration,
                      "spec.duration", "must be at least 1 h");
