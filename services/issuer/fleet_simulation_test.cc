@@ -23,6 +23,7 @@ constexpr absl::Duration kDay = absl::Hours(24);
 constexpr absl::Duration kYear = absl::Hours(365 * 24);
 // Let's Encrypt's, of 2026.
 constexpr OrderLimit kLimit{300, absl::Hours(3)};
+constexpr int kSameNamesAWeek = 5;
 const absl::Time kStart = absl::FromCivil(absl::CivilDay(2026, 1, 1), absl::UTCTimeZone());
 
 struct Outage {
@@ -62,6 +63,12 @@ class Fleet {
   // The most orders in any span of that length; those that follow the CA's advice do not
   // count towards its limits.
   int MostCountedIn(absl::Duration span) const { return MostIn(counted_, span); }
+  // The same of any one set of names.
+  int MostCountedOfOneIn(absl::Duration span) const {
+    int most = 0;
+    for (const Member& member : members_) most = std::max(most, MostIn(member.counted, span));
+    return most;
+  }
   // The most certificates issued within any span of that length after `since`.
   int MostIssuedIn(absl::Duration span, absl::Time since) const {
     std::vector<absl::Time> later;
@@ -76,6 +83,7 @@ class Fleet {
     Profile profile;
     std::optional<PresentCertificate> present;
     int failures = 0;
+    std::vector<absl::Time> counted;
   };
   using Event = std::pair<absl::Time, int>;
 
@@ -129,7 +137,9 @@ class Fleet {
           member.present.has_value() ? member.present->not_after : kStart + kDay;
       const OrderPace::Turn turn = pace_.Ask("account", kLimit, member.uid, needed_by, now);
       if (!turn.now) return turn.again;
+      pace_.Forget("account", member.uid);
       counted_.push_back(now);
+      member.counted.push_back(now);
     }
     if (member.present.has_value() && now > member.present->not_after &&
         IsUp(member.present->not_after)) {
@@ -172,6 +182,17 @@ TEST(FleetSimulationTest, WithoutAdviceTheLimitOnOrdersIsKeptAndNothingEnds) {
   // What the bucket holds, and what is given back meanwhile.
   EXPECT_LE(fleet.MostCountedIn(kLimit.window), 2 * kLimit.orders);
   EXPECT_LE(fleet.MostCountedIn(kDay), 9 * kLimit.orders);
+  EXPECT_LE(fleet.MostCountedOfOneIn(7 * kDay), kSameNamesAWeek);
+}
+
+TEST(FleetSimulationTest, WithoutAdviceShortLifetimesKeepTheLimitsToo) {
+  Fleet fleet({{45 * kDay, false}, {6 * kDay + 16 * kHour, false}}, kOutages);
+  fleet.Run();
+  EXPECT_EQ(fleet.expired(), 0);
+  EXPECT_GT(fleet.issued(), 5'000 * 11 + 5'000 * 100);
+  EXPECT_LE(fleet.MostCountedIn(kLimit.window), 2 * kLimit.orders);
+  EXPECT_LE(fleet.MostCountedIn(kDay), 9 * kLimit.orders);
+  EXPECT_LE(fleet.MostCountedOfOneIn(7 * kDay), kSameNamesAWeek);
 }
 
 TEST(FleetSimulationTest, ABatchIsNotRenewedInOneBurst) {
