@@ -53,8 +53,8 @@ bool IsAddress(int family, absl::string_view text) {
          inet_pton(family, std::string(text).c_str(), octets) == 1;
 }
 
-// Whether an ASCII character of `text` belongs into no host name. libidn2 lets some of them
-// pass inside of U-labels.
+// Whether an ASCII character of `text` belongs into no host name. libidn2's own rule for that
+// lets some pass inside of U-labels, and drops others without a word.
 bool HasForeignAscii(absl::string_view text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) {
     return c < 0x80 && !absl::ascii_isalnum(c) && c != '-' && c != '.';
@@ -69,8 +69,8 @@ absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
     if (c <= ' ' || c == 0x7f) return absl::InvalidArgumentError("has a blank or a control");
   }
   char* raw = nullptr;
-  int result = idn2_to_ascii_8z(
-      lower.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+  int result =
+      idn2_to_ascii_8z(lower.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   std::unique_ptr<char, void (*)(void*)> ascii(raw, idn2_free);
   if (result != IDN2_OK) {
     return absl::InvalidArgumentError(

@@ -57,7 +57,7 @@ TEST(NormalizeDnsNameTest, SaysWhichRuleIsBroken) {
            {"*.*.example", "\"*\""},
            {"*b\xc3\xbc.example", "has a character other than"},
            {"b_\xc3\xbc.example", "has a character other than"},
-           {"\xef\xbc\x8a\xc3\xbc.example", ""},
+           {"\xef\xbc\x8a\xc3\xbc.example", "has a character other than"},
            {"a/xn--24.example", "has a character other than"},
            {"b\xc3\xbc.under_score", "has a character other than"},
            {"a..example", "empty label"},

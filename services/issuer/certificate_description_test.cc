@@ -12,6 +12,7 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
+#include "lib/base/mutex.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/issuer_testing.h"
 
@@ -39,7 +40,10 @@ class FakeEvents final : public meta::v1::EventService::CallbackService {
   grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context,
                                        const meta::v1::ListEventsRequest* request,
                                        meta::v1::ListEventsResponse* response) override {
-    asked[request->kind()] = *request;
+    {
+      base::MutexLock lock(mutex_);
+      asked_[request->kind()] = *request;
+    }
     for (const meta::v1::Event& event : events) {
       if (event.object().kind() == request->kind()) *response->add_events() = event;
     }
@@ -48,8 +52,22 @@ class FakeEvents final : public meta::v1::EventService::CallbackService {
     return reactor;
   }
 
+  bool WasAsked() {
+    base::MutexLock lock(mutex_);
+    return !asked_.empty();
+  }
+  // What was asked about a kind last.
+  meta::v1::ListEventsRequest AskedAbout(const std::string& kind) {
+    base::MutexLock lock(mutex_);
+    return asked_[kind];
+  }
+
   std::vector<meta::v1::Event> events;
-  std::map<std::string, meta::v1::ListEventsRequest> asked;
+
+ private:
+  // The questions to two services come here at once.
+  base::Mutex mutex_;
+  std::map<std::string, meta::v1::ListEventsRequest> asked_ CW_GUARDED_BY(mutex_);
 };
 
 // Two Challenges a page.
@@ -184,7 +202,7 @@ TEST_F(CertificateDescriptionTest, OneThatAsksForNothingNeedsNobody) {
   EXPECT_EQ(response.certificate().metadata().uid(), certificate_.metadata().uid());
   EXPECT_THAT(response.certificate_requests(), IsEmpty());
   EXPECT_THAT(response.events(), IsEmpty());
-  EXPECT_THAT(peer_events_.asked, IsEmpty());
+  EXPECT_FALSE(peer_events_.WasAsked());
 }
 
 TEST_F(CertificateDescriptionTest, ShowsAllThatExistsOnItsBehalfAndNothingElse) {
@@ -202,10 +220,10 @@ TEST_F(CertificateDescriptionTest, ShowsAllThatExistsOnItsBehalfAndNothingElse) 
   EXPECT_THAT(Names(response.challenges()), ElementsAre("c1", "c4"));
   EXPECT_THAT(response.events(), IsEmpty());
   // Of an Order that is gone there may be events.
-  EXPECT_THAT(peer_events_.asked["Order"].names(),
+  EXPECT_THAT(peer_events_.AskedAbout("Order").names(),
               ElementsAre(order, CertificateRequestReconciler::OrderName(*old)));
-  EXPECT_EQ(peer_events_.asked["Order"].namespace_(), "web");
-  EXPECT_THAT(peer_events_.asked["Challenge"].names(), ElementsAre("c1", "c4"));
+  EXPECT_EQ(peer_events_.AskedAbout("Order").namespace_(), "web");
+  EXPECT_THAT(peer_events_.AskedAbout("Challenge").names(), ElementsAre("c1", "c4"));
 }
 
 TEST_F(CertificateDescriptionTest, MergesTheEventsOfAllByTime) {

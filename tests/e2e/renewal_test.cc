@@ -175,7 +175,7 @@ TEST(RenewalTest, TakesTheProfileAndThePreferredChain) {
 TEST(RenewalTest, FallsBackWhileTheFirstCaIsAwayAndReturnsToIt) {
   harness::WorldOptions options = Newest();
   options.extra_config[static_cast<std::size_t>(harness::Service::kIssuer)] =
-      "fallback: {after: 2s, hold: 5s}\n";
+      "fallback: {after: 8s, hold: 5s}\n";
   options.extra_config[static_cast<std::size_t>(harness::Service::kOrder)] =
       "acme: {requestTimeout: 3s}\n";
   CW_ASSERT_OK_AND_ASSIGN(const auto world, World::Start(std::move(options)));
