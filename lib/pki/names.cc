@@ -69,8 +69,7 @@ absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
     if (c <= ' ' || c == 0x7f) return absl::InvalidArgumentError("has a blank or a control");
   }
   char* raw = nullptr;
-  int result =
-      idn2_to_ascii_8z(lower.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  int result = idn2_to_ascii_8z(lower.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   std::unique_ptr<char, void (*)(void*)> ascii(raw, idn2_free);
   if (result != IDN2_OK) {
     return absl::InvalidArgumentError(

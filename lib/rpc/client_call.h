@@ -58,13 +58,22 @@ runtime::Awaitable<absl::StatusOr<Response>> CallUnary(
       if (const std::shared_ptr<Call> running = weak.lock()) running->context.TryCancel();
     });
   }
+  // Shared, because std::function wants to be copyable.
+  struct Pending {
+    std::shared_ptr<Call> call;
+    absl::AnyInvocable<void(grpc::Status)> done;
+  };
   auto start = [&](absl::AnyInvocable<void(grpc::Status)> done) {
-    // std::function wants to be copyable.
-    auto shared_done =
-        std::make_shared<absl::AnyInvocable<void(grpc::Status)>>(std::move(done));
-    (stub->*method)(
-        &call->context, &call->request, &call->response,
-        [call, shared_done](grpc::Status status) { (*shared_done)(std::move(status)); });
+    auto pending = std::make_shared<Pending>();
+    pending->call = call;
+    pending->done = std::move(done);
+    (stub->*method)(&call->context, &call->request, &call->response,
+                    [pending](grpc::Status status) {
+                      // The call holds its channel. If this thread of gRPC's let go of the last
+                      // one, it would destroy the queue that it is about to go on reading.
+                      pending->call.reset();
+                      pending->done(std::move(status));
+                    });
   };
   const grpc::Status status = co_await runtime::AwaitCallback<grpc::Status>(std::move(start));
   if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
