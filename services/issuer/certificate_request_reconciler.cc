@@ -309,7 +309,10 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::SignLocally(
   } else if (SigningIssuers::IsFinal(issued.status())) {
     Fail(request, absl::StrCat("The issuer does not sign this: ", issued.status().message()));
   } else {
-    SetReady(request, false, "Pending",
+    // So that a fallback issuer is turned to where Vault is away for long.
+    const bool away =
+        absl::IsUnavailable(issued.status()) || absl::IsDeadlineExceeded(issued.status());
+    SetReady(request, false, away ? "ServerUnavailable" : "Pending",
              absl::StrCat("The issuer could not sign yet: ", issued.status().message()));
     co_return issued.status();
   }

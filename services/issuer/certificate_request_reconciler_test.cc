@@ -536,6 +536,27 @@ TEST_F(CertificateRequestReconcilerTest, WhatNoIssuerWillEverSignFails) {
   EXPECT_TRUE(Request().status().has_failure_time());
 }
 
+TEST_F(CertificateRequestReconcilerTest, AVaultThatIsAwayIsOutOfReach) {
+  CreateSecret("web", "vault-token", "token", "s.secret");
+  issuer::v1::Issuer issuer;
+  issuer.mutable_metadata()->set_namespace_("web");
+  issuer.mutable_metadata()->set_name("ca");
+  issuer::v1::VaultIssuer& vault = *issuer.mutable_spec()->mutable_vault();
+  vault.set_server("https://vault.test");
+  vault.set_path("pki/sign/web");
+  vault.mutable_token_secret_ref()->set_name("vault-token");
+  vault.mutable_token_secret_ref()->set_key("token");
+  service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                        {"Ready", true, "VaultVerified", ""}, 1, clock_.Now());
+  CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
+  http_.OnAnyOther([](const http::HttpRequest&) -> absl::StatusOr<http::HttpResponse> {
+    return absl::UnavailableError("connection refused");
+  });
+  EXPECT_THAT(TryPass(), base::StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(ConditionOf(Request()), "False ServerUnavailable");
+  EXPECT_EQ(ConditionOf(Request(), "IssuerAvailable"), "False ServerUnavailable");
+}
+
 TEST_F(CertificateRequestReconcilerTest, WhatNoAcmeServerSignsIsNotOrdered) {
   CreateIssuer();
   pki::CsrSpec csr;
