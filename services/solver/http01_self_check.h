@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "lib/dns/resolver.h"
+#include "lib/http/address_ranges.h"
 #include "lib/http/http_client.h"
-#include "services/solver/address_ranges.h"
 #include "services/solver/self_check.h"
 
 namespace certwright::solver {
@@ -23,7 +23,7 @@ struct Http01CheckOptions {
   // Recursive nameservers, unless a solver names its own; empty for the system's.
   std::vector<std::string> nameservers;
   // Addresses that may be connected to besides public ones.
-  AddressRanges allowed_ranges;
+  http::AddressRanges allowed_ranges;
 };
 
 class Http01SelfCheck final : public SelfCheck {

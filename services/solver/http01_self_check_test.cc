@@ -64,7 +64,7 @@ class Http01SelfCheckTest : public testing::Test {
     config->solver.mutable_http01()->set_self_check_port(self_check_port_);
     Http01CheckOptions options;
     options.nameservers = {"192.0.2.53"};
-    options.allowed_ranges = *AddressRanges::Parse(allowed_);
+    options.allowed_ranges = *http::AddressRanges::Parse(allowed_);
     Http01SelfCheck check(http_, resolver_, std::move(options));
     const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(30));
     return runtime::RunSync(check.Check(context, challenge, config));

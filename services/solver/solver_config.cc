@@ -46,7 +46,7 @@ std::vector<std::string> ValidateConfig(const config::v1::SolverConfig& config) 
   if (config.authoritative_port() < 0 || config.authoritative_port() > 65535) {
     problems.push_back("authoritativePort: must be 1 to 65535, or 0 for the default");
   }
-  const auto ranges = AddressRanges::Parse(AllowedRanges(config));
+  const auto ranges = http::AddressRanges::Parse(AllowedRanges(config));
   if (!ranges.ok()) {
     problems.push_back(absl::StrCat("selfCheckAllowedRanges: ", ranges.status().message()));
   }
@@ -66,7 +66,8 @@ SolverOptions ToOptions(const config::v1::SolverConfig& config) {
   options.nameservers.assign(config.recursive_nameservers().begin(),
                              config.recursive_nameservers().end());
   if (config.authoritative_port() > 0) options.authoritative_port = config.authoritative_port();
-  absl::StatusOr<AddressRanges> ranges = AddressRanges::Parse(AllowedRanges(config));
+  absl::StatusOr<http::AddressRanges> ranges =
+      http::AddressRanges::Parse(AllowedRanges(config));
   if (ranges.ok()) options.allowed_ranges = *std::move(ranges);
   options.http01_listen = config.http01_listen();
   if (config.has_retention()) options.retention = service::FromProto(config.retention());

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "certwright/config/v1/solver_config.pb.h"
-#include "services/solver/address_ranges.h"
+#include "lib/http/address_ranges.h"
 #include "services/solver/scheduler.h"
 
 namespace certwright::solver {
@@ -16,7 +16,7 @@ struct SolverOptions {
   // Recursive nameservers; empty for the system's.
   std::vector<std::string> nameservers;
   int authoritative_port = 53;
-  AddressRanges allowed_ranges;
+  http::AddressRanges allowed_ranges;
   // Empty: no HTTP-01.
   std::string http01_listen;
   // How long a finished challenge is kept.

@@ -8,10 +8,10 @@
 #include "absl/strings/str_split.h"
 #include "lib/base/fuzz.h"
 #include "lib/http/address_policy.h"
+#include "lib/http/address_ranges.h"
 #include "lib/pki/names.h"
-#include "services/solver/address_ranges.h"
 
-namespace certwright::solver {
+namespace certwright::http {
 namespace {
 
 // What both sides of the self-check make of an address is the same.
@@ -48,11 +48,11 @@ void CheckRange(const std::string& range, const std::string& address) {
 }
 
 }  // namespace
-}  // namespace certwright::solver
+}  // namespace certwright::http
 
 CW_FUZZ_TARGET(input) {
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(input, absl::MaxSplits('\n', 1));
-  certwright::solver::CheckRange(parts.first, parts.second);
-  certwright::solver::CheckAddress(parts.second);
+  certwright::http::CheckRange(parts.first, parts.second);
+  certwright::http::CheckAddress(parts.second);
 }

@@ -1,4 +1,4 @@
-#include "services/solver/address_ranges.h"
+#include "lib/http/address_ranges.h"
 
 #include <utility>
 
@@ -8,7 +8,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/names.h"
 
-namespace certwright::solver {
+namespace certwright::http {
 namespace {
 
 bool SharePrefix(const std::string& a, const std::string& b, int bits) {
@@ -57,4 +57,4 @@ bool AddressRanges::Contains(absl::string_view address) const {
   return false;
 }
 
-}  // namespace certwright::solver
+}  // namespace certwright::http

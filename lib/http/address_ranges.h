@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace certwright::solver {
+namespace certwright::http {
 
 class AddressRanges {
  public:
@@ -27,4 +27,4 @@ class AddressRanges {
   std::vector<Range> ranges_;
 };
 
-}  // namespace certwright::solver
+}  // namespace certwright::http

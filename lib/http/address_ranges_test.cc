@@ -1,9 +1,9 @@
-#include "services/solver/address_ranges.h"
+#include "lib/http/address_ranges.h"
 
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 
-namespace certwright::solver {
+namespace certwright::http {
 namespace {
 
 using base::StatusIs;
@@ -57,4 +57,4 @@ TEST(AddressRangesTest, RefusesWhatIsNoRange) {
 }
 
 }  // namespace
-}  // namespace certwright::solver
+}  // namespace certwright::http
