@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 
 namespace certwright::store {
@@ -131,6 +132,7 @@ absl::Status SqliteWriter::Transact(Group& group, std::size_t begin, std::size_t
     return status;
   }
   if (pending_ != meta_) transactions_.fetch_add(1);
+  base::Reach(base::FaultPoint::kStoreCommitted);
   if (pending_.compacted != meta_.compacted) feed_.Compacted(pending_.compacted);
   meta_ = pending_;
   feed_.Publish(std::exchange(changes_, {}));
@@ -139,6 +141,7 @@ absl::Status SqliteWriter::Transact(Group& group, std::size_t begin, std::size_t
 
 absl::Status SqliteWriter::ApplyGroup(Group& group, std::size_t begin, std::size_t end) {
   CW_RETURN_IF_ERROR(connection_->Query(kBegin).Run());
+  base::Reach(base::FaultPoint::kStoreTransactionBegun);
   for (std::size_t i = begin; i < end; ++i) {
     const absl::Status context = group[i].context.Check();
     if (!context.ok()) {
@@ -154,6 +157,7 @@ absl::Status SqliteWriter::ApplyGroup(Group& group, std::size_t begin, std::size
     CW_RETURN_IF_ERROR(
         connection_->Query(kSetMeta).Bind(pending_.revision).Bind(pending_.compacted).Run());
   }
+  base::Reach(base::FaultPoint::kStoreCommitting);
   return connection_->Query(kCommit).Run();
 }
 

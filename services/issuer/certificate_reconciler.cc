@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/fault_point.h"
 #include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/key.h"
@@ -353,8 +354,10 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
     Wipe(temporary);
   }
   Wipe(next_key);
+  base::Reach(base::FaultPoint::kCertificateBeginning);
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
+  base::Reach(base::FaultPoint::kCertificateBegun);
   store::ResourceStore<Secret>::SetRevision(next_key, *committed);
   fresh_keys_.Keep(next_key.metadata(), key);
   if (world.next_key.has_value()) fresh_keys_.Take(world.next_key->metadata());
@@ -418,8 +421,10 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   mutations.push_back(stores_.secrets.DeleteMutation(*world.next_key));
   Wipe(secret);
   Wipe(*world.next_key);
+  base::Reach(base::FaultPoint::kCertificateCompleting);
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
+  base::Reach(base::FaultPoint::kCertificateCompleted);
   store::ResourceStore<Secret>::SetRevision(secret, *committed);
   known_key_pairs_.Remember(secret, facts);
   issued_.Increment();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/certificate.h"
 #include "lib/pki/csr.h"
@@ -172,6 +173,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateRequestReconci
   const absl::Status advanced = co_await Advance(context, *request);
   const auto written = co_await stores_.requests.UpdateStatus(context, *std::move(request));
   if (!written.ok()) co_return written.status();
+  base::Reach(base::FaultPoint::kRequestFollowed);
   if (!advanced.ok()) co_return advanced;
   controller::Result result;
   if (const auto until = QueuedUntil(*written); until.has_value()) {
@@ -186,6 +188,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::CleanUp(runtime::
                request.metadata().uid());
   CW_CO_RETURN_IF_ERROR(
       co_await orders_.Delete(context, request.metadata().namespace_(), OrderName(request)));
+  base::Reach(base::FaultPoint::kRequestOrderDeleted);
   const absl::Status deleted = co_await stores_.requests.Delete(
       context, request.metadata().namespace_(), request.metadata().name());
   co_return absl::IsNotFound(deleted) ? absl::OkStatus() : deleted;
@@ -355,8 +358,10 @@ CertificateRequestReconciler::FindOrCreateOrder(runtime::Context context,
       orders_.Find(store::QueueKey(request.metadata().namespace_(), OrderName(request)));
   if (known != nullptr) co_return known;
   CW_CO_ASSIGN_OR_RETURN(order::v1::Order order, MakeOrder(request, issuer));
+  base::Reach(base::FaultPoint::kRequestOrdering);
   CW_CO_ASSIGN_OR_RETURN(order::v1::Order created,
                          co_await orders_.Create(context, std::move(order)));
+  base::Reach(base::FaultPoint::kRequestOrdered);
   co_return std::make_shared<const order::v1::Order>(std::move(created));
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/acme/problem.h"
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/jose.h"
 #include "lib/service/conditions.h"
@@ -309,6 +310,7 @@ runtime::Awaitable<absl::StatusOr<acme::Account>> IssuerReconciler::CallCa(
   const std::vector<std::string> contacts = request.contacts;
   CW_CO_ASSIGN_OR_RETURN(acme::Account account,
                          co_await client->NewAccount(context, account_key, std::move(request)));
+  base::Reach(base::FaultPoint::kAccountRegistered);
   // An account that the CA knew keeps its contacts until it is told.
   const bool valid = account.status == acme::AccountStatus::kValid;
   if (valid && !account.created && account.contacts != contacts) {
@@ -369,6 +371,7 @@ runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::MakeKey(
       co_await stores_.secrets.Create(context, std::move(secret));
   if (!created.ok()) co_return created.status();
   base::Wipe((*created->mutable_data())[ref.key()]);
+  base::Reach(base::FaultPoint::kAccountKeyStored);
   co_return key;
 }
 

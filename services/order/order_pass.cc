@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/acme/poll.h"
 #include "lib/acme/problem.h"
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/csr.h"
 #include "lib/service/conditions.h"
@@ -133,9 +134,11 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
     co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(request.status().message()),
                             Failures());
   }
+  base::Reach(base::FaultPoint::kOrderPlacing);
   absl::StatusOr<acme::Order> placed =
       co_await (*authority_)->NewOrder(context_, *std::move(request));
   if (!placed.ok()) co_return co_await HandleError(placed.status(), Step::kPlace);
+  base::Reach(base::FaultPoint::kOrderPlaced);
   const std::string other = memory_.ClaimUrl(placed->url, key_);
   if (!other.empty()) {
     SetNotReady(record_.mutable_order(), "Pending",
@@ -154,6 +157,7 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   SetNotReady(record_.mutable_order(), "Pending", "The order is placed at the CA", Now());
   ca_order_ = *std::move(placed);
   CW_CO_RETURN_IF_ERROR(co_await record_.SaveInAnyCase());
+  base::Reach(base::FaultPoint::kOrderRecorded);
   co_return GoOn();
 }
 
@@ -224,7 +228,9 @@ OrderPass::AwaitableOutcome OrderPass::CreateChallenges() {
     urls.push_back(challenge.spec().authorization_url());
     creations.push_back(environment_.challenges.Create(context_, std::move(challenge)));
   }
+  base::Reach(base::FaultPoint::kOrderChallengesCreating);
   auto results = co_await runtime::WhenAll(std::move(creations));
+  base::Reach(base::FaultPoint::kOrderChallengesCreated);
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i].ok()) {
       created_[urls[i]] = std::make_shared<solver::v1::Challenge>(*std::move(results[i]));
@@ -251,10 +257,12 @@ OrderPass::AwaitableOutcome OrderPass::Finalize() {
     co_return co_await Fail(v1::ORDER_STATE_ERRORED,
                             absl::StrCat("spec.request: ", csr.status().message()), Failures());
   }
+  base::Reach(base::FaultPoint::kOrderFinalizing);
   absl::StatusOr<acme::Order> answer =
       co_await (*authority_)
           ->Finalize(context_, status().url(), status().finalize_url(), csr->der);
   if (!answer.ok()) co_return co_await HandleError(answer.status(), Step::kFinalize);
+  base::Reach(base::FaultPoint::kOrderFinalized);
   finalized_ = true;
   // What was waited for before says nothing about how long this takes.
   memory_.SetPolls(key_, OrderMemory::Polls());
@@ -277,6 +285,7 @@ OrderPass::AwaitableOutcome OrderPass::Download() {
   absl::StatusOr<DownloadedCertificate> certificate =
       co_await DownloadVerified(context_, **authority_, std::move(wanted));
   if (!certificate.ok()) co_return co_await HandleError(certificate.status(), Step::kDownload);
+  base::Reach(base::FaultPoint::kOrderDownloaded);
   service::ConditionUpdate ready;
   ready.type = "Ready";
   ready.status = true;
@@ -294,6 +303,7 @@ OrderPass::AwaitableOutcome OrderPass::Download() {
   service::SetCondition(*status().mutable_conditions(), ready, order().metadata().generation(),
                         Now());
   CW_CO_RETURN_IF_ERROR(co_await record_.Save());
+  base::Reach(base::FaultPoint::kOrderIssued);
   memory_.Forget(key_);
   if (environment_.on_final) environment_.on_final(order());
   co_return GoOn();
@@ -430,6 +440,7 @@ OrderPass::AwaitableOutcome OrderPass::CleanUp() {
     co_await DeactivatePending(context_.Within(kTidyTimeout), **authority_, order(),
                                Pointers(challenges_));
   }
+  base::Reach(base::FaultPoint::kOrderChallengesDeleted);
   CW_CO_RETURN_IF_ERROR(co_await record_.Delete());
   memory_.Forget(key_);
   co_return controller::Result();

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/acme/poll.h"
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
 #include "lib/telemetry/log.h"
@@ -110,7 +111,9 @@ ChallengePass::Task ChallengePass::Present(Context context) {
   if (!challenge_.status().presented()) {
     CW_CO_RETURN_IF_ERROR(co_await CommitIntent(context));
   }
+  base::Reach(base::FaultPoint::kChallengeIntentStored);
   CW_CO_RETURN_IF_ERROR(co_await PutOut(context));
+  base::Reach(base::FaultPoint::kChallengePresented);
   const absl::Time now = Now();
   if (!memory_->put_out_time.has_value()) {
     *challenge_.mutable_status()->mutable_presented_time() = service::ToProto(now);
@@ -133,6 +136,7 @@ ChallengePass::Task ChallengePass::CommitIntent(Context context) {
                          environment_.presentations.CreateMutation(presentation));
   std::vector<store::Mutation> more;
   more.push_back(std::move(record));
+  base::Reach(base::FaultPoint::kChallengePresenting);
   absl::Status committed = co_await Save(context, std::move(more));
   if (!committed.ok()) challenge_ = stored_;
   co_return committed;
@@ -179,11 +183,13 @@ ChallengePass::Task ChallengePass::Check(Context context) {
 }
 
 ChallengePass::Task ChallengePass::Accept(Context context) {
+  base::Reach(base::FaultPoint::kChallengeAccepting);
   const absl::StatusOr<acme::Challenge> accepted =
       co_await (*authority_)->AcceptChallenge(context, challenge_.spec().url());
   if (!accepted.ok() && acme::ClassOf(accepted.status()) != acme::ErrorClass::kAlreadyDone) {
     co_return accepted.status();
   }
+  base::Reach(base::FaultPoint::kChallengeAccepted);
   Report(v1::CHALLENGE_STATE_ACCEPTED, "WaitingForCA", "the CA is looking for the proof");
   memory_->polls = 0;
   const bool decided = accepted.ok() && (accepted->status == acme::ChallengeStatus::kValid ||
@@ -282,11 +288,13 @@ ChallengePass::Task ChallengePass::Finish(Context context, v1::ChallengeState st
   Report(state, reason, message);
   status.set_processing(false);
   *status.mutable_next_check_time() = service::ToProto(Now() + environment_.settings.retention);
+  base::Reach(base::FaultPoint::kChallengeFinishing);
   const absl::Status saved = co_await Save(context);
   if (!saved.ok()) {
     challenge_ = stored_;
     co_return saved;
   }
+  base::Reach(base::FaultPoint::kChallengeFinished);
   GiveSlotBack();
   if (state != v1::CHALLENGE_STATE_VALID) {
     telemetry::LogWarning("challenge failed",

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
 #include "lib/store/resource_key.h"
@@ -25,8 +26,10 @@ Awaitable<absl::StatusOr<controller::Result>> CleanUpReconciler::Reconcile(Conte
   const bool exists =
       challenge.ok() && challenge->metadata().uid() == presentation->challenge_uid();
   if (exists && !IsFinal(challenge->status().state())) co_return controller::Result();
+  base::Reach(base::FaultPoint::kChallengeRemoving);
   absl::Status done = co_await Remove(context, *presentation);
   if (done.ok()) {
+    base::Reach(base::FaultPoint::kChallengeRemoved);
     const v1::Challenge* const cleaned = exists ? &*challenge : nullptr;
     done = co_await Forget(context, *presentation, cleaned);
   }
@@ -83,6 +86,7 @@ CleanUpReconciler::Task CleanUpReconciler::Forget(Context context,
   const absl::StatusOr<int64_t> committed =
       co_await environment_.presentations.store().Commit(context, std::move(mutations));
   if (!committed.ok()) co_return committed.status();
+  base::Reach(base::FaultPoint::kChallengeForgotten);
   environment_.tokens.Remove(
       store::QueueKey(presentation.metadata().namespace_(), presentation.metadata().name()));
   co_return absl::OkStatus();
