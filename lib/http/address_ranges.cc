@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
+#include "lib/http/address_policy.h"
 #include "lib/pki/names.h"
 
 namespace certwright::http {
@@ -55,6 +56,10 @@ bool AddressRanges::Contains(absl::string_view address) const {
     }
   }
   return false;
+}
+
+bool AddressRanges::PublicOrContains(absl::string_view address) const {
+  return Classify(address) == AddressClass::kPublic || Contains(address);
 }
 
 }  // namespace certwright::http

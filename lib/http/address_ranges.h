@@ -18,6 +18,8 @@ class AddressRanges {
 
   // False for what is no IP address. An IPv4-mapped IPv6 address is judged as the IPv4 one.
   bool Contains(absl::string_view address) const;
+  // Whether `address` is public or one of these.
+  bool PublicOrContains(absl::string_view address) const;
 
  private:
   struct Range {

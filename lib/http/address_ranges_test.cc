@@ -56,5 +56,14 @@ TEST(AddressRangesTest, RefusesWhatIsNoRange) {
   }
 }
 
+TEST(AddressRangesTest, PublicAddressesNeedNoRange) {
+  CW_ASSERT_OK_AND_ASSIGN(const AddressRanges ranges, AddressRanges::Parse({"10.0.0.0/8"}));
+  EXPECT_TRUE(ranges.PublicOrContains("9.9.9.9"));
+  EXPECT_TRUE(ranges.PublicOrContains("10.1.2.3"));
+  for (const char* address : {"127.0.0.1", "192.168.0.1", "::1", "::ffff:127.0.0.1", "x", ""}) {
+    EXPECT_FALSE(ranges.PublicOrContains(address)) << address;
+  }
+}
+
 }  // namespace
 }  // namespace certwright::http

@@ -6,7 +6,7 @@
 // uncompressed. A request on a kept-alive connection that turns out to be
 // closed, before a byte of answer came, is repeated once on a fresh one.
 //
-// A request with an address policy, or with connect_to, has a connection of its
+// A request with an address policy of its own, or with connect_to, has a connection of its
 // own and uses no proxy: the policy is asked for what is really connected to.
 // All others use the proxy that the environment (http_proxy, https_proxy,
 // no_proxy) names.
@@ -20,6 +20,8 @@
 // when the client is destroyed end as CANCELLED.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -35,6 +37,12 @@ struct CurlHttpClientOptions {
   int max_connections_per_host = 16;
   // A connection idle for longer is not used again.
   absl::Duration idle_timeout = absl::Seconds(60);
+  // If set, which addresses requests without a policy of their own may connect to. It is asked
+  // when a connection is opened, and not at all where the environment names a proxy: its
+  // administrator decides then what may be reached.
+  std::function<bool(absl::string_view address, uint16_t port)> allow_address = {};
+  // Told when an address is forbidden: what to do about it.
+  std::string address_advice = {};
 };
 
 // Deadlines of requests follow `timers`.

@@ -414,6 +414,33 @@ TEST_F(CurlClientTest, AddressPolicyIsAskedBeforeConnecting) {
   EXPECT_EQ(server.connections(), 2);
 }
 
+TEST_F(CurlClientTest, AClientsPolicyHoldsForEveryRequestAndKeepsConnectionsAlive) {
+  bool allowed = true;
+  int asked = 0;
+  CurlHttpClientOptions options;
+  options.allow_address = [&](absl::string_view, uint16_t) {
+    ++asked;
+    return allowed;
+  };
+  options.address_advice = "ask the administrator";
+  MakeClient(options);
+  TestServer server([](TestConnection& connection) {
+    while (!connection.ReadRequest().empty()) connection.Answer(200, "here");
+  });
+  CW_EXPECT_OK(Send(Get(server.Url("/"))));
+  CW_EXPECT_OK(Send(Get(server.Url("/"))));
+  EXPECT_EQ(asked, 1);
+
+  allowed = false;
+  HttpRequest fresh = Get(server.Url("/"));
+  fresh.fresh_connection = true;
+  EXPECT_THAT(Send(fresh), StatusIs(StatusCode::kFailedPrecondition,
+                                    AllOf(HasSubstr("forbids to connect to 127.0.0.1"),
+                                          HasSubstr("; ask the administrator"))));
+  fresh.allow_address = [](absl::string_view, uint16_t) { return true; };
+  CW_EXPECT_OK(Send(fresh));
+}
+
 TEST_F(CurlClientTest, AddressPolicyHoldsForRedirectsToo) {
   TestServer inside(Echo);
   // A kept-alive connection to the inside exists already.

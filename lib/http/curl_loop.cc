@@ -293,7 +293,8 @@ void CurlLoop::OnTimer() {
 
 curl_socket_t CurlLoop::OpenSocket(CurlTransfer& transfer, const curl_sockaddr& address) {
   const std::optional<Endpoint> endpoint = ToEndpoint(address);
-  if (!endpoint.has_value() || !transfer.Allow(endpoint->address, endpoint->port)) {
+  if (!endpoint.has_value() ||
+      !transfer.Allow(options_.transfer, endpoint->address, endpoint->port)) {
     return CURL_SOCKET_BAD;
   }
   const curl_socket_t fd = ::socket(

@@ -215,8 +215,11 @@ void CurlTransfer::ConfigureConnection(CURL* easy) {
   }
 }
 
-bool CurlTransfer::Allow(absl::string_view address, uint16_t port) {
-  if (!request_.allow_address || request_.allow_address(address, port)) return true;
+bool CurlTransfer::Allow(const CurlTransferOptions& options, absl::string_view address,
+                         uint16_t port) {
+  const auto& policy = request_.allow_address ? request_.allow_address : options.allow_address;
+  if (!policy || policy(address, port)) return true;
+  if (!request_.allow_address) address_advice_ = options.address_advice;
   forbidden_address_ = absl::StrContains(address, ':') ? absl::StrCat("[", address, "]:", port)
                                                        : absl::StrCat(address, ":", port);
   return false;
@@ -268,8 +271,9 @@ absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
 
 absl::Status CurlTransfer::Explain(CURLcode code) const {
   if (!forbidden_address_.empty() && code == CURLE_COULDNT_CONNECT) {
-    return absl::FailedPreconditionError(Describe(
-        absl::StrCat("the address policy forbids to connect to ", forbidden_address_)));
+    return absl::FailedPreconditionError(
+        Describe(absl::StrCat("the address policy forbids to connect to ", forbidden_address_,
+                              address_advice_.empty() ? "" : "; ", address_advice_)));
   }
   if (over_cap_ || code == CURLE_FILESIZE_EXCEEDED) {
     return absl::ResourceExhaustedError(

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -55,6 +56,9 @@ class HeaderLines {
 struct CurlTransferOptions {
   std::string user_agent;
   int64_t idle_seconds = 60;
+  // See CurlHttpClientOptions.
+  std::function<bool(absl::string_view address, uint16_t port)> allow_address = {};
+  std::string address_advice = {};
 };
 
 class CurlTransfer {
@@ -69,7 +73,7 @@ class CurlTransfer {
   void Configure(CURL* easy, const CurlTransferOptions& options);
 
   // Whether `address` may be connected to; remembers it if not.
-  bool Allow(absl::string_view address, uint16_t port);
+  bool Allow(const CurlTransferOptions& options, absl::string_view address, uint16_t port);
 
   // What the transfer came to, before `easy` is reset; OK if there is an answer.
   absl::Status Finish(CURL* easy, CURLcode code);
@@ -105,6 +109,7 @@ class CurlTransfer {
   HttpResponse response_;
   std::string redirect_url_;
   std::string forbidden_address_;
+  std::string address_advice_;
   curl_slist* header_list_ = nullptr;
   std::string connect_to_;
   curl_slist connect_to_list_{};

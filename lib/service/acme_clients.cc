@@ -14,6 +14,7 @@ std::shared_ptr<acme::AcmeClient> AcmeClients::For(const issuer::v1::AcmeIssuer&
     options.directory_url = spec.server();
     options.trust.ca_bundle_pem = spec.ca_bundle();
     options.trust.skip_verify = spec.skip_tls_verify();
+    options.request_timeout = environment_.acme_request_timeout;
     client = std::make_shared<acme::AcmeClient>(environment_.http, environment_.timers,
                                                 environment_.random, std::move(options));
     kept = client;

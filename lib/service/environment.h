@@ -2,6 +2,7 @@
 // the network and metrics. The main makes the real ones, tests make their own.
 #pragma once
 
+#include "absl/time/time.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
 #include "lib/http/http_client.h"
@@ -18,6 +19,8 @@ struct Environment {
   base::Random& random;
   http::HttpClient& http;
   telemetry::Metrics& metrics;
+  // For one request to an ACME server.
+  absl::Duration acme_request_timeout = absl::Seconds(30);
 
   const base::Clock& clock() const { return timers.clock(); }
 };

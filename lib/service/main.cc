@@ -18,6 +18,7 @@
 #include "lib/base/random.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/yaml_config.h"
+#include "lib/http/address_ranges.h"
 #include "lib/http/curl_http_client.h"
 #include "lib/http/http_server.h"
 #include "lib/rpc/server.h"
@@ -62,12 +63,25 @@ std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& d
   return std::nullopt;
 }
 
+absl::StatusOr<http::AddressRanges> AllowedRanges(const config::v1::Acme& config) {
+  return http::AddressRanges::Parse(
+      {config.allowed_ranges().begin(), config.allowed_ranges().end()});
+}
+
 absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   CW_RETURN_IF_ERROR(config::LoadYamlFile(flags.config_file, factory.config()));
   std::vector<std::string> problems = factory.Validate();
   const std::string& level = factory.common().log.level();
   if (!level.empty() && !telemetry::ParseLevel(level).has_value()) {
     problems.push_back("log.level: must be debug, info, warning, error or off");
+  }
+  const auto ranges = AllowedRanges(factory.common().acme);
+  if (factory.common().acme.has_request_timeout() &&
+      factory.common().acme.request_timeout().seconds() < 1) {
+    problems.push_back("acme.requestTimeout: must be at least 1s");
+  }
+  if (!ranges.ok()) {
+    problems.push_back(absl::StrCat("acme.allowedRanges: ", ranges.status().message()));
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("configuration file ", flags.config_file,
@@ -123,6 +137,13 @@ http::CurlHttpClientOptions ToHttpOptions(const config::v1::Acme& config) {
   if (config.max_connections_per_host() > 0) {
     options.max_connections_per_host = config.max_connections_per_host();
   }
+  if (auto ranges = AllowedRanges(config); ranges.ok()) {
+    options.allow_address = [ranges = *std::move(ranges)](absl::string_view address, uint16_t) {
+      return ranges.PublicOrContains(address);
+    };
+  }
+  options.address_advice =
+      "it is not a public address: acme.allowedRanges of the configuration must allow it";
   return options;
 }
 
@@ -143,7 +164,10 @@ absl::Status Serve(ServiceFactory& factory) {
   const auto http =
       http::MakeCurlHttpClient(pool.executor(), *timers, ToHttpOptions(common.acme));
   telemetry::Metrics metrics;
-  const Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
+  Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
+  if (common.acme.has_request_timeout()) {
+    environment.acme_request_timeout = FromProto(common.acme.request_timeout());
+  }
 
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<App> app, factory.Build(environment));
   CW_ASSIGN_OR_RETURN(const auto server,

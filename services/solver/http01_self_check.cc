@@ -8,7 +8,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
-#include "lib/http/address_policy.h"
 #include "lib/http/url.h"
 #include "lib/pki/names.h"
 #include "services/solver/host_addresses.h"
@@ -37,8 +36,7 @@ std::string Join(const std::string& host) {
 }  // namespace
 
 bool Http01SelfCheck::MayConnect(const std::string& address) const {
-  return http::Classify(address) == http::AddressClass::kPublic ||
-         options_.allowed_ranges.Contains(address);
+  return options_.allowed_ranges.PublicOrContains(address);
 }
 
 Awaitable<Http01SelfCheck::Finding> Http01SelfCheck::AskAddress(Context context, Fetch fetch,

@@ -194,8 +194,7 @@ TEST(RenewalTest, FallsBackWhileTheFirstCaIsAwayAndReturnsToIt) {
   harness::WorldOptions options = Newest();
   options.extra_config[static_cast<std::size_t>(harness::Service::kIssuer)] =
       "fallback: {after: 8s, hold: 5s}\n";
-  options.extra_config[static_cast<std::size_t>(harness::Service::kOrder)] =
-      "acme: {requestTimeout: 3s}\n";
+  options.acme_config = "requestTimeout: 3s";
   CW_ASSERT_OK_AND_ASSIGN(const auto world, World::Start(std::move(options)));
   harness::PebbleOptions second_options;
   second_options.folder = harness::MakeFolder("second");

@@ -77,8 +77,9 @@ void Suite::WriteConfiguration() {
   const auto common = [this](Service service) {
     return absl::Substitute(
         "server: {listen: \"$0\", drainGrace: 5s}\n"
-        "store: {sqlite: {path: \"$1/$2.db\"}}\n",
-        address(service), options_.folder, ServiceName(service));
+        "store: {sqlite: {path: \"$1/$2.db\"}}\n"
+        "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $3}\n",
+        address(service), options_.folder, ServiceName(service), options_.acme_config);
   };
   const auto peer = [this](Service service) {
     return absl::Substitute("$0: {address: \"$1\"}\n", ServiceName(service), address(service));
@@ -107,6 +108,7 @@ absl::Status Suite::Launch(Service service) {
   spec.arguments = {Binary(options_, service),
                     absl::StrCat("--config=", options_.folder, "/", name, ".yaml")};
   spec.log_file = absl::StrCat(options_.folder, "/", name, ".log");
+  spec.environment = environments_[Index(service)];
   CW_ASSIGN_OR_RETURN(processes_[Index(service)], Process::Start(std::move(spec)));
   return absl::OkStatus();
 }

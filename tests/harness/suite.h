@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,6 +34,8 @@ struct SuiteOptions {
   int authoritative_port = 53;
   // Of the HTTP-01 listener; 0: a free one.
   int http01_port = 0;
+  // Of each service's "acme" configuration, as YAML, besides allowedRanges.
+  std::string acme_config;
   // Appended to a service's configuration, as YAML.
   std::string extra_config[3];
 };
@@ -51,6 +54,10 @@ class Suite {
 
   // As a crash would: SIGKILL, now.
   void Kill(Service service);
+  // Of `service` when it is started the next time.
+  void SetEnvironment(Service service, std::map<std::string, std::string> environment) {
+    environments_[Index(service)] = std::move(environment);
+  }
   // After Kill(), or after the process ended by itself. Returns once it is healthy.
   absl::Status Restart(Service service);
 
@@ -62,6 +69,7 @@ class Suite {
 
   SuiteOptions options_;
   std::array<int, 3> ports_{};
+  std::array<std::map<std::string, std::string>, 3> environments_;
   std::array<std::unique_ptr<Process>, 3> processes_;
 };
 

@@ -44,6 +44,8 @@ struct WorldOptions {
   std::string resolver;
   // Port at which nameservers of zones are asked; 0: Knot's.
   int authoritative_port = 0;
+  // See SuiteOptions.
+  std::string acme_config;
   // Appended to a service's configuration.
   std::string extra_config[3];
 };
