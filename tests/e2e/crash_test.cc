@@ -8,9 +8,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
-#include "lib/dns/resolver.h"
-#include "lib/runtime/run_sync.h"
-#include "lib/runtime/thread_pool.h"
 #include "tests/harness/world.h"
 
 namespace certwright {
@@ -24,27 +21,6 @@ constexpr int kCertificates = 50;
 // A CA that asks for an HTTP-01 token in the very moment without a solver refuses the name;
 // the next attempt is made after a minute.
 constexpr absl::Duration kTimeout = absl::Minutes(4);
-
-// The TXT values at _acme-challenge.<name>.
-std::vector<std::string> TxtValues(World& world, const std::string& name) {
-  runtime::ThreadPool pool(1);
-  const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
-  dns::AresDnsResolver resolver(pool.executor(), *timers);
-  dns::Query query;
-  query.name = absl::StrCat("_acme-challenge.", name);
-  query.type = dns::RecordType::kTxt;
-  query.servers = {world.knot().address()};
-  query.recursion_desired = false;
-  const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(5));
-  const auto answer = runtime::RunSyncOn(pool.executor(), resolver.Resolve(context, query));
-  EXPECT_THAT(answer, base::IsOk());
-  std::vector<std::string> values;
-  if (!answer.ok()) return values;
-  for (const dns::Record& record : answer->message.answers) {
-    if (record.type == dns::RecordType::kTxt) values.push_back(record.name);
-  }
-  return values;
-}
 
 class CrashTest : public testing::TestWithParam<Service> {};
 
@@ -84,7 +60,7 @@ TEST_P(CrashTest, NothingIsLostDoubledOrLeftBehind) {
       kTimeout))
       << "a proof is still presented";
   for (const std::string& name : dns_names) {
-    EXPECT_THAT(TxtValues(*world, name), IsEmpty()) << name;
+    EXPECT_THAT(world->TxtValues(name), IsEmpty()) << name;
   }
 }
 

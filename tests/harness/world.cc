@@ -9,8 +9,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "lib/base/status_macros.h"
+#include "lib/dns/resolver.h"
 #include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
+#include "lib/runtime/run_sync.h"
+#include "lib/runtime/thread_pool.h"
 #include "lib/service/conditions.h"
 
 namespace certwright::harness {
@@ -147,20 +150,30 @@ absl::Status World::CreateClusterIssuer(const issuer::v1::ClusterIssuer& issuer)
   CW_RETURN_IF_ERROR(
       FromGrpc(issuers_->CreateClusterIssuer(MakeContext().get(), request, &response)));
 
+  return WaitForClusterIssuer(issuer.metadata().name(), absl::Seconds(30));
+}
+
+absl::Status World::WaitForClusterIssuer(const std::string& name, absl::Duration timeout) {
   issuer::v1::WatchClusterIssuersRequest watch;
-  watch.set_name(issuer.metadata().name());
-  const auto context = MakeContext(absl::Seconds(30));
-  auto stream = issuers_->WatchClusterIssuers(context.get(), watch);
-  issuer::v1::WatchClusterIssuersResponse event;
+  watch.set_name(name);
+  const absl::Time end = absl::Now() + timeout;
   std::string last;
-  while (stream->Read(&event)) {
-    const auto& conditions = event.cluster_issuer().status().conditions();
-    if (service::IsTrue(conditions, "Ready")) return absl::OkStatus();
-    if (event.has_cluster_issuer()) last = DescribeConditions(conditions);
+  absl::Status ended;
+  while (absl::Now() < end) {
+    const auto context = MakeContext(end - absl::Now());
+    auto stream = issuers_->WatchClusterIssuers(context.get(), watch);
+    issuer::v1::WatchClusterIssuersResponse event;
+    while (stream->Read(&event)) {
+      const auto& conditions = event.cluster_issuer().status().conditions();
+      if (service::IsTrue(conditions, "Ready")) return absl::OkStatus();
+      if (event.has_cluster_issuer()) last = DescribeConditions(conditions);
+    }
+    ended = FromGrpc(stream->Finish());
+    Pause();
   }
   return absl::DeadlineExceededError(
       absl::StrCat("the ClusterIssuer does not get Ready: ", last, "; the watch ended with ",
-                   FromGrpc(stream->Finish()).ToString()));
+                   ended.ToString()));
 }
 
 issuer::v1::Certificate World::MakeCertificate(const std::string& name,
@@ -234,7 +247,8 @@ std::vector<order::v1::Order> World::ListOrders() {
   order::v1::ListOrdersRequest request;
   request.set_page_size(1000);
   order::v1::ListOrdersResponse response;
-  if (!orders_->ListOrders(MakeContext().get(), request, &response).ok()) return {};
+  // The service may be killed under the call, and is started again then.
+  while (!orders_->ListOrders(MakeContext().get(), request, &response).ok()) Pause();
   return {response.orders().begin(), response.orders().end()};
 }
 
@@ -242,8 +256,28 @@ std::vector<solver::v1::Challenge> World::ListChallenges() {
   solver::v1::ListChallengesRequest request;
   request.set_page_size(1000);
   solver::v1::ListChallengesResponse response;
-  if (!challenges_->ListChallenges(MakeContext().get(), request, &response).ok()) return {};
+  // The service may be killed under the call, and is started again then.
+  while (!challenges_->ListChallenges(MakeContext().get(), request, &response).ok()) Pause();
   return {response.challenges().begin(), response.challenges().end()};
+}
+
+std::vector<std::string> World::TxtValues(const std::string& dns_name) {
+  runtime::ThreadPool pool(1);
+  const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
+  dns::AresDnsResolver resolver(pool.executor(), *timers);
+  dns::Query query;
+  query.name = absl::StrCat("_acme-challenge.", dns_name);
+  query.type = dns::RecordType::kTxt;
+  query.servers = {knot_->address()};
+  query.recursion_desired = false;
+  const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(5));
+  const auto answer = runtime::RunSyncOn(pool.executor(), resolver.Resolve(context, query));
+  if (!answer.ok()) return {answer.status().ToString()};
+  std::vector<std::string> values;
+  for (const dns::Record& record : answer->message.answers) {
+    if (record.type == dns::RecordType::kTxt) values.push_back(record.name);
+  }
+  return values;
 }
 
 absl::Status World::VerifySecret(const issuer::v1::Secret& secret,

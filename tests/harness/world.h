@@ -65,6 +65,8 @@ class World {
                                               const std::vector<std::string>& dns_zones) const;
   // Stores the TSIG secret and that issuer, and waits until it is Ready.
   absl::Status CreateClusterIssuer(const issuer::v1::ClusterIssuer& issuer);
+  // Waits on a Watch until it is Ready, also through restarts of the issuer service.
+  absl::Status WaitForClusterIssuer(const std::string& name, absl::Duration timeout);
 
   // A Certificate of the ClusterIssuer "pebble" in namespace "default".
   static issuer::v1::Certificate MakeCertificate(const std::string& name,
@@ -79,6 +81,8 @@ class World {
   absl::StatusOr<issuer::v1::Secret> GetSecret(const std::string& name);
   std::vector<order::v1::Order> ListOrders();
   std::vector<solver::v1::Challenge> ListChallenges();
+  // The TXT values that Knot has for the DNS-01 proof of a name, without "*.".
+  std::vector<std::string> TxtValues(const std::string& dns_name);
 
   // OK if the Secret's chain leads to Pebble's root, fits its key and has exactly these names.
   absl::Status VerifySecret(const issuer::v1::Secret& secret,
