@@ -135,8 +135,8 @@ class IssuerApp final : public service::App {
                   config.cluster_resource_namespace().empty()
                       ? "certwright"
                       : config.cluster_resource_namespace()),
-        callers_(Identities(config.order_identities(), "order"),
-                 Identities(config.solver_identities(), "solver"),
+        callers_(Identities(config.access().order_identities(), "order"),
+                 Identities(config.access().solver_identities(), "solver"),
                  std::move(approval.approvers)),
         call_metrics_(environment.metrics, "issuer"),
         handlers_{environment.executor, environment.clock(), &call_metrics_, {}},
