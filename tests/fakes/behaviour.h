@@ -35,14 +35,14 @@ struct Refusal {
   std::string type = "rejectedIdentifier";
   std::string detail = "as the test wants it";
   // If not zero, in a Retry-After header.
-  absl::Duration retry_after;
+  absl::Duration retry_after = {};
 };
 
 // RFC 9773 §4.2.
 struct RenewalWindow {
-  absl::Time start;
-  absl::Time end;
-  std::string explanation_url;
+  absl::Time start = {};
+  absl::Time end = {};
+  std::string explanation_url = {};
 };
 
 struct Behaviour {
@@ -59,30 +59,30 @@ struct Behaviour {
   bool reuse_orders = false;
   bool authorizations_born_valid = false;
   // They become valid so long after newOrder by themselves.
-  std::optional<absl::Duration> authorizations_valid_after;
+  std::optional<absl::Duration> authorizations_valid_after = {};
   // What a new order has too little or too much.
-  std::string drop_identifier;
-  std::string add_identifier;
+  std::string drop_identifier = {};
+  std::string add_identifier = {};
   // Orders with one of these names, or one below it, are refused, with a subproblem a name.
-  std::map<std::string, Refusal> refused_names;
+  std::map<std::string, Refusal> refused_names = {};
   // Validation of these names fails so.
-  std::map<std::string, Refusal> failed_names;
+  std::map<std::string, Refusal> failed_names = {};
   // Kinds that no client knows are offered as well.
   std::vector<std::string> challenge_types = {"http-01", "dns-01"};
   bool challenges_have_tokens = true;
   absl::Duration order_lifetime = absl::Hours(24);
 
   // In answers about what is not finished; zero: none.
-  absl::Duration retry_after;
+  absl::Duration retry_after = {};
   // From finalize until the order is valid; may be infinite.
-  absl::Duration processing;
+  absl::Duration processing = {};
   bool finalize_has_location = true;
   ChainVariant chain = ChainVariant::kGood;
   // Downloads of each certificate that get 404 first.
   int certificate_misses = 0;
 
   // For every certificate that has none of its own; unset: about two thirds through its life.
-  std::optional<RenewalWindow> renewal_window;
+  std::optional<RenewalWindow> renewal_window = {};
   // Zero: no header.
   absl::Duration renewal_retry_after = absl::Hours(6);
 };

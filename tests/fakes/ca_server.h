@@ -49,16 +49,16 @@ struct CaServerOptions {
   int port = 0;
   int threads = 2;
   TlsTrouble tls = TlsTrouble::kNone;
-  ValidatorOptions validation;
+  ValidatorOptions validation = {};
   // How long certificates of a profile are valid. The directory offers them all if there are
   // any; orders without a profile get `lifetime`.
-  std::map<std::string, absl::Duration> profiles;
+  std::map<std::string, absl::Duration> profiles = {};
   absl::Duration lifetime = absl::Hours(24 * 90);
   int alternate_roots = 0;
   bool renewal_info = true;
   // MAC keys (octets) by identifier: new accounts must be bound to one of them. Empty: none
   // need be.
-  std::map<std::string, std::string> external_accounts;
+  std::map<std::string, std::string> external_accounts = {};
   // Orders, and what belongs to them, that are remembered.
   std::size_t max_orders = 200'000;
 };

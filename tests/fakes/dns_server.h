@@ -42,11 +42,11 @@ struct DnsFault {
 
   Kind kind = Kind::kNone;
   dns::Rcode rcode = dns::Rcode::kServFail;
-  absl::Duration delay;
+  absl::Duration delay = {};
   int times = 1;
   // Only requests about this name and those below it; for an UPDATE the zone's name counts.
   // Empty: all.
-  std::string name;
+  std::string name = {};
   // Only UPDATEs, or only other requests.
   bool updates = false;
 };

@@ -27,14 +27,14 @@ namespace certwright::fakes {
 
 struct FakeWorldOptions {
   // Where the CA looks for proofs is filled in, unless it assumes that all is valid.
-  CaServerOptions ca;
-  DnsServerOptions dns;
+  CaServerOptions ca = {};
+  DnsServerOptions dns = {};
   // Have a proxy between every two services, and one before the CA.
   bool proxies = false;
   // See harness::SuiteOptions.
-  std::string folder;
-  std::string binaries;
-  std::string acme_config;
+  std::string folder = {};
+  std::string binaries = {};
+  std::string acme_config = {};
   std::string extra_config[3];
 };
 

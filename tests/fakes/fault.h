@@ -27,11 +27,11 @@ struct Fault {
   // Whether the CA does what it is asked for before things go wrong.
   bool takes_effect = true;
   // What of the answer is other than it would be.
-  std::optional<int> status;
-  std::optional<std::string> body;
-  std::vector<http::Header> set_headers;
-  std::vector<std::string> remove_headers;
-  Delivery delivery;
+  std::optional<int> status = {};
+  std::optional<std::string> body = {};
+  std::vector<http::Header> set_headers = {};
+  std::vector<std::string> remove_headers = {};
+  Delivery delivery = {};
 
   Fault Times(int count) const;
 };

@@ -25,9 +25,9 @@ struct Weather {
   // Octets vanish, in both directions, and no end of a connection is told.
   bool black_hole = false;
   // Before anything is passed on, each way.
-  absl::Duration delay;
+  absl::Duration delay = {};
   // Octets that the client of each connection gets before it is reset.
-  std::optional<std::size_t> cut_after;
+  std::optional<std::size_t> cut_after = {};
 };
 
 class FaultProxy {

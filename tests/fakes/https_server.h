@@ -33,20 +33,20 @@ struct Request {
 
 struct Delivery {
   // Before the first octet.
-  absl::Duration delay;
+  absl::Duration delay = {};
   // Octets a second; 0: no limit.
   int drip_per_second = 0;
   // Close after so many octets of the body, whose full length was announced.
-  std::optional<std::size_t> cut_after;
+  std::optional<std::size_t> cut_after = {};
   // Break the connection with a TCP reset instead of answering.
   bool reset = false;
 };
 
 struct Reply {
   int status = 200;
-  std::vector<http::Header> headers;
-  std::string body;
-  Delivery delivery;
+  std::vector<http::Header> headers = {};
+  std::string body = {};
+  Delivery delivery = {};
 };
 
 class HttpsServer {

@@ -20,9 +20,9 @@ struct ValidatorOptions {
   // Believe everything.
   bool assume_valid = false;
   // "address:port" that HTTP-01 is fetched from, whatever the name's address.
-  std::string http_address;
+  std::string http_address = {};
   // "address:port" of the resolver that DNS-01 asks.
-  std::string resolver;
+  std::string resolver = {};
 };
 
 struct Proof {
