@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "lib/acme/identifier.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
 #include "services/order/order_names.h"
@@ -56,10 +58,12 @@ absl::Status AdoptAuthorization(const acme::Authorization& read,
                                 v1::Authorization& authorization) {
   v1::Authorization adopted;
   adopted.set_url(authorization.url());
-  adopted.set_identifier(read.identifier.value);
+  // CAs may write names in another case than they were asked for.
+  const acme::Identifier identifier = acme::NormalizeIdentifiers({read.identifier}).front();
+  adopted.set_identifier(identifier.value);
   adopted.set_wildcard(read.wildcard);
   const std::vector<std::string>& names =
-      read.identifier.type == "ip" ? ordered.ip_addresses : ordered.dns_names;
+      identifier.type == "ip" ? ordered.ip_addresses : ordered.dns_names;
   // Proving what nobody asked for would be a favour to whoever runs the CA.
   if (std::find(names.begin(), names.end(), DisplayName(adopted)) == names.end()) {
     return absl::FailedPreconditionError(
