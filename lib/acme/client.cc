@@ -227,8 +227,15 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::PostNewOrder(runtime::Cont
                                          std::move(make_payload), std::move(call)));
   CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "order"));
   absl::StatusOr<Order> order = ParseOrder(response.body, url);
-  // The order exists: read it again rather than make another.
-  if (!order.ok()) co_return co_await GetOrder(context, signer, std::move(url));
+  if (!order.ok()) {
+    // The order exists: it is read again rather than another made, if need be by the caller.
+    order = co_await GetOrder(context, signer, url);
+    if (order.ok()) co_return order;
+    Order unread;
+    unread.url = std::move(url);
+    unread.identifiers = request.identifiers;
+    co_return unread;
+  }
   order->retry_at = RetryAt(response);
   co_return order;
 }

@@ -94,8 +94,9 @@ class AcmeClient {
                                              pki::PrivateKey new_key);
 
   // The order's identifiers are those asked for, or the call fails. Write the
-  // URL down first of all. A CA that refuses `replaces` is asked once more
-  // without.
+  // URL down first of all. An order that could not be read has nothing else, not
+  // even a finalize URL, and its identifiers are to be checked when it is read. A
+  // CA that refuses `replaces` is asked once more without.
   runtime::Awaitable<absl::StatusOr<Order>> NewOrder(runtime::Context context,
                                                      JwsSigner& signer,
                                                      NewOrderRequest request);

@@ -197,6 +197,16 @@ TEST_F(AcmeClientTest, NewOrderWithoutLocationIsAnError) {
 }
 
 TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
+// Fault 19.
+TEST_F(AcmeClientTest, NewOrderThatCannotBeReadIsKeptByItsUrl) {
+  ca_.OnPost("/new-order", {Reply(201, "{\"status\": \"pend", {{"Location", kOrderUrl}})});
+  ca_.OnPost("/order/1", {Reply(503, "")});
+  CW_ASSERT_OK_AND_ASSIGN(const Order order, NewOrderFor({"a.test"}));
+  EXPECT_EQ(order.url, kOrderUrl);
+  EXPECT_EQ(order.finalize, "");
+  EXPECT_EQ(ca_.Count("POST", "/new-order"), 1);
+}
+
   for (const FakeAnswer& refusal :
        {Refuse(409, "alreadyReplaced"), Refuse(404, "malformed"), Refuse(400, "malformed"),
         Refuse(403, "unauthorized"), Refuse(500, "serverInternal")}) {

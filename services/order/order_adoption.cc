@@ -40,11 +40,26 @@ absl::StatusOr<acme::NewOrderRequest> MakeRequest(const v1::OrderSpec& spec,
   return request;
 }
 
+absl::Status CheckNames(const acme::Order& ca_order, const v1::OrderSpec& spec) {
+  CW_ASSIGN_OR_RETURN(const pki::SubjectAltNames names, OrderedNames(spec));
+  if (acme::SameIdentifiers(ca_order.identifiers, IdentifiersOf(names))) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("The CA's order is for other names than asked for: ",
+                   acme::DescribeIdentifiers(ca_order.identifiers)));
+}
+
 void AdoptOrder(const acme::Order& ca_order, v1::OrderStatus& status) {
   status.set_state(ToState(ca_order.status));
   if (!ca_order.finalize.empty()) status.set_finalize_url(ca_order.finalize);
   if (ca_order.expires.has_value()) {
     *status.mutable_expires() = service::ToProto(*ca_order.expires);
+  }
+  if (status.authorizations().empty()) {
+    for (const std::string& url : ca_order.authorizations) {
+      status.add_authorizations()->set_url(url);
+    }
   }
   status.clear_retry_time();
   status.clear_next_check_time();

@@ -151,9 +151,6 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   status().set_url(placed->url);
   *status().mutable_placed_time() = service::ToProto(Now());
   AdoptOrder(*placed, status());
-  for (const std::string& url : placed->authorizations) {
-    status().add_authorizations()->set_url(url);
-  }
   SetNotReady(record_.mutable_order(), "Pending", "The order is placed at the CA", Now());
   ca_order_ = *std::move(placed);
   CW_CO_RETURN_IF_ERROR(co_await record_.SaveInAnyCase());
@@ -164,6 +161,13 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
 OrderPass::AwaitableOutcome OrderPass::ReadOrder() {
   absl::StatusOr<acme::Order> read = co_await (*authority_)->GetOrder(context_, status().url());
   if (!read.ok()) co_return co_await HandleError(read.status(), Step::kReadOrder);
+  if (status().authorizations().empty()) {
+    // It could not be read when it was placed.
+    const absl::Status same = CheckNames(*read, order().spec());
+    if (!same.ok()) {
+      co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(same.message()), Failures());
+    }
+  }
   AdoptOrder(*read, status());
   ca_order_ = *std::move(read);
   co_return GoOn();

@@ -259,6 +259,34 @@ TEST_F(OrderReconcilerTest, ARestartAfterAnyCommitEndsInOneOrderAndACertificate)
 TEST_F(OrderReconcilerTest, AFinalizeWhoseReplyIsLostIsNotRepeated) {
   Create({"example.test"});
   Pass();
+// Fault 19.
+TEST_F(OrderReconcilerTest, AnOrderThatCouldNotBeReadWhenItWasPlacedIsKept) {
+  ca_->garbles_new_orders = true;
+  Create({"example.test"});
+  ca_->FailNext("GetOrder", absl::UnavailableError("still down"));
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Read().status().url(), "https://ca.test/order/1");
+  Restart();
+  Pass();
+  ASSERT_THAT(challenges_.challenges, SizeIs(1));
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
+// Faults 19 and 42.
+TEST_F(OrderReconcilerTest, AnOrderThatTurnsOutToBeForOtherNamesIsRefused) {
+  ca_->garbles_new_orders = true;
+  Create({"a.test", "b.test"});
+  store_.BeforeNextCommit([this] { ca_->order.identifiers.pop_back(); });
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("for other names than asked for: a.test"));
+  EXPECT_EQ(challenges_.creations, 0);
+}
+
+// Fault 17.
   Prove();
   ca_->LoseReplyOf("Finalize");
   EXPECT_THAT(*TryPass(), StatusIs(absl::StatusCode::kUnavailable));
