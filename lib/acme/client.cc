@@ -343,7 +343,7 @@ runtime::Awaitable<absl::StatusOr<CertificateChain>> AcmeClient::Download(
   absl::StatusOr<http::HttpResponse> response =
       co_await transport_.Post(context, signer, std::move(call));
   if (!response.ok() && HttpStatusOf(response.status()) == 404) {
-    co_return ErrorWithClass(absl::StatusCode::kUnavailable, response.status().message(),
+    co_return ErrorWithClass(absl::StatusCode::kNotFound, response.status().message(),
                              ErrorClass::kRetryBackoff);
   }
   if (!response.ok()) co_return response.status();

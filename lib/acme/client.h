@@ -122,7 +122,7 @@ class AcmeClient {
 
   // A chain that holds anything but certificates is refused (RFC 8555 §11.4).
   // Whether it is the one asked for is for pki::VerifyIssuedChain() to say. A
-  // certificate not yet there (404) is kRetryBackoff.
+  // certificate not yet there (404) is NOT_FOUND and kRetryBackoff.
   runtime::Awaitable<absl::StatusOr<CertificateChain>> DownloadCertificate(
       runtime::Context context, JwsSigner& signer, std::string certificate_url);
   runtime::Awaitable<absl::StatusOr<CertificateChain>> DownloadAlternate(

@@ -352,7 +352,7 @@ TEST_F(AcmeClientTest, ChainWithAnythingElseIsRefused) {
 TEST_F(AcmeClientTest, CertificateThatIsNotThereYetIsTransient) {
   ca_.OnPost("/cert/1", {Refuse(404, "malformed")});
   const absl::Status status = Download().status();
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound));
   EXPECT_EQ(ClassOf(status), ErrorClass::kRetryBackoff);
 }
 

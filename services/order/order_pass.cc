@@ -371,7 +371,12 @@ OrderPass::AwaitableOutcome OrderPass::WaitForIssuer(absl::Time wake_at) {
 OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step) {
   // Being stopped says nothing about the order.
   if (!context_.Check().ok()) co_return error;
-  const ErrorAction action = DecideOnError(error, step, Now());
+  ErrorAction action = DecideOnError(error, step, Now());
+  if (step == Step::kDownload && absl::IsNotFound(error) && HasExpired()) {
+    // What the CA has not handed out for as long as the order lasted will not come any more.
+    action.recovery = Recovery::kFail;
+    action.failed_state = v1::ORDER_STATE_EXPIRED;
+  }
   if (action.recovery == Recovery::kFail) {
     Failures failures;
     const std::optional<acme::Problem> problem = acme::ProblemOf(error);
@@ -448,6 +453,11 @@ OrderPass::AwaitableOutcome OrderPass::CleanUp() {
   CW_CO_RETURN_IF_ERROR(co_await record_.Delete());
   memory_.Forget(key_);
   co_return controller::Result();
+}
+
+bool OrderPass::HasExpired() const {
+  return order().status().has_expires() &&
+         Now() >= service::FromProto(order().status().expires());
 }
 
 controller::Result OrderPass::WakeAt(absl::Time when) const {

@@ -78,6 +78,7 @@ class OrderPass {
   absl::Time Now() const { return environment_.timers.clock().Now(); }
   const v1::Order& order() const { return record_.order(); }
   v1::OrderStatus& status() { return record_.status(); }
+  bool HasExpired() const;
   controller::Result WakeAt(absl::Time when) const;
 
   const OrderEnvironment& environment_;

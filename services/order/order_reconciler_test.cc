@@ -644,6 +644,24 @@ TEST_F(OrderReconcilerTest, TwoOrdersForTheSameNamesDoNotShareOneOfTheCa) {
   Create({"a.test"}, "o");
   Create({"a.test"}, "p");
   Pass("o");
+// Fault 62.
+TEST_F(OrderReconcilerTest, ACertificateThatNeverComesEndsWithTheCasOrder) {
+  Create({"a.test"});
+  const Result waiting = Pass();
+  Prove();
+  for (int i = 0; i < 2; ++i) {
+    ca_->FailNext("DownloadCertificate",
+                  acme::ErrorWithClass(absl::StatusCode::kNotFound, "not there",
+                                       acme::ErrorClass::kRetryBackoff));
+  }
+  EXPECT_FALSE(TryPass()->ok());
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("not there"));
+}
+
+// Fault 63.
   EXPECT_EQ(Pass("p").requeue_after, absl::Seconds(5));
   EXPECT_EQ(Read("p").status().url(), "");
   EXPECT_THAT(Read("p").status().reason(), HasSubstr("default/o"));
