@@ -99,6 +99,7 @@ TEST_F(DirectoryCacheTest, IsRefreshedAfterTwelveHours) {
   EXPECT_EQ(http_.requests, 2);
 }
 
+// Fault 10.
 TEST_F(DirectoryCacheTest, StaleOneServesDuringAnOutageForADay) {
   http_.bodies = {DirectoryJson(1), ""};
   EXPECT_THAT(NewOrderUrl(), IsOk());
@@ -115,6 +116,7 @@ TEST_F(DirectoryCacheTest, StaleOneServesDuringAnOutageForADay) {
   EXPECT_THAT(NewOrderUrl(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+// Fault 10.
 TEST_F(DirectoryCacheTest, OutageIsAnsweredFromMemoryForAMoment) {
   http_.bodies = {"", DirectoryJson(1)};
   const absl::Status failed = NewOrderUrl().status();
@@ -144,12 +146,14 @@ TEST_F(DirectoryCacheTest, GarbageIsTransient) {
   EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("maintenance")));
 }
 
+// Fault 13.
 TEST_F(DirectoryCacheTest, RedirectToPlainHttpIsRefused) {
   http_.url = "http://ca.test/directory";
   const absl::Status status = NewOrderUrl().status();
   EXPECT_EQ(ClassOf(status), ErrorClass::kOperator);
 }
 
+// Fault 14.
 TEST_F(DirectoryCacheTest, PlainHttpServerIsRefusedUnlessAllowed) {
   CaOptions options = ca_.Options();
   options.directory_url = "http://ca.test/directory";

@@ -22,11 +22,15 @@ constexpr auto kAsTuple = boost::asio::as_tuple(boost::asio::use_awaitable);
 
 }  // namespace
 
-TestDnsServer::TestDnsServer(Handler handler)
+TestDnsServer::TestDnsServer(Handler handler, Transports transports)
     : handler_(std::move(handler)), udp_(context_), tcp_(context_) {
   Bind();
   runtime::Spawn(context_.get_executor(), ServeUdp());
-  runtime::Spawn(context_.get_executor(), AcceptTcp());
+  if (transports == Transports::kUdpAndTcp) {
+    runtime::Spawn(context_.get_executor(), AcceptTcp());
+  } else {
+    tcp_.close();
+  }
   thread_ = std::jthread([this] { context_.run(); });
 }
 

@@ -26,7 +26,9 @@ class TestDnsServer {
   // The packets to answer with, in order; none for silence. Runs on the server's thread.
   using Handler = std::function<std::vector<std::string>(const Request& request)>;
 
-  explicit TestDnsServer(Handler handler);
+  enum class Transports { kUdpAndTcp, kUdpOnly };
+
+  explicit TestDnsServer(Handler handler, Transports transports = Transports::kUdpAndTcp);
   ~TestDnsServer();
   TestDnsServer(const TestDnsServer&) = delete;
   TestDnsServer& operator=(const TestDnsServer&) = delete;
