@@ -350,6 +350,22 @@ TEST_F(IssuerReconcilerTest, AnAccountThatTheCaEndedIsFoundByLookingUp) {
   accounts_.Doubt(kKey);
   CW_ASSERT_OK(Pass());
   EXPECT_EQ(Ready(), "False ErrVerifyACMEAccount");
+// Fault 30.
+TEST_F(IssuerReconcilerTest, AnOrderRefusedAsUnauthorizedHasTheAccountLookedUp) {
+  ca_.OnPost("/new-account", {Registered(), Refuse(403, "unauthorized")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  order::v1::Order refused = DoubtingOrder("Failed");
+  refused.mutable_status()->add_failures()->set_type("unauthorized");
+  order::v1::Order unproven = refused;
+  unproven.mutable_status()->set_url("https://ca.test/order/1");
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &unproven), "") << "that was a proof of ours";
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &refused), kKey);
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "False ErrVerifyACMEAccount");
+}
+
+// Fault 30.
   EXPECT_THAT(Message(), HasSubstr("because of unauthorized"));
 }
 
