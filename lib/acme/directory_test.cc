@@ -128,6 +128,32 @@ TEST_F(DirectoryCacheTest, OutageIsAnsweredFromMemoryForAMoment) {
   EXPECT_THAT(NewOrderUrl(), IsOk());
 }
 
+// Faults 10, 23 and 24.
+TEST_F(DirectoryCacheTest, CaThatAsksForAWaitIsLeftAloneForAsLong) {
+  struct Case {
+    int status;
+    std::vector<http::Header> headers;
+    absl::Duration wait;
+  };
+  for (const Case& c :
+       {Case{503, {{"Retry-After", "600"}}, absl::Minutes(10)}, Case{429, {}, absl::Hours(1)},
+        Case{503, {{"Retry-After", "86400"}}, absl::Hours(1)}}) {
+    FakeCa ca;
+    CaOptions options = ca.Options();
+    options.directory_url = "https://ca.test/busy";
+    ca.http.On("GET", options.directory_url)
+        .Reply(c.status, "", c.headers)
+        .Reply(200, DirectoryJson(1));
+    DirectoryCache cache(ca.http, ca.timers, options);
+    for (int minute = 0; minute * absl::Minutes(1) < c.wait; ++minute) {
+      EXPECT_EQ(ClassOf(ca.Run(cache.Get(ca.context())).status()), ErrorClass::kRetryAt);
+      ca.clock.Advance(absl::Minutes(1));
+    }
+    EXPECT_EQ(ca.Count("GET", "/busy"), 1);
+    EXPECT_THAT(ca.Run(cache.Get(ca.context())), IsOk());
+  }
+}
+
 TEST_F(DirectoryCacheTest, InvalidatedIsFetchedOnceMore) {
   http_.bodies = {DirectoryJson(1), DirectoryJson(2), DirectoryJson(3)};
   const Shared first = *ca_.Run(cache_.Get(ca_.context()));
