@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "google/protobuf/util/time_util.h"
+#include "lib/acme/retry_after.h"
 #include "lib/service/conditions.h"
 
 namespace certwright::issuer_service {
@@ -37,11 +38,21 @@ absl::Time LimitBuckets::OpensAt(const Bucket& bucket, const Draw& draw, int64_t
 }
 
 void LimitBuckets::Adopt(const Limit& limit, absl::Time now, Bucket& bucket) {
+  // What lies further ahead was noted under a clock that has been set back since.
+  bucket.closed_until = std::min(bucket.closed_until, now + acme::kMaxRetryAfter);
   const Limit old = std::exchange(bucket.limit, limit);
-  if (old == limit || old.count <= 0 || limit.count <= 0 || bucket.full_at <= now) return;
-  // As many are missing as before.
-  const double used = absl::FDivDuration(bucket.full_at - now, old.cost());
-  bucket.full_at = now + limit.cost() * used;
+  if (limit.count <= 0) return;
+  if (old != limit && old.count > 0 && bucket.full_at > now) {
+    // As many are missing as before.
+    bucket.full_at = now + limit.cost() * absl::FDivDuration(bucket.full_at - now, old.cost());
+  }
+  const absl::Time latest = now + limit.window;
+  bucket.full_at = std::min(bucket.full_at, latest);
+  for (auto last = bucket.failures.upper_bound(latest); last != bucket.failures.end();
+       last = bucket.failures.upper_bound(latest)) {
+    bucket.failures.erase(last);
+    bucket.failures.insert(latest);
+  }
 }
 
 bool LimitBuckets::IsIdle(const Bucket& bucket, absl::Time now) {

@@ -214,6 +214,22 @@ TEST_F(LimitBucketsTest, AChangedLimitCountsFromThenOn) {
   EXPECT_FALSE(Ask("b", absl::Hours(1), {{kOrders.bucket, {4, absl::Minutes(1)}}}).now);
 }
 
+TEST_F(LimitBucketsTest, AClockThatIsSetBackKeepsNobodyWaitingForLongerThanAWindow) {
+  const Draw closed{"domain ca example.net", {}};
+  for (const char* uid : {"a", "b"}) {
+    EXPECT_TRUE(Place(uid, {kDomain, kFailures}));
+    End(uid, Outcome::kIssued, {kFailures.bucket});
+  }
+  EXPECT_TRUE(Ask("c", absl::Hours(1), {closed}).now);
+  buckets_.Close("c", closed.bucket, now_ + absl::Hours(5));
+  now_ -= absl::Hours(10'000);
+  EXPECT_EQ(Ask("d", absl::Hours(1), {kDomain}).expected, now_ + absl::Hours(1));
+  EXPECT_EQ(Ask("d", absl::Hours(1), {kFailures}).expected, now_ + absl::Hours(1));
+  EXPECT_EQ(Ask("d", absl::Hours(1), {closed}).expected, now_ + absl::Hours(168));
+  now_ += absl::Hours(1);
+  EXPECT_TRUE(Ask("e", absl::Hours(1), {kDomain, kFailures}).now);
+}
+
 TEST_F(LimitBucketsTest, WhatIsKeptTakesUpWhereItWas) {
   EXPECT_TRUE(Place("issued", {kOrders, kDomain, kFailures}));
   End("issued", Outcome::kIssued);
