@@ -399,6 +399,12 @@ class BackOffTest : public testing::Test {
   World world_;
 };
 
+TEST_F(BackOffTest, CountsForNothingWhenTheFailureLiesAhead) {
+  *world_.certificate.mutable_status()->mutable_last_failure_time() = service::ToProto(kNow);
+  EXPECT_EQ(world_.Decide(kNow - absl::Seconds(59)).action, CertificateAction::kBackOff);
+  EXPECT_EQ(world_.Decide(kNow - absl::Hours(24)).action, CertificateAction::kBegin);
+}
+
 TEST_F(BackOffTest, LastsUntilTheNextAttempt) {
   const CertificateDecision decision = world_.Decide();
   EXPECT_EQ(decision.action, CertificateAction::kBackOff);

@@ -249,12 +249,11 @@ TEST(DecideTest, WaitsForTheIssuerWhereItIsNeeded) {
 
 TEST(DecideTest, LeavesTheCaAloneUntilItsRetryTime) {
   World limited;
-  *limited.order.mutable_status()->mutable_retry_time() =
-      service::ToProto(kNow + absl::Minutes(7));
+  limited.snapshot.retry_at = kNow + absl::Minutes(7);
   const Action action = limited.Decide();
   EXPECT_EQ(static_cast<int>(action.step), static_cast<int>(Step::kWait));
   EXPECT_EQ(action.wake_at, kNow + absl::Minutes(7));
-  *limited.order.mutable_status()->mutable_retry_time() = service::ToProto(kNow);
+  limited.snapshot.retry_at = kNow;
   Check({{"when it has come", limited, Step::kPlace}});
 }
 

@@ -528,6 +528,44 @@ TEST_F(OrderReconcilerTest, APausedAccountFailsTheOrderWithTheUrlThatEndsIt) {
   EXPECT_EQ(Read().status().failures(0).detail(), detail);
 }
 
+TEST_F(OrderReconcilerTest, KeepsToTheWaitWhenTheClockIsSetBackADay) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Hours(3)));
+  Create({"a.test"});
+  Pass();
+  clock_.StepWall(-absl::Hours(24));
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(3));
+  clock_.Advance(absl::Hours(3));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+}
+
+TEST_F(OrderReconcilerTest, AfterARestartNoWaitCountsThatWasNotedUnderAClockOfTomorrow) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Hours(3)));
+  Create({"a.test"});
+  Pass();
+  clock_.StepWall(-absl::Hours(24));
+  Restart();
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+}
+
+TEST_F(OrderReconcilerTest, PollsOnAsBeforeWhenTheClockIsSetBackADay) {
+  ca_->processing_polls = 2;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Seconds(30);
+  const Result waiting = Pass();
+  clock_.StepWall(-absl::Hours(24));
+  ca_->retry_at = clock_.Now();
+  EXPECT_EQ(Pass().requeue_after, waiting.requeue_after);
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
 TEST_F(OrderReconcilerTest, AnUnreachableCaIsTriedAgainAndReportedOnce) {
   Create({"a.test"});
   for (int i = 0; i < 3; ++i) ca_->FailNext("NewOrder", absl::UnavailableError("no route"));

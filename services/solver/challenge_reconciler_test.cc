@@ -128,6 +128,18 @@ TEST(ChallengeReconcilerTest, ASelfCheckThatNeverSucceedsGivesItsSlotToOthers) {
   EXPECT_EQ(world.StateOf("good"), v1::CHALLENGE_STATE_VALID);
 }
 
+TEST(ChallengeReconcilerTest, LooksOnAsBeforeWhenTheClockIsSetBackADay) {
+  SolverWorld world;
+  int looks = 0;
+  world.dns01_check.sees = [&looks](const v1::Challenge&) { return ++looks > 5; };
+  world.Create(world.Make("a"));
+  ASSERT_TRUE(world.Pass("a").has_value());
+  ASSERT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_PRESENTED);
+  world.clock.StepWall(-absl::Hours(24));
+  ASSERT_TRUE(world.Settle("a", absl::Seconds(10)));
+  EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
+}
+
 TEST(ChallengeReconcilerTest, ASelfCheckThatNeverSucceedsEndsExpiredWithItsFindings) {
   SolverWorld world;
   world.dns01_check.sees = [](const v1::Challenge&) { return false; };

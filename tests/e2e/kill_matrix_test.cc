@@ -5,15 +5,12 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
@@ -175,16 +172,6 @@ class KillMatrixTest : public testing::TestWithParam<Case> {
     }
   }
 
-  // How many lines of the CA's log say so.
-  int CountAtCa(std::string_view text) {
-    std::ifstream log(world_->pebble().process().log_file());
-    int count = 0;
-    for (std::string line; std::getline(log, line);) {
-      if (absl::StrContains(line, text)) ++count;
-    }
-    return count;
-  }
-
   void ExpectNoOrderTwice() {
     int valid = 0;
     for (const order::v1::Order& order : world_->ListOrders()) {
@@ -197,11 +184,12 @@ class KillMatrixTest : public testing::TestWithParam<Case> {
     // One order at a time is worked on here, so one at most was placed and not yet known.
     const bool may_be_lost = GetParam().service == Service::kOrder;
     // An order is lost when the CA looks for its token while there is no solver to answer.
-    const int refused = CountAtCa("set INVALID by invalid authz");
+    const int refused =
+        world_->pebble().process().CountLogLines("set INVALID by invalid authz");
     if (GetParam().service != Service::kSolver) {
       EXPECT_EQ(refused, 0);
     }
-    EXPECT_LE(CountAtCa("POST /order-plz -> calling handler"),
+    EXPECT_LE(world_->pebble().process().CountLogLines("POST /order-plz -> calling handler"),
               kCertificates + refused + (may_be_lost ? 1 : 0));
   }
 
