@@ -44,7 +44,7 @@ class LimitLedger {
   bool AnyClosed(absl::Time now) const { return buckets_.AnyClosed(now); }
 
  private:
-  // Brings the record of the request in line, if `before` was what is kept.
+  // Brings the kept record of the request in line with the buckets.
   runtime::Awaitable<absl::Status> Save(runtime::Context context, std::string uid,
                                         absl::Time now);
 

@@ -12,7 +12,6 @@
 #include "lib/pki/csr.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
-#include "services/issuer/issuance_failure.h"
 
 namespace certwright::issuer_service {
 namespace {
