@@ -10,6 +10,7 @@
 #include "boost/json/array.hpp"
 #include "boost/json/serialize.hpp"
 #include "lib/acme/json.h"
+#include "lib/acme/rate_limit_detail.h"
 #include "lib/acme/retry_after.h"
 #include "lib/base/status_macros.h"
 
@@ -19,6 +20,8 @@ namespace {
 constexpr char kUrnPrefix[] = "urn:ietf:params:acme:error:";
 constexpr char kPayloadUrl[] = "certwright/acme.error";
 constexpr std::size_t kMaxTextBytes = 1024;
+// With a URL that a person has to visit, which holds a signed token.
+constexpr std::size_t kMaxPausedBytes = 4096;
 constexpr std::size_t kMaxBodyBytes = 64 << 10;
 constexpr std::size_t kMaxSubproblems = 100;
 constexpr std::size_t kMaxAlgorithms = 32;
@@ -113,13 +116,6 @@ absl::StatusCode CodeOf(int http_status, const Problem& problem) {
   return rule->code;
 }
 
-// Let's Encrypt pauses an account's orders for names that keep failing, as a rate limit that
-// only a visit to the URL in its text lifts.
-bool IsPaused(const Problem& problem) {
-  return problem.ShortType() == "rateLimited" &&
-         problem.detail.find("/unpause?") != std::string::npos;
-}
-
 // The class of `problem` if it is "compound": the worst of its parts, by the order of the
 // enumeration. kNone for other problems.
 template <typename ClassifyPart>
@@ -143,9 +139,9 @@ bool IsControl(absl::string_view text, std::size_t i) {
 }
 
 // Text that is safe to log and to show. `text` is UTF-8.
-std::string Printable(absl::string_view text) {
+std::string Printable(absl::string_view text, std::size_t max_bytes = kMaxTextBytes) {
   std::string out;
-  for (std::size_t i = 0; i < text.size() && out.size() < kMaxTextBytes; ++i) {
+  for (std::size_t i = 0; i < text.size() && out.size() < max_bytes; ++i) {
     if (!IsControl(text, i)) {
       out += text[i];
       continue;
@@ -153,7 +149,7 @@ std::string Printable(absl::string_view text) {
     out += ' ';
     if (static_cast<unsigned char>(text[i]) == 0xc2) ++i;
   }
-  if (out.size() == kMaxTextBytes) {
+  if (out.size() == max_bytes) {
     // Not in the middle of a character.
     while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xc0) == 0x80) {
       out.pop_back();
@@ -163,8 +159,9 @@ std::string Printable(absl::string_view text) {
   return out;
 }
 
-std::string PrintableMember(const boost::json::object& object, absl::string_view name) {
-  return Printable(StringMember(object, name));
+std::string PrintableMember(const boost::json::object& object, absl::string_view name,
+                            std::size_t max_bytes = kMaxTextBytes) {
+  return Printable(StringMember(object, name), max_bytes);
 }
 
 std::optional<Identifier> IdentifierMember(const boost::json::object& object) {
@@ -250,7 +247,8 @@ Problem ProblemFrom(const boost::json::object& object) {
   Problem problem;
   problem.type = PrintableMember(object, "type");
   problem.title = PrintableMember(object, "title");
-  problem.detail = PrintableMember(object, "detail");
+  problem.detail = PrintableMember(object, "detail", kMaxPausedBytes);
+  if (!UnpauseUrl(problem.detail).has_value()) problem.detail = Printable(problem.detail);
   problem.instance = PrintableMember(object, "instance");
   const std::optional<int64_t> status = IntMember(object, "status");
   if (status >= 100 && status <= 599) problem.status = static_cast<int>(*status);
@@ -263,7 +261,7 @@ Problem ProblemFrom(const boost::json::object& object) {
 
 // The class of a failed challenge's or order's one error.
 ErrorClass ClassifyOneOrderError(const Problem& problem) {
-  if (IsPaused(problem)) return ErrorClass::kOperator;
+  if (IsPause(problem.ShortType(), problem.detail)) return ErrorClass::kOperator;
   const TypeRule* rule = RuleOf(problem.type);
   if (rule == nullptr || rule->short_type == "unauthorized") return ErrorClass::kNewOrder;
   switch (rule->error_class) {
@@ -333,7 +331,7 @@ absl::StatusOr<Problem> ParseProblem(absl::string_view body) {
 }
 
 ErrorClass Classify(int http_status, const Problem& problem) {
-  if (IsPaused(problem)) return ErrorClass::kOperator;
+  if (IsPause(problem.ShortType(), problem.detail)) return ErrorClass::kOperator;
   if (http_status == 429) return ErrorClass::kRetryAt;
   const TypeRule* rule = RuleOf(problem.type);
   ErrorClass error_class =

@@ -27,7 +27,7 @@ struct Subproblem {
 };
 
 // Texts are stripped of control characters and cut at 1 KiB, so that they may
-// be shown.
+// be shown; at 4 KiB a detail with the long URL that ends a pause.
 struct Problem {
   std::string type;  // a URI; empty if the answer had none
   std::string title;

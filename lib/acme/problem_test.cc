@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
@@ -95,6 +97,26 @@ TEST(ClassifyTest, PausedAccountNeedsAnOperator) {
   Problem problem = OfType("rateLimited");
   problem.detail = "temporarily prevented; visit https://ca.test/sfe/v1/unpause?jwt=x";
   EXPECT_EQ(Classify(429, problem), ErrorClass::kOperator);
+  problem.type = OfType("unauthorized").type;
+  EXPECT_EQ(Classify(403, problem), ErrorClass::kOperator);
+  problem.type = OfType("malformed").type;
+  EXPECT_EQ(Classify(400, problem), ErrorClass::kPermanent);
+  problem = OfType("rateLimited");
+  problem.detail = "see https://ca.test/docs/rate-limits";
+  EXPECT_EQ(Classify(429, problem), ErrorClass::kRetryAt);
+}
+
+TEST(ParseProblemTest, ALongUnpauseUrlIsKeptWhole) {
+  const std::string url =
+      absl::StrCat("https://ca.test/sfe/v1/unpause?jwt=", std::string(1500, 'x'));
+  const auto problem = ParseProblem(absl::StrCat(
+      R"({"type": "urn:ietf:params:acme:error:rateLimited", "detail": "visit )", url, R"("})"));
+  ASSERT_TRUE(problem.ok());
+  EXPECT_EQ(Classify(429, *problem), ErrorClass::kOperator);
+  EXPECT_TRUE(absl::StrContains(problem->detail, url));
+  const absl::Status status = ProblemStatus(429, *problem, std::nullopt, kNow);
+  EXPECT_EQ(ProblemOf(status), *problem);
+  EXPECT_LT(status.message().size(), 1100);
 }
 
 TEST(ClassifyTest, CompoundIsAsBadAsItsWorstPart) {

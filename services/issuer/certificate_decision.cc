@@ -13,6 +13,7 @@
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/issuance_failure.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/limit_conditions.h"
 #include "services/issuer/renewal.h"
 
 namespace certwright::issuer_service {
@@ -20,6 +21,8 @@ namespace {
 
 // What a CA asks for by Retry-After is believed up to this.
 constexpr absl::Duration kLongestRetryAfter = absl::Hours(7 * 24);
+// How often a CA that has paused the names is asked whether a person has ended that.
+constexpr absl::Duration kPausedRetry = absl::Hours(24);
 // Clocks are put right by as much all the time.
 constexpr absl::Duration kClockSlack = absl::Minutes(1);
 
@@ -209,6 +212,7 @@ absl::Time NextAttemptAfter(const issuer::v1::CertificateRequest& request, int f
   const FailureClass failure =
       denied ? FailureClass::kRefused
              : ClassOfProblems({status.failure_types().begin(), status.failure_types().end()});
+  if (IsPaused(request)) return now + kPausedRetry;
   const absl::Time next = now + FailureBackoff(failure, failed_attempts);
   if (!status.has_retry_time()) return next;
   return std::max(next,

@@ -14,6 +14,7 @@
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/issuance_resources.h"
+#include "services/issuer/limit_conditions.h"
 #include "services/issuer/renewal.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
@@ -149,11 +150,14 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
                              co_await RefreshOutputs(context, world, mutations));
       DescribePresent(world.certificate, *world.key_pair);
       SetReady(world.certificate, true, UpToDate(trouble));
+      FollowRateLimit(nullptr, now, world.certificate);
       break;
     }
     case CertificateAction::kWait:
     case CertificateAction::kBlocked:
     case CertificateAction::kBackOff:
+      FollowRateLimit(decision.action == CertificateAction::kWait ? &*world.request : nullptr,
+                      now, world.certificate);
       if (world.key_pair != nullptr) DescribePresent(world.certificate, *world.key_pair);
       SetReadyFor(world, decision.finding);
       break;
@@ -330,6 +334,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   const meta::v1::IssuerRef issuer = ChooseIssuer(certificate, now);
   CertificateRequest request =
       MakeRequest(certificate, name, std::move(csr_pem), issuer, world.key_pair.get(), now);
+  FollowRateLimit(nullptr, now, certificate);
   status.set_next_private_key_secret_name(next_key.metadata().name());
   status.set_certificate_request_name(std::move(name));
   if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
@@ -395,6 +400,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
     issuance_seconds_.Observe(absl::ToDoubleSeconds(took));
   }
   Status& status = *certificate.mutable_status();
+  FollowRateLimit(nullptr, now, certificate);
+  FollowPause(request, now, certificate);
   service::RemoveCondition(*status.mutable_conditions(), "Issuing");
   status.set_revision(status.revision() + 1);
   status.clear_last_failure_time();
@@ -444,6 +451,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   const Certificate current = certificate;
   const absl::Time now = environment_.clock().Now();
   Status& status = *certificate.mutable_status();
+  FollowRateLimit(nullptr, now, certificate);
+  FollowPause(*world.request, now, certificate);
   *status.mutable_last_failure_time() = service::ToProto(now);
   status.set_failed_issuance_attempts(status.failed_issuance_attempts() + 1);
   *status.mutable_next_attempt_time() = service::ToProto(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "lib/acme/rate_limit_detail.h"
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/certificate.h"
@@ -25,10 +26,11 @@ using issuer::v1::CertificateRequest;
 using order::v1::OrderService;
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-// How long a request that replaces nothing may wait for its turn behind others.
-constexpr absl::Duration kFirstIssuance = absl::Hours(24);
+// Whoever waits for a limit looks again within this, since those before may have given up.
+constexpr absl::Duration kLongestQueued = absl::Hours(1);
 constexpr int kMaxFailureTypes = 20;
 constexpr char kQueued[] = "Queued";
+constexpr char kRateLimited[] = "RateLimited";
 
 absl::StatusOr<order::v1::Order> MakeOrder(const CertificateRequest& request,
                                            const AnyIssuer& issuer) {
@@ -78,6 +80,21 @@ void CopyTrouble(const order::v1::Order& order, CertificateRequest& request) {
   *request.mutable_status()->mutable_retry_time() = order.status().retry_time();
 }
 
+// Where the CA has paused these names: the URL at which a person can end that.
+void CopyPause(const order::v1::Order& order, CertificateRequest& request, absl::Time now) {
+  for (const order::v1::Failure& failure : order.status().failures()) {
+    const auto url = acme::UnpauseUrl(failure.detail());
+    if (!url.has_value()) continue;
+    const service::ConditionUpdate paused{
+        "Paused", true, "IdentifierPaused",
+        absl::StrCat("The CA takes no orders of this account for these names any more, since "
+                     "they have failed for long. Make them provable, visit ",
+                     *url, " and then call RenewCertificate.")};
+    return service::SetCondition(*request.mutable_status()->mutable_conditions(), paused,
+                                 request.metadata().generation(), now);
+  }
+}
+
 }  // namespace
 
 runtime::Awaitable<absl::StatusOr<order::v1::Order>> GrpcOrders::Create(
@@ -108,19 +125,6 @@ runtime::Awaitable<absl::Status> GrpcOrders::Delete(runtime::Context context,
       context.Within(kCallTimeout), stub_.async(),
       &OrderService::StubInterface::async_interface::DeleteOrder, std::move(request));
   co_return absl::IsNotFound(deleted.status()) ? absl::OkStatus() : deleted.status();
-}
-
-runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> GrpcOrders::PlacedAt(
-    runtime::Context context, std::string issuer) {
-  CW_CO_RETURN_IF_ERROR(co_await cache_.WaitForSync(context.Within(kCallTimeout)));
-  std::vector<absl::Time> placed;
-  for (const auto& order : cache_.List()) {
-    const bool counts = order->status().has_placed_time() &&
-                        service::IssuerKey(order->spec().issuer_ref(),
-                                           order->metadata().namespace_()) == issuer;
-    if (counts) placed.push_back(service::FromProto(order->status().placed_time()));
-  }
-  co_return placed;
 }
 
 std::string CertificateRequestReconciler::OrderName(const CertificateRequest& request) {
@@ -178,15 +182,15 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateRequestReconci
   if (!advanced.ok()) co_return advanced;
   controller::Result result;
   if (const auto until = QueuedUntil(*written); until.has_value()) {
-    result.requeue_after = std::max(*until - environment_.clock().Now(), absl::ZeroDuration());
+    result.requeue_after =
+        std::clamp(*until - environment_.clock().Now(), absl::Milliseconds(10), kLongestQueued);
   }
   co_return result;
 }
 
 runtime::Awaitable<absl::Status> CertificateRequestReconciler::CleanUp(runtime::Context context,
                                                                        Request request) {
-  pace_.Forget(service::IssuerKey(request.spec().issuer_ref(), request.metadata().namespace_()),
-               request.metadata().uid());
+  CW_CO_RETURN_IF_ERROR(co_await admission_.GiveUp(context, request));
   CW_CO_RETURN_IF_ERROR(
       co_await orders_.Delete(context, request.metadata().namespace_(), OrderName(request)));
   base::Reach(base::FaultPoint::kRequestOrderDeleted);
@@ -205,7 +209,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
              absl::StrCat("The request was denied: ", denied->message()));
     *request.mutable_status()->mutable_failure_time() =
         service::ToProto(environment_.clock().Now());
-    co_return absl::OkStatus();
+    co_return co_await admission_.GiveUp(context, request);
   }
   if (!service::IsTrue(conditions, "Approved")) co_return absl::OkStatus();
   const meta::v1::IssuerRef ref = request.spec().issuer_ref();
@@ -245,64 +249,40 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
              absl::StrCat("The order service could not be asked: ", order.status().message()));
     co_return order.status();
   }
-  if (request.status().order_name().empty()) {
-    pace_.Forget(service::IssuerKey(ref, resource_namespace), request.metadata().uid());
-  }
   request.mutable_status()->set_order_name(order_name);
-  Follow(**order, request);
-  co_return absl::OkStatus();
+  co_return co_await FollowOrder(context, request, **order, *issuer);
 }
 
 runtime::Awaitable<absl::StatusOr<bool>> CertificateRequestReconciler::TakeTurn(
     runtime::Context context, Request& request, const AnyIssuer& issuer) {
-  const OrderLimit limit = LimitOf(issuer.spec.acme());
   const bool placed = !request.status().order_name().empty() ||
                       orders_.Find(store::QueueKey(request.metadata().namespace_(),
                                                    OrderName(request))) != nullptr;
-  // Let's Encrypt does not count renewals that follow its advice.
-  const bool exempt =
-      !issuer.spec.acme().has_rate_limits() && !request.spec().replaces().empty();
-  if (placed || exempt || limit.orders <= 0) co_return true;
-  const std::string issuer_key =
-      service::IssuerKey(request.spec().issuer_ref(), request.metadata().namespace_());
-  if (pace_.IsNew(issuer_key)) {
-    auto earlier = co_await orders_.PlacedAt(context, issuer_key);
-    if (!earlier.ok()) {
-      SetReady(
-          request, false, "Pending",
-          absl::StrCat("The order service could not be asked: ", earlier.status().message()));
-      co_return earlier.status();
-    }
-    pace_.Begin(issuer_key, limit, *earlier, environment_.clock().Now());
-  }
-  CW_CO_ASSIGN_OR_RETURN(const absl::Time needed_by, co_await NeededBy(context, request));
-  const OrderPace::Turn turn = pace_.Ask(issuer_key, limit, request.metadata().uid(), needed_by,
-                                         environment_.clock().Now());
-  if (turn.now) {
+  if (placed) co_return true;
+  CW_CO_ASSIGN_OR_RETURN(const OrderAdmission::Admission admission,
+                         co_await admission_.Admit(context, request, issuer));
+  if (admission.now) {
     request.mutable_status()->clear_retry_time();
     co_return true;
   }
-  *request.mutable_status()->mutable_retry_time() = service::ToProto(turn.again);
-  SetReady(request, false, kQueued,
-           absl::StrCat("Waits for its turn: ", issuer_key, " takes ", limit.orders,
-                        " orders in ", absl::FormatDuration(limit.window), "."));
+  *request.mutable_status()->mutable_retry_time() = service::ToProto(admission.expected);
+  SetReady(request, false, kQueued, admission.message);
+  SetRateLimited(request, admission.reason, admission.message);
   co_return false;
 }
 
-runtime::Awaitable<absl::StatusOr<absl::Time>> CertificateRequestReconciler::NeededBy(
-    runtime::Context context, const Request& request) {
-  const absl::Time created = service::FromProto(request.metadata().create_time());
-  const meta::v1::OwnerReference& owner = request.metadata().owner();
-  if (owner.kind() != "Certificate") co_return created + kFirstIssuance;
-  const auto certificate =
-      co_await stores_.certificates.Get(context, request.metadata().namespace_(), owner.name());
-  if (!certificate.ok() && !absl::IsNotFound(certificate.status())) {
-    co_return certificate.status();
+runtime::Awaitable<absl::Status> CertificateRequestReconciler::FollowOrder(
+    runtime::Context context, Request& request, const order::v1::Order& order,
+    const AnyIssuer& issuer) {
+  CW_CO_ASSIGN_OR_RETURN(std::string limited_by,
+                         co_await admission_.Follow(context, request, order, issuer));
+  Follow(order, request);
+  const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
+  if (ready->reason() == kRateLimited) {
+    if (limited_by.empty()) limited_by = kRateLimited;
+    SetRateLimited(request, std::move(limited_by), ready->message());
   }
-  if (!certificate.ok() || !certificate->status().has_not_after()) {
-    co_return created + kFirstIssuance;
-  }
-  co_return service::FromProto(certificate->status().not_after());
+  co_return absl::OkStatus();
 }
 
 runtime::Awaitable<absl::Status> CertificateRequestReconciler::SignLocally(
@@ -372,7 +352,10 @@ void CertificateRequestReconciler::Follow(const order::v1::Order& order,
     return Accept(order.status().certificate(), "", request);
   }
   CopyTrouble(order, request);
-  if (IsFinal(order)) return Fail(request, order.status().reason());
+  if (IsFinal(order)) {
+    CopyPause(order, request, environment_.clock().Now());
+    return Fail(request, order.status().reason());
+  }
   const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
   if (ready == nullptr || ready->message().empty()) {
     return SetReady(request, false, "Pending",
@@ -407,6 +390,14 @@ void CertificateRequestReconciler::Accept(const std::string& certificate, const 
   SetReady(request, true, "Issued", "The certificate was issued.");
 }
 
+void CertificateRequestReconciler::SetRateLimited(Request& request, std::string reason,
+                                                  std::string message) const {
+  const service::ConditionUpdate limited{"RateLimited", true, std::move(reason),
+                                         std::move(message)};
+  service::SetCondition(*request.mutable_status()->mutable_conditions(), limited,
+                        request.metadata().generation(), environment_.clock().Now());
+}
+
 void CertificateRequestReconciler::SetReady(Request& request, bool ready, std::string reason,
                                             std::string message) const {
   auto& conditions = *request.mutable_status()->mutable_conditions();
@@ -417,6 +408,9 @@ void CertificateRequestReconciler::SetReady(Request& request, bool ready, std::s
     service::SetCondition(conditions, unavailable, generation, now);
   } else {
     service::RemoveCondition(conditions, "IssuerAvailable");
+  }
+  if (reason != kQueued && reason != kRateLimited) {
+    service::RemoveCondition(conditions, "RateLimited");
   }
   const service::ConditionUpdate update{"Ready", ready, std::move(reason), std::move(message)};
   service::SetCondition(conditions, update, generation, now);

@@ -5,10 +5,10 @@
 // Order that an earlier one has made.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "certwright/order/v1/order.grpc.pb.h"
 #include "lib/controller/controller.h"
@@ -17,7 +17,7 @@
 #include "services/issuer/accounts.h"
 #include "services/issuer/approval_policy.h"
 #include "services/issuer/kinds.h"
-#include "services/issuer/order_pace.h"
+#include "services/issuer/order_admission.h"
 #include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
@@ -35,10 +35,6 @@ class Orders {
   virtual runtime::Awaitable<absl::Status> Delete(runtime::Context context,
                                                   std::string resource_namespace,
                                                   std::string name) = 0;
-  // When the orders of an issuer (service::IssuerKey()) were placed, as soon as all that there
-  // are are known.
-  virtual runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> PlacedAt(
-      runtime::Context context, std::string issuer) = 0;
 };
 
 class GrpcOrders final : public Orders {
@@ -56,8 +52,6 @@ class GrpcOrders final : public Orders {
   runtime::Awaitable<absl::Status> Delete(runtime::Context context,
                                           std::string resource_namespace,
                                           std::string name) override;
-  runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> PlacedAt(
-      runtime::Context context, std::string issuer) override;
 
  private:
   order::v1::OrderService::StubInterface& stub_;
@@ -67,13 +61,16 @@ class GrpcOrders final : public Orders {
 // Keys are "<namespace>/<name>".
 class CertificateRequestReconciler final : public controller::Reconciler {
  public:
+  // `wake` is told of requests that waited for a rate limit and may go on.
   CertificateRequestReconciler(service::Environment environment, Stores& stores,
                                Accounts& accounts, Orders& orders,
-                               ApprovalPolicy approval_policy = {})
+                               ApprovalPolicy approval_policy = {},
+                               std::function<void(const std::string& key)> wake = nullptr)
       : environment_(environment),
         stores_(stores),
         accounts_(accounts),
         orders_(orders),
+        admission_(environment, stores, std::move(wake)),
         signing_(environment, stores, accounts),
         approval_policy_(std::move(approval_policy)) {}
 
@@ -100,17 +97,19 @@ class CertificateRequestReconciler final : public controller::Reconciler {
       runtime::Context context, const Request& request, const AnyIssuer& issuer);
   runtime::Awaitable<absl::Status> SignLocally(runtime::Context context, Request& request,
                                                AnyIssuer issuer);
-  // Whether the order may be placed now, as far as the issuer's rate limits go. Else the
-  // request says until when it waits.
+  // Whether the order may be placed now, as far as the limits of its CA go. Else the request
+  // says until when it waits.
   runtime::Awaitable<absl::StatusOr<bool>> TakeTurn(runtime::Context context, Request& request,
                                                     const AnyIssuer& issuer);
-  // When the certificate is needed: when the one ends that it replaces.
-  runtime::Awaitable<absl::StatusOr<absl::Time>> NeededBy(runtime::Context context,
-                                                          const Request& request);
+  // Brings over what the order has come to, and what that tells about the CA's limits.
+  runtime::Awaitable<absl::Status> FollowOrder(runtime::Context context, Request& request,
+                                               const order::v1::Order& order,
+                                               const AnyIssuer& issuer);
   runtime::Awaitable<absl::Status> CleanUp(runtime::Context context, Request request);
   void Follow(const order::v1::Order& order, Request& request) const;
   // `certificate` is the chain; `ca` is empty where only that can tell it.
   void Accept(const std::string& certificate, const std::string& ca, Request& request) const;
+  void SetRateLimited(Request& request, std::string reason, std::string message) const;
   void SetReady(Request& request, bool ready, std::string reason, std::string message) const;
   void Fail(Request& request, std::string message) const;
 
@@ -118,7 +117,7 @@ class CertificateRequestReconciler final : public controller::Reconciler {
   Stores& stores_;
   Accounts& accounts_;
   Orders& orders_;
-  OrderPace pace_;
+  OrderAdmission admission_;
   SigningIssuers signing_;
   const ApprovalPolicy approval_policy_;
 };

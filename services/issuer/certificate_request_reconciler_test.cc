@@ -1,15 +1,12 @@
 #include "services/issuer/certificate_request_reconciler.h"
 
-#include <map>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/pki/test_ca.h"
-#include "services/issuer/issuer_testing.h"
+#include "services/issuer/certificate_request_testing.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -20,135 +17,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class FakeOrders final : public Orders {
- public:
-  std::shared_ptr<const order::v1::Order> Find(const std::string& key) const override {
-    const auto it = known.find(key);
-    return it == known.end() ? nullptr : it->second;
-  }
-  runtime::Awaitable<absl::StatusOr<order::v1::Order>> Create(runtime::Context,
-                                                              order::v1::Order order) override {
-    created.push_back(order);
-    if (!error.ok()) co_return error;
-    co_return order;
-  }
-  runtime::Awaitable<absl::Status> Delete(runtime::Context, std::string resource_namespace,
-                                          std::string name) override {
-    deleted.push_back(store::QueueKey(resource_namespace, name));
-    co_return error;
-  }
-
-  runtime::Awaitable<absl::StatusOr<std::vector<absl::Time>>> PlacedAt(
-      runtime::Context, std::string issuer) override {
-    if (!error.ok()) co_return error;
-    EXPECT_EQ(issuer, "Issuer web/ca");
-    co_return placed;
-  }
-
-  absl::Status error;
-  std::vector<absl::Time> placed;
-  std::map<std::string, std::shared_ptr<const order::v1::Order>> known;
-  std::vector<order::v1::Order> created;
-  std::vector<std::string> deleted;
-};
-
-class CertificateRequestReconcilerTest : public IssuerWorld {
- protected:
-  CertificateRequestReconcilerTest() {
-    pki::CsrSpec csr;
-    csr.subject.common_name = "a.example";
-    csr.names.dns_names = {"a.example", "b.example"};
-    csr.names.ip_addresses = {"192.0.2.1"};
-    CertificateRequest request;
-    request.mutable_metadata()->set_namespace_("web");
-    request.mutable_metadata()->set_name("site-1");
-    (*request.mutable_metadata()->mutable_labels())["team"] = "x";
-    request.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
-    request.mutable_spec()->mutable_issuer_ref()->set_name("ca");
-    request.mutable_spec()->mutable_duration()->set_seconds(3600);
-    CW_EXPECT_OK(Await(stores_->requests.Create(Context(), request)));
-  }
-
-  void CreateIssuer(bool ready = true, bool enable_duration = false) {
-    issuer::v1::Issuer issuer;
-    issuer.mutable_metadata()->set_namespace_("web");
-    issuer.mutable_metadata()->set_name("ca");
-    issuer.mutable_spec()->mutable_acme()->set_server("https://ca.test/directory");
-    issuer.mutable_spec()->mutable_acme()->set_profile("classic");
-    issuer.mutable_spec()->mutable_acme()->set_enable_duration_feature(enable_duration);
-    service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
-                          {"Ready", ready, "Registered", "no account yet"}, 1, clock_.Now());
-    CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), issuer)));
-  }
-  absl::StatusOr<controller::Result> TryPassFor(const std::string& name) {
-    return Await(reconciler_.Reconcile(Context(), "web/" + name));
-  }
-  absl::Status TryPass() { return TryPassFor("site-1").status(); }
-  // Lets the issuer take two orders a minute.
-  void LimitIssuer() {
-    issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
-    issuer::v1::RateLimits& limits =
-        *issuer.mutable_spec()->mutable_acme()->mutable_rate_limits();
-    limits.set_orders(2);
-    limits.mutable_orders_window()->set_seconds(60);
-    CW_ASSERT_OK(Await(stores_->issuers.Update(Context(), issuer)));
-    issuer = Read(stores_->issuers, "ca");
-    service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
-                          {"Ready", true, "Registered", ""}, issuer.metadata().generation(),
-                          clock_.Now());
-    WriteStatus(stores_->issuers, issuer);
-  }
-  // A request like the first one, of a Certificate that ends in `ends_in`.
-  void CreateRenewal(const std::string& name, absl::Duration ends_in) {
-    issuer::v1::Certificate certificate;
-    certificate.mutable_metadata()->set_namespace_("web");
-    certificate.mutable_metadata()->set_name("of-" + name);
-    CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
-    certificate = Read(stores_->certificates, "of-" + name);
-    *certificate.mutable_status()->mutable_not_after() =
-        service::ToProto(clock_.Now() + ends_in);
-    WriteStatus(stores_->certificates, certificate);
-    CertificateRequest request;
-    request.mutable_metadata()->set_namespace_("web");
-    request.mutable_metadata()->set_name(name);
-    request.mutable_metadata()->mutable_owner()->set_kind("Certificate");
-    request.mutable_metadata()->mutable_owner()->set_name("of-" + name);
-    *request.mutable_spec() = Read(stores_->requests, "site-1").spec();
-    CW_ASSERT_OK(Await(stores_->requests.Create(Context(), request)));
-  }
-  CertificateRequest Pass() {
-    CW_EXPECT_OK(TryPass());
-    return Request();
-  }
-  CertificateRequest Request() { return Read(stores_->requests, "site-1"); }
-  std::string Message() {
-    const CertificateRequest request = Request();
-    const auto* ready = service::FindCondition(request.status().conditions(), "Ready");
-    return ready == nullptr ? "" : ready->message();
-  }
-  // The Order as its service would report it.
-  void Report(order::v1::OrderStatus status) {
-    order::v1::Order order = orders_.created.at(0);
-    *order.mutable_status() = std::move(status);
-    const std::string key = store::QueueKey("web", order.metadata().name());
-    orders_.known[key] = std::make_shared<const order::v1::Order>(std::move(order));
-  }
-  order::v1::OrderStatus Valid(const std::vector<pki::Certificate>& chain) {
-    order::v1::OrderStatus status;
-    status.set_state(order::v1::ORDER_STATE_VALID);
-    status.set_certificate(pki::ToPem(chain));
-    return status;
-  }
-  std::vector<pki::Certificate> Chain() {
-    return ca_.ChainFor(ca_.SignCsr(Request().spec().request()));
-  }
-
-  const pki::PrivateKey key_ = *pki::PrivateKey::Generate(pki::KeySpec());
-  const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
-  FakeOrders orders_;
-  Accounts accounts_{Environment(), *stores_, "certwright"};
-  CertificateRequestReconciler reconciler_{Environment(), *stores_, accounts_, orders_};
-};
+using CertificateRequestReconcilerTest = CertificateRequestWorld;
 
 TEST_F(CertificateRequestReconcilerTest, OrdersWhatTheRequestAsksFor) {
   CreateIssuer();
@@ -337,62 +206,6 @@ TEST_F(CertificateRequestReconcilerTest, KeepsWhatWentWrongForWhich) {
   status.add_failures()->set_type("caa");
   Report(status);
   EXPECT_THAT(Pass().status().failure_types(), ElementsAre("dns", "caa"));
-}
-
-TEST_F(CertificateRequestReconcilerTest, OrdersWithinTheIssuersLimitNearestEndFirst) {
-  CreateIssuer();
-  LimitIssuer();
-  orders_.placed = {clock_.Now() - absl::Seconds(1)};
-  CreateRenewal("late", absl::Hours(50));
-  CreateRenewal("soon", absl::Hours(5));
-  Pass();
-  ASSERT_THAT(orders_.created, SizeIs(1));
-  const auto late = TryPassFor("late");
-  ASSERT_THAT(late, base::IsOk());
-  EXPECT_EQ(ConditionOf(Read(stores_->requests, "late")), "False Queued");
-  EXPECT_GT(late->requeue_after, absl::Seconds(29));
-  EXPECT_LE(late->requeue_after, absl::Seconds(31));
-  // It comes later, but goes first.
-  CW_EXPECT_OK(TryPassFor("soon"));
-  clock_.Advance(absl::Seconds(31));
-  CW_EXPECT_OK(TryPassFor("late"));
-  EXPECT_THAT(orders_.created, SizeIs(1));
-  CW_EXPECT_OK(TryPassFor("soon"));
-  ASSERT_THAT(orders_.created, SizeIs(2));
-  EXPECT_EQ(orders_.created[1].metadata().owner().name(), "soon");
-  EXPECT_EQ(ConditionOf(Read(stores_->requests, "soon")), "False Pending");
-  EXPECT_FALSE(Read(stores_->requests, "soon").status().has_retry_time());
-}
-
-TEST_F(CertificateRequestReconcilerTest, ADeletedRequestLeavesItsPlaceInTheQueue) {
-  CreateIssuer();
-  LimitIssuer();
-  orders_.placed = {clock_.Now(), clock_.Now()};
-  CreateRenewal("soon", absl::Hours(5));
-  CreateRenewal("late", absl::Hours(50));
-  CW_EXPECT_OK(TryPassFor("soon"));
-  CW_EXPECT_OK(TryPassFor("late"));
-  CW_ASSERT_OK(Await(stores_->requests.MarkDeleted(Context(), "web", "soon")));
-  CW_EXPECT_OK(TryPassFor("soon"));
-  clock_.Advance(absl::Seconds(31));
-  CW_EXPECT_OK(TryPassFor("late"));
-  EXPECT_THAT(orders_.created, SizeIs(1));
-}
-
-TEST_F(CertificateRequestReconcilerTest, AFailureToPlaceTheOrderCostsNoTurn) {
-  CreateIssuer();
-  LimitIssuer();
-  orders_.placed = {clock_.Now() - absl::Seconds(1)};
-  CreateRenewal("other", absl::Hours(5));
-  // The history is read.
-  CW_EXPECT_OK(TryPassFor("other"));
-  CW_EXPECT_OK(TryPass());
-  orders_.error = absl::UnavailableError("connection refused");
-  clock_.Advance(absl::Seconds(31));
-  for (int i = 0; i < 5; ++i) EXPECT_FALSE(TryPass().ok());
-  orders_.error = absl::OkStatus();
-  CW_EXPECT_OK(TryPass());
-  EXPECT_EQ(ConditionOf(Request()), "False Pending");
 }
 
 TEST(CertificateRequestNeedsPassTest, ForAllButWhatItsReconcilerWrote) {

@@ -3,9 +3,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/pki/names.h"
 #include "lib/service/derived_name.h"
+#include "services/issuer/certificate_validation.h"
 #include "services/issuer/issuer_choice.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/rate_limits.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -34,6 +37,16 @@ std::string Replaces(const Certificate& certificate, const KeyPairFacts* present
   return info.certificate_id();
 }
 
+// Whether the next certificate is one more of the same CA for exactly the same names, which CAs
+// count for less.
+bool IsRenewal(const Certificate& certificate, const KeyPairFacts* present,
+               const meta::v1::IssuerRef& next_issuer) {
+  if (present == nullptr || present->problem.has_value()) return false;
+  if (!SameIssuer(IssuerInUse(certificate), next_issuer)) return false;
+  const auto names = pki::NormalizeNames(CsrSpecOf(certificate.spec()).names);
+  return names.ok() && pki::NameSetDifference(*names, present->names).empty();
+}
+
 }  // namespace
 
 CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
@@ -49,6 +62,9 @@ CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
       absl::StrCat(certificate.status().revision() + 1);
   (*metadata.mutable_annotations())[kCertificateGenerationAnnotation] =
       absl::StrCat(certificate.metadata().generation());
+  if (IsRenewal(certificate, present, issuer)) {
+    (*metadata.mutable_annotations())[kRenewsAnnotation] = present->serial_number;
+  }
   SetOwner(certificate, metadata);
   issuer::v1::CertificateRequestSpec& spec = *request.mutable_spec();
   spec.set_request(std::move(csr_pem));

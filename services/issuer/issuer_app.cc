@@ -158,8 +158,9 @@ class IssuerApp final : public service::App {
         issuer_reconciler_(environment, stores_, accounts_),
         certificate_reconciler_(environment, stores_, owned_requests_,
                                 FallbackRulesOf(config.fallback())),
-        request_reconciler_(environment, stores_, accounts_, orders_,
-                            std::move(approval.policy)),
+        request_reconciler_(
+            environment, stores_, accounts_, orders_, std::move(approval.policy),
+            [this](const std::string& key) { request_controller_.Enqueue(key); }),
         renewal_info_reconciler_(environment, stores_, accounts_),
         issuer_controller_("issuers", environment.executor, environment.timers,
                            environment.random, Options(8), issuer_reconciler_),

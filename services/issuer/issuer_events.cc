@@ -107,6 +107,11 @@ Events EventsOf(const issuer::v1::Certificate* before, const issuer::v1::Certifi
       events.push_back({EVENT_SEVERITY_WARNING, ready->reason(), ready->message()});
     }
   }
+  for (const char* type : {"RateLimited", "Paused"}) {
+    const Condition* limit =
+        ChangedCondition(ConditionsOf(before), now.status().conditions(), type);
+    if (limit != nullptr) events.push_back({EVENT_SEVERITY_WARNING, type, limit->message()});
+  }
   for (const issuer::v1::IssuerOutage& outage : now.status().issuer_outages()) {
     if (before != nullptr && Has(before->status().issuer_outages(), outage)) continue;
     events.push_back(

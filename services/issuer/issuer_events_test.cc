@@ -33,6 +33,18 @@ void Set(T& resource, const std::string& type, bool status, const std::string& r
                         {type, status, reason, message}, 1, absl::UnixEpoch());
 }
 
+TEST(CertificateEventsTest, TellWhichLimitOrPauseOfTheCaIsWaitedForOnce) {
+  const Certificate before;
+  Certificate now;
+  Set(now, "RateLimited", true, "OrdersPerAccount", "Waits for room.");
+  Set(now, "Paused", true, "IdentifierPaused", "Visit the CA.");
+  EXPECT_THAT(Texts(EventsOf(&before, now)), ElementsAre("Warning RateLimited: Waits for room.",
+                                                         "Warning Paused: Visit the CA."));
+  Certificate later = now;
+  Set(later, "RateLimited", true, "OrdersPerAccount", "Still waits.");
+  EXPECT_THAT(EventsOf(&now, later), IsEmpty());
+}
+
 TEST(CertificateEventsTest, TellAnIssuanceFromBeginToEnd) {
   Certificate before;
   Certificate now = before;

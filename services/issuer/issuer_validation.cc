@@ -28,6 +28,8 @@ constexpr int64_t kDefaultDeadline = 600;
 constexpr int64_t kMaxDeadline = 24 * 3600;
 constexpr int kDefaultTtl = 60;
 constexpr int kMaxUrls = 16;
+constexpr int32_t kMaxLimit = 1'000'000;
+constexpr int64_t kMaxLimitWindow = 31 * 24 * 3600;
 constexpr std::size_t kMaxRoleId = 1024;
 
 void DefaultKey(meta::v1::SecretKeyRef& ref, const char* key) {
@@ -167,6 +169,25 @@ void ValidateSolver(AcmeSolver& solver, int index, std::set<std::string>& names,
   }
 }
 
+void ValidateRateLimits(const issuer::v1::RateLimits& limits, Violations& violations) {
+  const auto check = [&violations](int32_t count, bool has_window,
+                                   const google::protobuf::Duration& window, const char* name) {
+    const std::string field = absl::StrCat("spec.acme.rateLimits.", name);
+    violations.Require(count >= 0 && count <= kMaxLimit, field,
+                       "must be between 0 (the default) and 1000000");
+    violations.Require(!has_window || (window.seconds() >= 1 && window.nanos() >= 0 &&
+                                       window.seconds() <= kMaxLimitWindow),
+                       field + "Window", "must be between 1 s and 31 days");
+  };
+  check(limits.orders(), limits.has_orders_window(), limits.orders_window(), "orders");
+  check(limits.certificates_per_domain(), limits.has_certificates_per_domain_window(),
+        limits.certificates_per_domain_window(), "certificatesPerDomain");
+  check(limits.certificates_per_name_set(), limits.has_certificates_per_name_set_window(),
+        limits.certificates_per_name_set_window(), "certificatesPerNameSet");
+  check(limits.failed_validations(), limits.has_failed_validations_window(),
+        limits.failed_validations_window(), "failedValidations");
+}
+
 void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& violations) {
   violations.Require(acme::IsHttpsUrl(acme.server()), "spec.acme.server",
                      "must be the https URL of an ACME directory");
@@ -194,6 +215,7 @@ void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& 
   if (acme.renewal_information() == issuer::v1::RENEWAL_INFORMATION_UNSPECIFIED) {
     acme.set_renewal_information(issuer::v1::RENEWAL_INFORMATION_ARI);
   }
+  if (acme.has_rate_limits()) ValidateRateLimits(acme.rate_limits(), violations);
   violations.Require(acme.solvers_size() <= kMaxSolvers, "spec.acme.solvers",
                      "must be at most 100");
   std::set<std::string> names;

@@ -8,6 +8,7 @@
 #include "lib/dns/name.h"
 #include "lib/dns/server_address.h"
 #include "services/issuer/issuer_validation.h"
+#include "services/issuer/rate_limits.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -30,6 +31,18 @@ void CheckSolver(const issuer::v1::AcmeSolver& solver) {
   }
 }
 
+// The buckets must be able to reckon with them.
+void CheckRateLimits(const issuer::v1::AcmeIssuer& acme) {
+  const RateLimits limits = RateLimitsOf(acme);
+  for (const Limit& limit :
+       {limits.orders, limits.per_domain, limits.per_name_set, limits.failures}) {
+    CW_FUZZ_CHECK(limit.count >= 0);
+    if (limit.count == 0) continue;
+    CW_FUZZ_CHECK(limit.cost() > absl::ZeroDuration());
+    CW_FUZZ_CHECK(limit.window <= absl::Hours(31 * 24 + 1));
+  }
+}
+
 void Check(issuer::v1::IssuerSpec spec) {
   rpc::Violations violations;
   ValidateIssuerSpec("my-issuer", spec, violations);
@@ -37,6 +50,7 @@ void Check(issuer::v1::IssuerSpec spec) {
   if (!violations.empty()) return;
   if (spec.has_acme() && CheckIssuerIsServed(spec).ok()) {
     CW_FUZZ_CHECK(acme::IsHttpsUrl(spec.acme().server()));
+    CheckRateLimits(spec.acme());
     for (const issuer::v1::AcmeSolver& solver : spec.acme().solvers()) CheckSolver(solver);
   }
   issuer::v1::IssuerSpec again = spec;

@@ -311,5 +311,27 @@ TEST(SecretRefsOfTest, AreThoseOfTheTsigKey) {
   EXPECT_EQ(refs[0].name(), "tsig");
 }
 
+TEST(ValidateIssuerSpecTest, BoundsTheRateLimits) {
+  IssuerSpec spec = Minimal();
+  issuer::v1::RateLimits& limits = *spec.mutable_acme()->mutable_rate_limits();
+  EXPECT_THAT(Validate(spec), IsEmpty());
+  limits.set_orders(1'000'000);
+  limits.mutable_certificates_per_domain_window()->set_seconds(31 * 24 * 3600);
+  limits.mutable_failed_validations_window()->set_seconds(1);
+  EXPECT_THAT(Validate(spec), IsEmpty());
+  limits.set_orders(1'000'001);
+  limits.set_certificates_per_domain(-1);
+  limits.mutable_certificates_per_domain_window()->set_seconds(31 * 24 * 3600 + 1);
+  limits.mutable_certificates_per_name_set_window();
+  limits.set_failed_validations(-5);
+  limits.mutable_failed_validations_window()->set_nanos(-1);
+  EXPECT_THAT(Validate(spec), ElementsAre("spec.acme.rateLimits.orders",
+                                          "spec.acme.rateLimits.certificatesPerDomain",
+                                          "spec.acme.rateLimits.certificatesPerDomainWindow",
+                                          "spec.acme.rateLimits.certificatesPerNameSetWindow",
+                                          "spec.acme.rateLimits.failedValidations",
+                                          "spec.acme.rateLimits.failedValidationsWindow"));
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service

@@ -1,8 +1,10 @@
 #include "services/order/order_decision.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "lib/acme/problem.h"
+#include "lib/acme/rate_limit_detail.h"
 #include "lib/service/conditions.h"
 
 namespace certwright::order {
@@ -150,6 +152,11 @@ Action DecideOpen(const v1::Order& order, const Snapshot& snapshot, absl::Time n
   return DecidePending(order, snapshot, now);
 }
 
+bool IsPausedByCa(const absl::Status& error) {
+  const std::optional<acme::Problem> problem = acme::ProblemOf(error);
+  return problem.has_value() && acme::IsPause(problem->ShortType(), problem->detail);
+}
+
 }  // namespace
 
 bool IsFinal(v1::OrderState state) {
@@ -204,6 +211,8 @@ ErrorAction DecideOnError(const absl::Status& error, Step step, absl::Time now) 
       return ErrorAction{
           Recovery::kOperator, now + kReregisterRetry, {}, "AccountDoesNotExist"};
     case acme::ErrorClass::kOperator:
+      // Only a person ends a pause. Whether and when to try again is for the issuer service.
+      if (IsPausedByCa(error)) return fail(v1::ORDER_STATE_ERRORED);
       return ErrorAction{Recovery::kOperator,
                          now + kOperatorRetry,
                          {},

@@ -165,6 +165,7 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   }
   status().set_url(placed->url);
   *status().mutable_placed_time() = service::ToProto(Now());
+  status().clear_failures();
   AdoptOrder(*placed, status());
   SetNotReady(record_.mutable_order(), "Pending", "The order is placed at the CA", Now());
   ca_order_ = *std::move(placed);
@@ -216,6 +217,7 @@ OrderPass::AwaitableOutcome OrderPass::ReadAuthorizations() {
   }
   if (!error.ok()) co_return co_await HandleError(error, Step::kReadAuthorizations);
   status().clear_retry_time();
+  status().clear_failures();
   const auto& authorizations = order().status().authorizations();
   if (std::none_of(authorizations.begin(), authorizations.end(), NeedsChallenge)) {
     // Nothing will be made for them, so they can be written together with what comes next.
@@ -317,6 +319,7 @@ OrderPass::AwaitableOutcome OrderPass::Download() {
   status().set_state(v1::ORDER_STATE_VALID);
   status().set_certificate(std::move(certificate->pem));
   status().clear_retry_time();
+  status().clear_failures();
   status().clear_next_check_time();
   status().set_reason(certificate->preferred_found ? "" : ready.message);
   service::SetCondition(*status().mutable_conditions(), ready, order().metadata().generation(),
@@ -422,6 +425,12 @@ OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step
     waits.retry = base::MonotonicAt(clock(), action.retry_at);
     memory_.SetWaits(key_, waits);
     *status().mutable_retry_time() = service::ToProto(action.retry_at);
+  }
+  // Which limit was reached is for the issuer service to know too.
+  status().clear_failures();
+  const std::optional<acme::Problem> problem = acme::ProblemOf(error);
+  if (action.reason == "RateLimited" && problem.has_value()) {
+    AddProblem(*problem, "", *status().mutable_failures());
   }
   CW_CO_RETURN_IF_ERROR(co_await record_.Save());
   if (!at_a_time) co_return error;

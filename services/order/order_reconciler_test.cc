@@ -573,6 +573,10 @@ TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
   Create({"a.test"});
   EXPECT_EQ(Pass().requeue_after, absl::Hours(3));
   EXPECT_EQ(Ready().reason(), "RateLimited");
+  // So that the issuer service knows which limit it is.
+  ASSERT_THAT(Read().status().failures(), SizeIs(1));
+  EXPECT_EQ(Read().status().failures(0).type(), "rateLimited");
+  EXPECT_EQ(Read().status().failures(0).detail(), "too many");
   EXPECT_EQ(service::FromProto(Read().status().retry_time()), when);
   Restart();
   Pass();
@@ -581,6 +585,17 @@ TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
   Pass();
   EXPECT_EQ(ca_->Count("NewOrder"), 2);
   EXPECT_FALSE(Read().status().has_retry_time());
+  EXPECT_THAT(Read().status().failures(), IsEmpty());
+}
+
+TEST_F(OrderReconcilerTest, APausedAccountFailsTheOrderWithTheUrlThatEndsIt) {
+  const char* detail = "paused, visit https://ca.test/sfe/v1/unpause?jwt=x";
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", detail));
+  Create({"a.test"});
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  ASSERT_THAT(Read().status().failures(), SizeIs(1));
+  EXPECT_EQ(Read().status().failures(0).detail(), detail);
 }
 
 // Fault 91.

@@ -1,0 +1,113 @@
+#include "services/issuer/limit_ledger.h"
+
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/store/resource_key.h"
+#include "lib/telemetry/log.h"
+
+namespace certwright::issuer_service {
+namespace {
+
+constexpr char kKind[] = "limitrecords";
+constexpr int64_t kListChunk = 1000;
+// Records that are deleted along with one commit.
+constexpr std::size_t kMostForgotten = 32;
+
+std::string KeyOf(const std::string& uid) { return store::RecordKey(kKind, "", uid); }
+
+}  // namespace
+
+runtime::Awaitable<absl::Status> LimitLedger::Load(runtime::Context context, absl::Time now) {
+  {
+    base::MutexLock lock(mutex_);
+    if (loaded_) co_return absl::OkStatus();
+  }
+  store::ListRequest request;
+  request.prefix = KeyOf("");
+  request.limit = kListChunk;
+  std::vector<store::Record> records;
+  for (bool more = true; more;) {
+    CW_CO_ASSIGN_OR_RETURN(store::ListResult result, co_await store_.List(context, request));
+    more = result.more && !result.records.empty();
+    request.at_revision = result.revision;
+    if (more) request.start_after = result.records.back().key;
+    for (store::Record& record : result.records) records.push_back(std::move(record));
+  }
+  base::MutexLock lock(mutex_);
+  // Another worker was faster, and what it read may have changed since.
+  if (loaded_) co_return absl::OkStatus();
+  loaded_ = true;
+  for (store::Record& record : records) {
+    const std::string uid = record.key.substr(request.prefix.size());
+    LimitRecord parsed;
+    if (parsed.ParseFromString(record.value)) {
+      buckets_.Restore(uid, parsed, now);
+    } else {
+      telemetry::LogWarning("a record of rate limits cannot be read", {{"key", record.key}});
+    }
+    kept_[uid] = std::move(record.value);
+  }
+  co_return absl::OkStatus();
+}
+
+runtime::Awaitable<absl::StatusOr<LimitBuckets::Turn>> LimitLedger::Ask(
+    runtime::Context context, LimitBuckets::Request request, std::vector<Draw> draws,
+    absl::Time now) {
+  const LimitBuckets::Turn turn = buckets_.Ask(request, draws, now);
+  if (turn.now) CW_CO_RETURN_IF_ERROR(co_await Save(context, request.uid, now));
+  co_return turn;
+}
+
+runtime::Awaitable<absl::Status> LimitLedger::Placed(runtime::Context context, std::string uid,
+                                                     absl::Time now) {
+  buckets_.Placed(uid, now);
+  co_return co_await Save(context, uid, now);
+}
+
+runtime::Awaitable<absl::StatusOr<std::vector<std::string>>> LimitLedger::End(
+    runtime::Context context, std::string uid, LimitBuckets::Outcome outcome,
+    std::set<std::string> failed, absl::Time now) {
+  std::vector<std::string> may_go_on = buckets_.End(uid, outcome, failed, now);
+  CW_CO_RETURN_IF_ERROR(co_await Save(context, uid, now));
+  co_return may_go_on;
+}
+
+runtime::Awaitable<absl::Status> LimitLedger::Close(runtime::Context context, std::string uid,
+                                                    std::string bucket, absl::Time until,
+                                                    absl::Time now) {
+  buckets_.Close(uid, bucket, until);
+  co_return co_await Save(context, uid, now);
+}
+
+runtime::Awaitable<absl::Status> LimitLedger::Save(runtime::Context context, std::string uid,
+                                                   absl::Time now) {
+  const std::string value = buckets_.RecordOf(uid).SerializeAsString();
+  std::vector<store::Mutation> mutations;
+  std::vector<std::string> dropped;
+  {
+    base::MutexLock lock(mutex_);
+    const auto kept = kept_.find(uid);
+    const std::string& present = kept == kept_.end() ? std::string() : kept->second;
+    if (present == value) co_return absl::OkStatus();
+    if (value.empty()) {
+      dropped.push_back(uid);
+    } else {
+      mutations.push_back(store::Mutation::Put(KeyOf(uid), value));
+    }
+    for (std::string& over : buckets_.ForgetOver(kMostForgotten, now)) {
+      if (over != uid && kept_.contains(over)) dropped.push_back(std::move(over));
+    }
+  }
+  for (const std::string& over : dropped) {
+    mutations.push_back(store::Mutation::Delete(KeyOf(over)));
+  }
+  const auto committed = co_await store_.Commit(context, std::move(mutations));
+  CW_CO_RETURN_IF_ERROR(committed);
+  base::MutexLock lock(mutex_);
+  if (!value.empty()) kept_[uid] = value;
+  for (const std::string& over : dropped) kept_.erase(over);
+  co_return absl::OkStatus();
+}
+
+}  // namespace certwright::issuer_service
