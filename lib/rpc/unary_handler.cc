@@ -55,6 +55,10 @@ std::optional<AuditRecord> MakeAuditRecord(const HandlerEnvironment& environment
     return std::nullopt;
   }
   Target target = TargetOf(request);
+  if (method != nullptr && method->rule.scope == Scope::kNamespace &&
+      target.resource_namespace.empty()) {
+    target.resource_namespace = kDefaultNamespace;
+  }
   AuditRecord record;
   record.method = method != nullptr ? method->name : request.GetTypeName();
   record.caller = caller.identities.empty() ? "" : caller.Description();

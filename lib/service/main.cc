@@ -38,6 +38,7 @@ namespace {
 
 using telemetry::LogError;
 using telemetry::LogInfo;
+using telemetry::LogWarning;
 
 constexpr char kVersion[] = "0.1";
 constexpr int kExitUsage = 2;
@@ -208,6 +209,10 @@ absl::Status Serve(ServiceFactory& factory) {
   CW_RETURN_IF_ERROR(app->Start());
   CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
   server->SetServing(true);
+  if (!permissions->enforced() && common.access.ByteSizeLong() > 0) {
+    LogWarning(
+        "access is configured but does not count: without server.tls everyone may do all");
+  }
   LogInfo("serving", {{"program", factory.Describe().program},
                       {"listen", common.server.listen()},
                       {"port", server->port()}});

@@ -114,7 +114,8 @@ struct Place {
 };
 
 std::vector<Place> PlacesFor(const Row& row) {
-  if (row.where.empty() || row.where == "`*`") return {{""}};
+  // Also in a namespace, in which no role must be of use.
+  if (row.where.empty() || row.where == "`*`") return {{""}, {"team-a"}};
   if (row.where == "issuer") return {{"team-a"}, {"team-b"}, {"team-a", true}};
   return {{"team-a"}, {"team-b"}, {""}};
 }
@@ -275,6 +276,10 @@ class AccessTest : public testing::Test {
     options.client = "admin.all.test";
     for (std::string& extra : options.extra_config) extra = AccessConfig();
     return harness::Suite::Start(std::move(options));
+  }
+
+  std::string AuditFile(Service service) const {
+    return absl::StrCat(folder_, "/", harness::ServiceName(service), "-audit.log");
   }
 
   std::shared_ptr<grpc::Channel> ChannelTo(const harness::Suite& suite, Service service,
@@ -438,7 +443,10 @@ TEST_F(AccessTest, ACertificateIsIssuedWithMutualTlsEverywhere) {
   harness::WorldOptions options;
   options.certificates = pki_;
   options.client = "admin.all.test";
-  for (std::string& extra : options.extra_config) extra = AccessConfig();
+  for (const Service service : harness::kServices) {
+    options.extra_config[static_cast<std::size_t>(service)] =
+        absl::StrCat(AccessConfig(), "log: {auditFile: \"", AuditFile(service), "\"}\n");
+  }
   CW_ASSERT_OK_AND_ASSIGN(const auto world, harness::World::Start(std::move(options)));
   CW_ASSERT_OK(world->CreateClusterIssuer(world->MakeClusterIssuer({"dns.example.test"}, {})));
   const std::vector<std::string> names = {"http.example.test", "dns.example.test"};
@@ -446,6 +454,24 @@ TEST_F(AccessTest, ACertificateIsIssuedWithMutualTlsEverywhere) {
   CW_ASSERT_OK(world->WaitUntilReady({"web"}, absl::Seconds(60)));
   CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Secret secret, world->GetSecret("web-tls"));
   CW_EXPECT_OK(world->VerifySecret(secret, names));
+
+  const std::string audit = Read(AuditFile(Service::kIssuer));
+  for (const char* line :
+       {R"("caller":"admin.all.test")",
+        R"(SecretService.GetSecret","namespace":"default","name":"web-tls")",
+        R"(CreateCertificate","namespace":"default","name":"web","code":"OK")",
+        R"(AccountService.SignJws","namespace":"default","name":"pebble","code":"OK")"}) {
+    EXPECT_THAT(audit, HasSubstr(line));
+  }
+  EXPECT_THAT(Read(AuditFile(Service::kOrder)), HasSubstr(R"("method":"certwright.order.v1.)"
+                                                          R"(OrderService.CreateOrder")"));
+  EXPECT_THAT(Read(AuditFile(Service::kSolver)), HasSubstr("ChallengeService.CreateChallenge"));
+  EXPECT_THAT(audit, Not(HasSubstr("ListCertificates")));
+  for (const Service service : harness::kServices) {
+    const std::string lines = Read(AuditFile(service));
+    EXPECT_THAT(lines, Not(HasSubstr("BEGIN")));
+    EXPECT_THAT(lines, Not(HasSubstr(world->knot().tsig_secret())));
+  }
 }
 
 }  // namespace
