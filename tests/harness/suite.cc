@@ -65,7 +65,8 @@ std::shared_ptr<grpc::Channel> Suite::channel(Service service) const {
   // A service that is started again is to be found at once, not after gRPC's back-off.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   // Despite its name, the least time that an attempt to connect gets.
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                   options_.certificates.empty() ? 20 : 5'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (!options_.certificates.empty()) {
@@ -107,14 +108,22 @@ void Suite::WriteConfiguration() {
         TlsConfig(service));
   };
   const auto peer = [this](Service from, Service to) {
-    return absl::Substitute("$0: {address: \"$1\"$2}\n", ServiceName(to), address(to),
+    int port = ports_[Index(to)];
+    if (options_.peer_port != nullptr) port = options_.peer_port(from, to, port);
+    return absl::Substitute("$0: {address: \"127.0.0.1:$1\"$2}\n", ServiceName(to), port,
                             TlsConfig(from));
   };
-  using enum Service;
+  const auto peers = [&peer](Service from) {
+    std::string text;
+    for (const Service to : kServices) {
+      if (to != from) text += peer(from, to);
+    }
+    return text;
+  };
   const std::string configurations[3] = {
-      absl::StrCat(common(kIssuer), peer(kIssuer, kOrder), peer(kIssuer, kSolver)),
-      absl::StrCat(common(kOrder), peer(kOrder, kIssuer), peer(kOrder, kSolver)),
-      absl::StrCat(common(kSolver), peer(kSolver, kIssuer),
+      absl::StrCat(common(Service::kIssuer), peers(Service::kIssuer)),
+      absl::StrCat(common(Service::kOrder), peers(Service::kOrder)),
+      absl::StrCat(common(Service::kSolver), peer(Service::kSolver, Service::kIssuer),
                    absl::Substitute("http01Listen: \"127.0.0.1:$0\"\n"
                                     "recursiveNameservers: [\"$1\"]\n"
                                     "authoritativePort: $2\n"
