@@ -15,6 +15,8 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
+#include "grpcpp/security/auth_context.h"
+#include "grpcpp/security/auth_metadata_processor.h"
 #include "grpcpp/server_builder.h"
 #include "lib/base/status_macros.h"
 
@@ -53,6 +55,47 @@ void SetLimits(grpc::ServerBuilder& builder, const ServerOptions& options) {
   }
 }
 
+// Keeps callers that are not known from reflection, which gRPC serves by itself. Our own
+// services ask the permissions, and health is for everyone.
+class ReflectionGuard final : public grpc::AuthMetadataProcessor {
+ public:
+  explicit ReflectionGuard(const Permissions& permissions) : permissions_(permissions) {}
+
+  bool IsBlocking() const override { return false; }
+
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context,
+                       OutputMetadata*, OutputMetadata*) override {
+    const auto path = metadata.find(":path");
+    const bool guarded =
+        path == metadata.end() || path->second.starts_with("/grpc.reflection.");
+    if (!guarded || context->IsPeerAuthenticated()) return grpc::Status::OK;
+    const auto [first, last] = metadata.equal_range("authorization");
+    for (auto header = first; header != last; ++header) {
+      const absl::string_view value(header->second.data(), header->second.size());
+      if (permissions_.IsKnownToken(value)) return grpc::Status::OK;
+    }
+    return {grpc::StatusCode::UNAUTHENTICATED,
+            "reflection is for known callers: show a client certificate or a bearer token"};
+  }
+
+ private:
+  const Permissions& permissions_;
+};
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(
+    const ServerOptions& options) {
+  const Permissions* permissions = options.permissions;
+  const bool has_tokens = permissions != nullptr && permissions->has_tokens();
+  CW_ASSIGN_OR_RETURN(
+      std::shared_ptr<grpc::ServerCredentials> credentials,
+      MakeServerCredentials(*options.tls, has_tokens ? ClientCertificate::kOptional
+                                                     : ClientCertificate::kRequired));
+  if (permissions != nullptr) {
+    credentials->SetAuthMetadataProcessor(std::make_shared<ReflectionGuard>(*permissions));
+  }
+  return credentials;
+}
+
 absl::StatusOr<std::unique_ptr<grpc::Server>> Build(grpc::ServerBuilder& builder,
                                                     const std::string& address,
                                                     const int& port) {
@@ -69,9 +112,13 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Build(grpc::ServerBuilder& builder
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, const std::vector<NamedService>& services) {
   std::unique_ptr<Server> server(new Server);
+  for (const NamedService& service : services) server->names_.push_back(service.name);
+  if (options.permissions != nullptr) {
+    CW_RETURN_IF_ERROR(options.permissions->CheckCovers(server->names_));
+  }
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
   if (options.tls.has_value()) {
-    CW_ASSIGN_OR_RETURN(credentials, MakeServerCredentials(*options.tls));
+    CW_ASSIGN_OR_RETURN(credentials, MakeCredentials(options));
   }
   // Referring to the message links its descriptor, which reflection shows.
   grpc::health::v1::HealthCheckRequest::descriptor();
@@ -80,10 +127,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   SetLimits(builder, options);
   if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   builder.AddListeningPort(options.listen_address, credentials, &server->port_);
-  for (const NamedService& service : services) {
-    builder.RegisterService(service.service);
-    server->names_.push_back(service.name);
-  }
+  for (const NamedService& service : services) builder.RegisterService(service.service);
   CW_ASSIGN_OR_RETURN(server->server_, Build(builder, options.listen_address, server->port_));
   if (!options.health_address.empty()) {
     grpc::ServerBuilder health_builder;

@@ -14,6 +14,7 @@
 #include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/impl/service_type.h"
 #include "grpcpp/server.h"
+#include "lib/rpc/access.h"
 #include "lib/rpc/call_gate.h"
 #include "lib/rpc/tls.h"
 #include "lib/rpc/watch_reactor.h"
@@ -33,6 +34,9 @@ struct ServerOptions {
   std::string health_address;
   // Plaintext without.
   std::optional<TlsFiles> tls;
+  // Must have a rule for every method, and outlive the server. Callers of reflection must be
+  // known to it. Null: for tests.
+  const Permissions* permissions = nullptr;
   bool reflection = true;
   int max_receive_bytes = 4 << 20;
   int max_concurrent_streams = 1000;
@@ -43,7 +47,8 @@ struct ServerOptions {
 class Server {
  public:
   // Listens and answers; health is NOT_SERVING until SetServing(). `services` must outlive
-  // the server. ALREADY_EXISTS if an address is in use, INVALID_ARGUMENT if it is none.
+  // the server. ALREADY_EXISTS if an address is in use, INVALID_ARGUMENT if it is none,
+  // FAILED_PRECONDITION if a method has no rule.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const ServerOptions& options, const std::vector<NamedService>& services);
   ~Server();

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "grpcpp/security/auth_context.h"
 
 namespace certwright::rpc {
 
@@ -30,19 +30,56 @@ absl::StatusOr<runtime::Context> MakeCallContext(
                           std::move(cancellation));
 }
 
-void ReadIdentities(const grpc::CallbackServerContext& context, CallContext& call) {
-  const auto auth = context.auth_context();
-  if (auth == nullptr || !auth->IsPeerAuthenticated()) return;
-  call.authenticated = true;
-  for (const char* property : {"x509_subject_alternative_name", "peer_uri", "peer_dns"}) {
-    for (const grpc::string_ref& value : auth->FindPropertyValues(property)) {
-      std::string identity(value.data(), value.size());
-      if (std::find(call.identities.begin(), call.identities.end(), identity) ==
-          call.identities.end()) {
-        call.identities.push_back(std::move(identity));
-      }
-    }
+Caller IdentifyCaller(const HandlerEnvironment& environment,
+                      const grpc::CallbackServerContext& context) {
+  return environment.permissions != nullptr ? environment.permissions->Identify(context)
+                                            : IdentifyByCertificate(context);
+}
+
+namespace {
+
+absl::Status CheckPermission(const HandlerEnvironment& environment, const Caller& caller,
+                             const google::protobuf::Message& request) {
+  if (environment.permissions == nullptr) return absl::OkStatus();
+  return environment.permissions->Check(caller, request);
+}
+
+// Nothing for a call that need not be told of.
+std::optional<AuditRecord> MakeAuditRecord(const HandlerEnvironment& environment,
+                                           const Caller& caller,
+                                           const google::protobuf::Message& request,
+                                           const absl::Status& allowed) {
+  if (environment.audit == nullptr || environment.permissions == nullptr) return std::nullopt;
+  const Permissions::Method* method = environment.permissions->Find(request);
+  if (method != nullptr && method->rule.effect == Effect::kReads && allowed.ok()) {
+    return std::nullopt;
   }
+  Target target = TargetOf(request);
+  if (method != nullptr && method->rule.scope == Scope::kNamespace &&
+      target.resource_namespace.empty()) {
+    target.resource_namespace = kDefaultNamespace;
+  }
+  AuditRecord record;
+  record.method = method != nullptr ? method->name : request.GetTypeName();
+  record.caller = caller.identities.empty() ? "" : caller.Description();
+  record.peer = caller.peer;
+  record.resource_namespace = std::move(target.resource_namespace);
+  record.name = std::move(target.name);
+  record.code = allowed.code();
+  return record;
+}
+
+}  // namespace
+
+absl::Status Admit(const HandlerEnvironment& environment,
+                   const grpc::CallbackServerContext& context,
+                   const google::protobuf::Message& request) {
+  const Caller caller = IdentifyCaller(environment, context);
+  absl::Status allowed = CheckPermission(environment, caller, request);
+  if (const auto record = MakeAuditRecord(environment, caller, request, allowed)) {
+    environment.audit->Record(*record);
+  }
+  return allowed;
 }
 
 UnaryReactor::UnaryReactor(const HandlerEnvironment& environment, std::string method)
@@ -57,6 +94,13 @@ bool UnaryReactor::Admit() {
   return admitted_;
 }
 
+bool UnaryReactor::Authorize(const Caller& caller, const google::protobuf::Message& request) {
+  const absl::Status allowed = CheckPermission(environment_, caller, request);
+  audit_ = MakeAuditRecord(environment_, caller, request, allowed);
+  if (!allowed.ok()) Complete(allowed);
+  return allowed.ok();
+}
+
 void UnaryReactor::Run(runtime::Awaitable<void> task) {
   runtime::Spawn(environment_.executor, std::move(task));
 }
@@ -65,6 +109,10 @@ void UnaryReactor::Complete(const absl::Status& status) {
   if (environment_.observer != nullptr) {
     environment_.observer->OnCall(method_, status.code(),
                                   environment_.clock.MonotonicNow() - start_);
+  }
+  if (audit_.has_value()) {
+    audit_->code = status.code();
+    environment_.audit->Record(*audit_);
   }
   const std::shared_ptr<CallGate> gate = admitted_ ? environment_.gate : nullptr;
   Finish(ToGrpc(status));

@@ -20,15 +20,18 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "lib/rpc/access.h"
+#include "lib/rpc/audit.h"
 #include "lib/rpc/call_gate.h"
 #include "lib/rpc/status.h"
 #include "lib/runtime/awaitable.h"
@@ -39,10 +42,7 @@ namespace certwright::rpc {
 // Who calls, and what bounds the call.
 struct CallContext {
   runtime::Context context;
-  // URI and DNS names of the client's certificate; empty without mutual TLS.
-  std::vector<std::string> identities;
-  // Whether the client has proven an identity by mutual TLS.
-  bool authenticated = false;
+  Caller caller = {};
 };
 
 // Told of every call that ends. Threading: from any thread.
@@ -65,6 +65,9 @@ struct HandlerEnvironment {
   const base::Clock& clock;
   CallObserver* observer = nullptr;
   DeadlineOptions deadlines;
+  // Null: everyone may do everything.
+  const Permissions* permissions = nullptr;
+  AuditSink* audit = nullptr;
   // Closed when the server drains.
   std::shared_ptr<CallGate> gate = std::make_shared<CallGate>();
 };
@@ -74,8 +77,14 @@ absl::StatusOr<runtime::Context> MakeCallContext(
     const HandlerEnvironment& environment, const grpc::CallbackServerContext& context,
     std::shared_ptr<runtime::Cancellation> cancellation);
 
-// The identities that the client's certificate proves.
-void ReadIdentities(const grpc::CallbackServerContext& context, CallContext& call);
+Caller IdentifyCaller(const HandlerEnvironment& environment,
+                      const grpc::CallbackServerContext& context);
+
+// Whether the caller may make a call that HandleUnary() is not for: a watch. The audit log is
+// told here, as a watch has no outcome.
+absl::Status Admit(const HandlerEnvironment& environment,
+                   const grpc::CallbackServerContext& context,
+                   const google::protobuf::Message& request);
 
 // A unary reactor whose one Finish() may come from any thread, once.
 class UnaryReactor final : public grpc::ServerUnaryReactor {
@@ -84,6 +93,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
   const std::shared_ptr<runtime::Cancellation>& cancellation() const { return cancellation_; }
   // False, with the call completed as UNAVAILABLE, once the server drains.
   bool Admit();
+  // False, with the call completed, if the caller may not make it.
+  bool Authorize(const Caller& caller, const google::protobuf::Message& request);
   // After this, neither the reactor nor the response may be touched.
   void Complete(const absl::Status& status);
 
@@ -98,6 +109,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
   const std::string method_;
   const base::MonotonicTime start_;
   bool admitted_ = false;
+  // What the audit log is to be told at the end, unless nothing.
+  std::optional<AuditRecord> audit_;
   const std::shared_ptr<runtime::Cancellation> cancellation_;
 };
 
@@ -120,14 +133,15 @@ grpc::ServerUnaryReactor* HandleUnary(const HandlerEnvironment& environment,
                                       Handler handler) {
   auto* reactor = new UnaryReactor(environment, std::move(method));
   if (!reactor->Admit()) return reactor;
+  Caller caller = IdentifyCaller(environment, *context);
+  if (!reactor->Authorize(caller, *request)) return reactor;
   absl::StatusOr<runtime::Context> call_context =
       MakeCallContext(environment, *context, reactor->cancellation());
   if (!call_context.ok()) {
     reactor->Complete(call_context.status());
     return reactor;
   }
-  CallContext call{*std::move(call_context), {}, false};
-  ReadIdentities(*context, call);
+  CallContext call{*std::move(call_context), std::move(caller)};
   reactor->Run(CompleteWith(reactor, response, handler(std::move(call), *request)));
   return reactor;
 }

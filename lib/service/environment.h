@@ -6,6 +6,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
 #include "lib/http/http_client.h"
+#include "lib/rpc/access.h"
+#include "lib/rpc/audit.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/timers.h"
 #include "lib/telemetry/metrics.h"
@@ -19,6 +21,10 @@ struct Environment {
   base::Random& random;
   http::HttpClient& http;
   telemetry::Metrics& metrics;
+  // Null: everyone may call everything, for tests.
+  const rpc::Permissions* permissions = nullptr;
+  // Null: nothing is told of.
+  rpc::AuditSink* audit = nullptr;
   // For one request to an ACME server.
   absl::Duration acme_request_timeout = absl::Seconds(30);
 

@@ -44,11 +44,12 @@ class WatchedIssuers final : public v1::IssuerService::CallbackService {
 
   grpc::ServerWriteReactor<v1::WatchIssuersResponse>* WatchIssuers(
       grpc::CallbackServerContext*, const v1::WatchIssuersRequest* request) override {
-    return issuers_.Watch(*request, &v1::WatchIssuersResponse::mutable_issuer);
+    return issuers_.Watch(absl::OkStatus(), *request,
+                          &v1::WatchIssuersResponse::mutable_issuer);
   }
   grpc::ServerWriteReactor<v1::WatchClusterIssuersResponse>* WatchClusterIssuers(
       grpc::CallbackServerContext*, const v1::WatchClusterIssuersRequest* request) override {
-    return cluster_issuers_.Watch(*request,
+    return cluster_issuers_.Watch(absl::OkStatus(), *request,
                                   &v1::WatchClusterIssuersResponse::mutable_cluster_issuer);
   }
 

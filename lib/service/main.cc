@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <iostream>
 #include <optional>
+#include <utility>
 
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
@@ -22,8 +23,11 @@
 #include "lib/http/curl_http_client.h"
 #include "lib/http/http_server.h"
 #include "lib/rpc/server.h"
+#include "lib/rpc/tls_files.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
+#include "lib/service/access_config.h"
+#include "lib/service/audit.h"
 #include "lib/service/conditions.h"
 #include "lib/service/peers.h"
 #include "lib/telemetry/log.h"
@@ -34,6 +38,7 @@ namespace {
 
 using telemetry::LogError;
 using telemetry::LogInfo;
+using telemetry::LogWarning;
 
 constexpr char kVersion[] = "0.1";
 constexpr int kExitUsage = 2;
@@ -71,6 +76,9 @@ absl::StatusOr<http::AddressRanges> AllowedRanges(const config::v1::Acme& config
 absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   CW_RETURN_IF_ERROR(config::LoadYamlFile(flags.config_file, factory.config()));
   std::vector<std::string> problems = factory.Validate();
+  for (std::string& problem : ValidateAccess(factory.common().access)) {
+    problems.push_back(std::move(problem));
+  }
   const std::string& level = factory.common().log.level();
   if (!level.empty() && !telemetry::ParseLevel(level).has_value()) {
     problems.push_back("log.level: must be debug, info, warning, error or off");
@@ -88,11 +96,13 @@ absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
                                                  ":\n  ", absl::StrJoin(problems, "\n  ")));
 }
 
-rpc::ServerOptions ToServerOptions(const config::v1::Server& config) {
+rpc::ServerOptions ToServerOptions(const config::v1::Server& config,
+                                   const rpc::Permissions& permissions) {
   rpc::ServerOptions options;
   options.listen_address = config.listen();
   options.health_address = config.health_listen();
   options.tls = ToTlsFiles(config.has_tls(), config.tls());
+  options.permissions = &permissions;
   options.reflection = !config.has_reflection() || config.reflection();
   return options;
 }
@@ -147,6 +157,18 @@ http::CurlHttpClientOptions ToHttpOptions(const config::v1::Acme& config) {
   return options;
 }
 
+void CountTlsChanges(telemetry::Metrics& metrics) {
+  const auto counter = [&metrics](const char* result) {
+    return &metrics.GetCounter("certwright_tls_changes_total",
+                               "Changes of the files of TLS, by whether they are used.",
+                               {{"result", result}});
+  };
+  rpc::SetTlsObserver(
+      [used = counter("used"), refused = counter("refused")](const absl::Status& status) {
+        (status.ok() ? used : refused)->Increment();
+      });
+}
+
 // Waits without sleeping through a second signal: the wait simply ends early then.
 void PauseUntilSignal(absl::Duration duration) {
   sigset_t signals;
@@ -163,19 +185,34 @@ absl::Status Serve(ServiceFactory& factory) {
   const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
   const auto http =
       http::MakeCurlHttpClient(pool.executor(), *timers, ToHttpOptions(common.acme));
-  telemetry::Metrics metrics;
+  // Never destroyed: who follows TLS files counts in it until the process ends.
+  auto& metrics = *new telemetry::Metrics;
+  CountTlsChanges(metrics);
+  CW_ASSIGN_OR_RETURN(const std::unique_ptr<AuditLog> audit,
+                      AuditLog::Open(factory.Describe().program, common.log.audit_file(),
+                                     base::Clock::Real(), metrics));
+  CW_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Permissions> permissions,
+                      rpc::Permissions::Make(ToAccessPolicy(common.access, common.server),
+                                             factory.Permissions()));
   Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
+  environment.permissions = permissions.get();
+  environment.audit = audit.get();
   if (common.acme.has_request_timeout()) {
     environment.acme_request_timeout = FromProto(common.acme.request_timeout());
   }
 
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<App> app, factory.Build(environment));
-  CW_ASSIGN_OR_RETURN(const auto server,
-                      rpc::Server::Start(ToServerOptions(common.server), app->Services()));
+  CW_ASSIGN_OR_RETURN(
+      const auto server,
+      rpc::Server::Start(ToServerOptions(common.server, *permissions), app->Services()));
   CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(common.server, environment));
   CW_RETURN_IF_ERROR(app->Start());
   CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
   server->SetServing(true);
+  if (!permissions->enforced() && common.access.ByteSizeLong() > 0) {
+    LogWarning(
+        "access is configured but does not count: without server.tls everyone may do all");
+  }
   LogInfo("serving", {{"program", factory.Describe().program},
                       {"listen", common.server.listen()},
                       {"port", server->port()}});

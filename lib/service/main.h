@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "certwright/config/v1/common.pb.h"
 #include "google/protobuf/message.h"
+#include "lib/rpc/access.h"
 #include "lib/rpc/server.h"
 #include "lib/service/environment.h"
 
@@ -52,6 +53,7 @@ struct CommonConfig {
   const config::v1::Server& server;
   const config::v1::Log& log;
   const config::v1::Acme& acme;
+  const config::v1::Access& access;
 };
 
 // The parts that differ per service.
@@ -62,6 +64,8 @@ class ServiceFactory {
   // The message that the file is read into; owned by the factory.
   virtual google::protobuf::Message& config() = 0;
   virtual CommonConfig common() const = 0;
+  // Who may call its methods: a rule for each.
+  virtual rpc::PermissionTable Permissions() const = 0;
   // Every problem of the configuration beyond its syntax, "field: rule" each.
   virtual std::vector<std::string> Validate() const = 0;
   // Opens the store and builds everything; nothing runs yet.

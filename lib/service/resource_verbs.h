@@ -155,8 +155,10 @@ class ResourceVerbs {
     co_return response;
   }
 
+  // `admitted` is what rpc::Admit() says of the call; its error ends the watch.
   template <typename Response, typename Request>
-  grpc::ServerWriteReactor<Response>* Watch(const Request& request, T* (Response::*field)()) {
+  grpc::ServerWriteReactor<Response>* Watch(const absl::Status& admitted,
+                                            const Request& request, T* (Response::*field)()) {
     using Reactor = rpc::WatchReactor<Response>;
     auto feed = std::make_shared<Feed<Response>>();
     typename Reactor::Options reactor_options;
@@ -176,7 +178,8 @@ class ResourceVerbs {
     }
     std::shared_ptr<Reactor> reactor = Reactor::Make(timers_, hub_, std::move(reactor_options));
     Reactor* const returned = reactor.get();
-    absl::StatusOr<Filter> filter = MakeFilter(request);
+    absl::StatusOr<Filter> filter =
+        admitted.ok() ? MakeFilter(request) : absl::StatusOr<Filter>(admitted);
     if (!filter.ok()) {
       reactor->End(filter.status());
       return returned;

@@ -31,7 +31,7 @@ class ResourceVerbsFixture : public ::testing::Test {
  protected:
   using Verbs = ResourceVerbs<v1::Secret>;
 
-  static rpc::CallContext Call() { return {store::TestContext(), {}, false}; }
+  static rpc::CallContext Call() { return {store::TestContext(), {}}; }
 
   static VerbOptions<v1::Secret> SecretOptions() {
     VerbOptions<v1::Secret> options;

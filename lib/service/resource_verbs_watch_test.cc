@@ -21,7 +21,7 @@ class SecretWatchService final : public v1::SecretService::CallbackService {
 
   grpc::ServerWriteReactor<v1::WatchSecretsResponse>* WatchSecrets(
       grpc::CallbackServerContext*, const v1::WatchSecretsRequest* request) override {
-    return verbs_.Watch(*request, &v1::WatchSecretsResponse::mutable_secret);
+    return verbs_.Watch(absl::OkStatus(), *request, &v1::WatchSecretsResponse::mutable_secret);
   }
 
  private:

@@ -6,6 +6,7 @@
 #include "lib/pki/jose.h"
 #include "lib/rpc/status.h"
 #include "lib/service/metadata.h"
+#include "services/issuer/callers.h"
 #include "services/issuer/jws_policy.h"
 
 namespace certwright::issuer_service {
@@ -24,13 +25,6 @@ absl::Status CheckSignRequest(const v1::SignJwsRequest& request) {
   violations.Require(request.payload().size() <= kMaxPayload, "payload",
                      "must be at most 128 KiB");
   return violations.ToStatus();
-}
-
-// The services that have requests signed must not get around what is not signed for them.
-absl::Status CheckIsNoService(const rpc::CallContext& call, const Callers& callers) {
-  if (!call.authenticated || !callers.SigningCaller(call).ok()) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      "the order and the solver service may not change accounts");
 }
 
 template <typename Request>
@@ -66,7 +60,6 @@ runtime::Awaitable<absl::StatusOr<v1::GetAccountResponse>> AccountRpc::Get(
 
 runtime::Awaitable<absl::StatusOr<v1::RolloverAccountKeyResponse>> AccountRpc::RollOver(
     rpc::CallContext call, v1::RolloverAccountKeyRequest request) {
-  CW_CO_RETURN_IF_ERROR(CheckIsNoService(call, callers_));
   CW_CO_RETURN_IF_ERROR(CheckNamesIssuer(request));
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
   CW_CO_ASSIGN_OR_RETURN(
@@ -82,7 +75,6 @@ runtime::Awaitable<absl::StatusOr<v1::RolloverAccountKeyResponse>> AccountRpc::R
 
 runtime::Awaitable<absl::StatusOr<v1::DeactivateAccountResponse>> AccountRpc::Deactivate(
     rpc::CallContext call, v1::DeactivateAccountRequest request) {
-  CW_CO_RETURN_IF_ERROR(CheckIsNoService(call, callers_));
   CW_CO_RETURN_IF_ERROR(CheckNamesIssuer(request));
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
   CW_CO_ASSIGN_OR_RETURN(
@@ -95,7 +87,7 @@ runtime::Awaitable<absl::StatusOr<v1::DeactivateAccountResponse>> AccountRpc::De
 runtime::Awaitable<absl::StatusOr<v1::SignJwsResponse>> AccountRpc::Sign(
     rpc::CallContext call, v1::SignJwsRequest request) {
   CW_CO_RETURN_IF_ERROR(CheckSignRequest(request));
-  CW_CO_ASSIGN_OR_RETURN(const JwsCaller caller, callers_.SigningCaller(call));
+  CW_CO_ASSIGN_OR_RETURN(const JwsCaller caller, Callers::SigningCaller(call));
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
   CW_CO_ASSIGN_OR_RETURN(
       const std::shared_ptr<const SigningAccount> account,

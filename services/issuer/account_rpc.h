@@ -16,9 +16,8 @@ class AccountRpc final : public issuer::v1::AccountService::CallbackService {
  public:
   // All must outlive this.
   AccountRpc(service::Environment environment, Stores& stores, Accounts& accounts,
-             const Callers& callers, const rpc::HandlerEnvironment& handlers)
+             const rpc::HandlerEnvironment& handlers)
       : accounts_(accounts),
-        callers_(callers),
         handlers_(handlers),
         rollover_(environment, stores, accounts),
         deactivation_(environment, accounts) {}
@@ -48,7 +47,6 @@ class AccountRpc final : public issuer::v1::AccountService::CallbackService {
       rpc::CallContext call, issuer::v1::DeactivateAccountRequest request);
 
   Accounts& accounts_;
-  const Callers& callers_;
   const rpc::HandlerEnvironment& handlers_;
   AccountRollover rollover_;
   AccountDeactivation deactivation_;

@@ -33,30 +33,19 @@ std::vector<Approver> ParseApprovers(const config::v1::Approval& approval,
   return approvers;
 }
 
-bool Callers::Has(const std::set<std::string>& identities, const rpc::CallContext& call) {
-  return std::any_of(
-      call.identities.begin(), call.identities.end(),
-      [&](const std::string& identity) { return identities.contains(identity); });
-}
-
-absl::StatusOr<JwsCaller> Callers::SigningCaller(const rpc::CallContext& call) const {
-  if (!call.authenticated) return JwsCaller::kUnknown;
-  if (Has(order_, call)) return JwsCaller::kOrder;
-  if (Has(solver_, call)) return JwsCaller::kSolver;
+absl::StatusOr<JwsCaller> Callers::SigningCaller(const rpc::CallContext& call) {
+  if (!call.caller.authenticated) return JwsCaller::kUnknown;
+  if (call.caller.services.contains(rpc::ServiceRole::kOrder)) return JwsCaller::kOrder;
+  if (call.caller.services.contains(rpc::ServiceRole::kSolver)) return JwsCaller::kSolver;
   return absl::PermissionDeniedError(
       "only the order and the solver service have requests signed");
 }
 
-absl::Status Callers::RequireSolver(const rpc::CallContext& call) const {
-  if (!call.authenticated || Has(solver_, call)) return absl::OkStatus();
-  return absl::PermissionDeniedError("only the solver service may resolve solvers");
-}
-
 absl::Status Callers::RequireApprover(const rpc::CallContext& call,
                                       const meta::v1::IssuerRef& issuer) const {
-  if (!call.authenticated || approvers_.empty()) return absl::OkStatus();
+  if (!call.caller.authenticated || approvers_.empty()) return absl::OkStatus();
   const auto allows = [&](const Approver& approver) {
-    if (!Has({approver.identity}, call)) return false;
+    if (std::ranges::count(call.caller.identities, approver.identity) == 0) return false;
     return approver.issuers.empty() ||
            std::any_of(approver.issuers.begin(), approver.issuers.end(),
                        [&](const IssuerPattern& pattern) { return pattern.Matches(issuer); });
@@ -69,7 +58,8 @@ absl::Status Callers::RequireApprover(const rpc::CallContext& call,
 }
 
 std::string Callers::NameOf(const rpc::CallContext& call) {
-  return call.authenticated && !call.identities.empty() ? call.identities.front() : "";
+  const rpc::Caller& caller = call.caller;
+  return caller.authenticated && !caller.identities.empty() ? caller.identities.front() : "";
 }
 
 }  // namespace certwright::issuer_service

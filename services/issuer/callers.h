@@ -1,9 +1,9 @@
-// Callers: which of the other services a call comes from, and what it may do, by its
-// certificate.
+// Callers: what depends on who calls beyond the permission to call a method
+// (issuer_permissions.h).
 #pragma once
 
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -29,33 +29,22 @@ std::vector<Approver> ParseApprovers(const config::v1::Approval& approval,
 
 class Callers {
  public:
-  // SANs of the certificates of the two services. Without approvers, everyone is one.
-  Callers(std::set<std::string> order_identities, std::set<std::string> solver_identities,
-          std::vector<Approver> approvers = {})
-      : order_(std::move(order_identities)),
-        solver_(std::move(solver_identities)),
-        approvers_(std::move(approvers)) {}
+  // Without approvers, everyone is one who may call the methods.
+  explicit Callers(std::vector<Approver> approvers = {}) : approvers_(std::move(approvers)) {}
 
-  // PERMISSION_DENIED unless the caller may have requests signed. Without mutual TLS only this
-  // machine can connect, and the caller is kUnknown.
-  absl::StatusOr<JwsCaller> SigningCaller(const rpc::CallContext& call) const;
-
-  // PERMISSION_DENIED unless the caller may read the credentials of solvers.
-  absl::Status RequireSolver(const rpc::CallContext& call) const;
+  // PERMISSION_DENIED unless the caller may have requests signed. Without mutual TLS the caller
+  // is kUnknown.
+  static absl::StatusOr<JwsCaller> SigningCaller(const rpc::CallContext& call);
 
   // PERMISSION_DENIED unless the caller may approve and deny requests for this issuer. Without
   // mutual TLS everyone may who can connect.
   absl::Status RequireApprover(const rpc::CallContext& call,
                                const meta::v1::IssuerRef& issuer) const;
 
-  // The first subject alternative name of the caller's certificate; empty without mutual TLS.
+  // The first identity of the caller; empty without mutual TLS.
   static std::string NameOf(const rpc::CallContext& call);
 
  private:
-  static bool Has(const std::set<std::string>& identities, const rpc::CallContext& call);
-
-  const std::set<std::string> order_;
-  const std::set<std::string> solver_;
   const std::vector<Approver> approvers_;
 };
 

@@ -1,6 +1,8 @@
 #include "services/issuer/callers.h"
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -18,35 +20,33 @@ using base::StatusIs;
 class CallersTest : public testing::Test {
  protected:
   rpc::CallContext Call(bool authenticated, std::vector<std::string> identities) {
-    return {runtime::Context::WithTimeout(clock_, absl::Seconds(1)), std::move(identities),
-            authenticated};
+    rpc::Caller caller;
+    caller.identities = std::move(identities);
+    caller.authenticated = authenticated;
+    return {runtime::Context::WithTimeout(clock_, absl::Seconds(1)), std::move(caller)};
+  }
+
+  rpc::CallContext CallOf(std::set<rpc::ServiceRole> services) {
+    rpc::CallContext call = Call(true, {"a.test"});
+    call.caller.services = std::move(services);
+    return call;
   }
 
   base::FakeClock clock_;
-  const Callers callers_{{"order.test"}, {"solver.test", "spiffe://test/solver"}};
 };
 
-TEST_F(CallersTest, AreKnownByAnyIdentityOfTheirCertificate) {
-  EXPECT_THAT(callers_.SigningCaller(Call(true, {"other.test", "order.test"})),
+TEST_F(CallersTest, OnlyOrderAndSolverHaveRequestsSigned) {
+  EXPECT_THAT(Callers::SigningCaller(CallOf({rpc::ServiceRole::kOrder})),
               IsOkAndHolds(JwsCaller::kOrder));
-  EXPECT_THAT(callers_.SigningCaller(Call(true, {"spiffe://test/solver"})),
+  EXPECT_THAT(Callers::SigningCaller(CallOf({rpc::ServiceRole::kSolver})),
               IsOkAndHolds(JwsCaller::kSolver));
-  EXPECT_THAT(callers_.RequireSolver(Call(true, {"solver.test"})), IsOk());
-}
-
-TEST_F(CallersTest, OthersAreRefused) {
-  for (const std::vector<std::string>& identities :
-       {std::vector<std::string>{}, {"other.test"}, {"ORDER.test.evil"}}) {
-    EXPECT_THAT(callers_.SigningCaller(Call(true, identities)),
-                StatusIs(absl::StatusCode::kPermissionDenied));
+  for (const rpc::CallContext& call : {CallOf({}), CallOf({rpc::ServiceRole::kIssuer})}) {
+    EXPECT_THAT(Callers::SigningCaller(call), StatusIs(absl::StatusCode::kPermissionDenied));
   }
-  EXPECT_THAT(callers_.RequireSolver(Call(true, {"order.test"})),
-              StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
-TEST_F(CallersTest, WithoutMutualTlsTheCallerIsUnknownAndMayResolveSolvers) {
-  EXPECT_THAT(callers_.SigningCaller(Call(false, {})), IsOkAndHolds(JwsCaller::kUnknown));
-  EXPECT_THAT(callers_.RequireSolver(Call(false, {})), IsOk());
+TEST_F(CallersTest, WithoutMutualTlsTheCallerIsUnknown) {
+  EXPECT_THAT(Callers::SigningCaller(Call(false, {})), IsOkAndHolds(JwsCaller::kUnknown));
 }
 
 meta::v1::IssuerRef Ref(const std::string& name) {
@@ -67,7 +67,7 @@ config::v1::Approval TwoApprovers() {
 
 TEST_F(CallersTest, ApproveForTheIssuersThatTheyAreNamedFor) {
   std::vector<std::string> problems;
-  const Callers callers({}, {}, ParseApprovers(TwoApprovers(), problems));
+  const Callers callers(ParseApprovers(TwoApprovers(), problems));
   EXPECT_THAT(problems, testing::IsEmpty());
   EXPECT_THAT(callers.RequireApprover(Call(true, {"boss.test"}), Ref("any")), IsOk());
   EXPECT_THAT(callers.RequireApprover(Call(true, {"x", "web.test"}), Ref("web-1")), IsOk());
@@ -84,7 +84,7 @@ TEST_F(CallersTest, ApproveForTheIssuersThatTheyAreNamedFor) {
 }
 
 TEST_F(CallersTest, WithoutApproversEveryoneIsOne) {
-  EXPECT_THAT(callers_.RequireApprover(Call(true, {"other"}), Ref("any")), IsOk());
+  EXPECT_THAT(Callers().RequireApprover(Call(true, {"other"}), Ref("any")), IsOk());
 }
 
 TEST_F(CallersTest, ProblemsOfApproversAreAllNamed) {

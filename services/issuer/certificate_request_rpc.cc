@@ -171,8 +171,8 @@ grpc::ServerUnaryReactor* CertificateRequestRpc::DeleteCertificateRequest(
 
 grpc::ServerWriteReactor<v1::WatchCertificateRequestsResponse>*
 CertificateRequestRpc::WatchCertificateRequests(
-    grpc::CallbackServerContext*, const v1::WatchCertificateRequestsRequest* request) {
-  return requests_.Watch(*request,
+    grpc::CallbackServerContext* context, const v1::WatchCertificateRequestsRequest* request) {
+  return requests_.Watch(rpc::Admit(handlers_, *context, *request), *request,
                          &v1::WatchCertificateRequestsResponse::mutable_certificate_request);
 }
 

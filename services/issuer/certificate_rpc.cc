@@ -132,8 +132,9 @@ grpc::ServerUnaryReactor* CertificateRpc::DeleteCertificate(
 }
 
 grpc::ServerWriteReactor<v1::WatchCertificatesResponse>* CertificateRpc::WatchCertificates(
-    grpc::CallbackServerContext*, const v1::WatchCertificatesRequest* request) {
-  return certificates_.Watch(*request, &v1::WatchCertificatesResponse::mutable_certificate);
+    grpc::CallbackServerContext* context, const v1::WatchCertificatesRequest* request) {
+  return certificates_.Watch(rpc::Admit(handlers_, *context, *request), *request,
+                             &v1::WatchCertificatesResponse::mutable_certificate);
 }
 
 grpc::ServerUnaryReactor* CertificateRpc::RenewCertificate(

@@ -1,7 +1,6 @@
 #include "services/issuer/issuer_app.h"
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -60,12 +59,6 @@ bool HasNewSpec(const Issuer* before, const Issuer* now) {
   return before == nullptr || now == nullptr ||
          before->metadata().uid() != now->metadata().uid() ||
          before->metadata().generation() != now->metadata().generation();
-}
-
-std::set<std::string> Identities(const google::protobuf::RepeatedPtrField<std::string>& given,
-                                 const char* fallback) {
-  if (given.empty()) return {fallback};
-  return {given.begin(), given.end()};
 }
 
 // What the configuration says about approval; without it all are approved, by everyone.
@@ -135,11 +128,10 @@ class IssuerApp final : public service::App {
                   config.cluster_resource_namespace().empty()
                       ? "certwright"
                       : config.cluster_resource_namespace()),
-        callers_(Identities(config.access().order_identities(), "order"),
-                 Identities(config.access().solver_identities(), "solver"),
-                 std::move(approval.approvers)),
+        callers_(std::move(approval.approvers)),
         call_metrics_(environment.metrics, "issuer"),
-        handlers_{environment.executor, environment.clock(), &call_metrics_, {}},
+        handlers_{environment.executor,    environment.clock(), &call_metrics_, {},
+                  environment.permissions, environment.audit},
         events_(environment.clock()),
         order_stub_(order::v1::OrderService::NewStub(channels.order)),
         order_events_stub_(meta::v1::EventService::NewStub(channels.order)),
@@ -171,8 +163,8 @@ class IssuerApp final : public service::App {
                             environment.random, Options(config.workers()), request_reconciler_),
         renewal_info_controller_("renewalinfo", environment.executor, environment.timers,
                                  environment.random, Options(8), renewal_info_reconciler_),
-        issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
-        account_rpc_(environment, stores_, accounts_, callers_, handlers_),
+        issuer_rpc_(environment, stores_, accounts_, handlers_, hub_),
+        account_rpc_(environment, stores_, accounts_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
         descriptions_(environment.clock(), stores_, owned_requests_, events_,
                       MakeDescriptionSources()),

@@ -14,10 +14,8 @@ namespace certwright::issuer_service {
 namespace v1 = issuer::v1;
 
 IssuerRpc::IssuerRpc(service::Environment environment, Stores& stores, Accounts& accounts,
-                     const Callers& callers, const rpc::HandlerEnvironment& handlers,
-                     rpc::WatchHub& hub)
+                     const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub)
     : accounts_(accounts),
-      callers_(callers),
       handlers_(handlers),
       issuers_({.kind = "Issuer",
                 .validate =
@@ -74,7 +72,6 @@ runtime::Awaitable<absl::Status> IssuerRpc::Check(runtime::Context context,
 
 runtime::Awaitable<absl::StatusOr<v1::ResolveSolverResponse>> IssuerRpc::Resolve(
     rpc::CallContext call, v1::ResolveSolverRequest request) {
-  CW_CO_RETURN_IF_ERROR(callers_.RequireSolver(call));
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
   CW_CO_ASSIGN_OR_RETURN(
       const AnyIssuer issuer,
@@ -155,8 +152,9 @@ grpc::ServerUnaryReactor* IssuerRpc::DeleteIssuer(grpc::CallbackServerContext* c
 }
 
 grpc::ServerWriteReactor<v1::WatchIssuersResponse>* IssuerRpc::WatchIssuers(
-    grpc::CallbackServerContext*, const v1::WatchIssuersRequest* request) {
-  return issuers_.Watch(*request, &v1::WatchIssuersResponse::mutable_issuer);
+    grpc::CallbackServerContext* context, const v1::WatchIssuersRequest* request) {
+  return issuers_.Watch(rpc::Admit(handlers_, *context, *request), *request,
+                        &v1::WatchIssuersResponse::mutable_issuer);
 }
 
 grpc::ServerUnaryReactor* IssuerRpc::CreateClusterIssuer(
@@ -217,8 +215,8 @@ grpc::ServerUnaryReactor* IssuerRpc::DeleteClusterIssuer(
 }
 
 grpc::ServerWriteReactor<v1::WatchClusterIssuersResponse>* IssuerRpc::WatchClusterIssuers(
-    grpc::CallbackServerContext*, const v1::WatchClusterIssuersRequest* request) {
-  return cluster_issuers_.Watch(*request,
+    grpc::CallbackServerContext* context, const v1::WatchClusterIssuersRequest* request) {
+  return cluster_issuers_.Watch(rpc::Admit(handlers_, *context, *request), *request,
                                 &v1::WatchClusterIssuersResponse::mutable_cluster_issuer);
 }
 

@@ -7,7 +7,6 @@
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
 #include "services/issuer/accounts.h"
-#include "services/issuer/callers.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
@@ -16,8 +15,7 @@ class IssuerRpc final : public issuer::v1::IssuerService::CallbackService {
  public:
   // All must outlive this.
   IssuerRpc(service::Environment environment, Stores& stores, Accounts& accounts,
-            const Callers& callers, const rpc::HandlerEnvironment& handlers,
-            rpc::WatchHub& hub);
+            const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub);
 
   grpc::ServerUnaryReactor* CreateIssuer(grpc::CallbackServerContext* context,
                                          const issuer::v1::CreateIssuerRequest* request,
@@ -74,7 +72,6 @@ class IssuerRpc final : public issuer::v1::IssuerService::CallbackService {
       rpc::CallContext call, issuer::v1::ResolveSolverRequest request);
 
   Accounts& accounts_;
-  const Callers& callers_;
   const rpc::HandlerEnvironment& handlers_;
   service::ResourceVerbs<issuer::v1::Issuer> issuers_;
   service::ResourceVerbs<issuer::v1::ClusterIssuer> cluster_issuers_;

@@ -168,11 +168,13 @@ class MutualTlsIssuerRpcTest : public IssuerRpcTest {
 
 TEST_F(MutualTlsIssuerRpcTest, OnlyTheSolverServiceResolvesSolvers) {
   CreateSecret("web", "red-tsig", "tsig-secret", "cmVk");
+  const auto solver = std::move(stub_);
+  stub_ = v1::IssuerService::NewStub(Channel("operator.test"));
   CW_ASSERT_OK(Create(MakeIssuer()));
-  CW_EXPECT_OK(Resolve(*stub_, "red"));
-  const auto order = v1::IssuerService::NewStub(Channel("order.test"));
-  EXPECT_THAT(Resolve(static_cast<Stub&>(*order), "red"),
-              StatusIs(absl::StatusCode::kPermissionDenied));
+  CW_EXPECT_OK(Resolve(*solver, "red"));
+  EXPECT_THAT(Resolve(*stub_, "red"), StatusIs(absl::StatusCode::kPermissionDenied));
+  stub_ = v1::IssuerService::NewStub(Channel("order.test"));
+  EXPECT_THAT(Resolve(*stub_, "red"), StatusIs(absl::StatusCode::kPermissionDenied));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,12 +19,14 @@
 #include "lib/rpc/status.h"
 #include "lib/rpc/unary_handler.h"
 #include "lib/rpc/watch_reactor.h"
+#include "lib/service/permissions.h"
 #include "services/issuer/account_rpc.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/callers.h"
 #include "services/issuer/certificate_description.h"
 #include "services/issuer/certificate_request_rpc.h"
 #include "services/issuer/certificate_rpc.h"
+#include "services/issuer/issuer_permissions.h"
 #include "services/issuer/issuer_rpc.h"
 #include "services/issuer/issuer_testing.h"
 #include "services/issuer/secret_rpc.h"
@@ -110,6 +113,22 @@ class RpcWorld : public IssuerWorld {
     return path;
   }
 
+  // With mutual TLS everyone has just the role that the test is about.
+  std::unique_ptr<rpc::Permissions> MakePermissions() const {
+    rpc::AccessPolicy policy;
+    policy.enforced = transport_ == Transport::kMutualTls;
+    policy.services = {{rpc::ServiceRole::kOrder, {"order.test"}},
+                       {rpc::ServiceRole::kSolver, {"solver.test"}}};
+    policy.grants = {{"operator.test", rpc::Role::kAdmin, {rpc::kAllNamespaces}},
+                     {"approver.test", rpc::Role::kApprover, {rpc::kAllNamespaces}},
+                     {"other-approver.test", rpc::Role::kApprover, {rpc::kAllNamespaces}},
+                     {"ann.test", rpc::Role::kRequester, {rpc::kAllNamespaces}}};
+    rpc::PermissionTable table = IssuerPermissions();
+    // Not served here.
+    table.erase(service::kListEventsMethod);
+    return rpc::Permissions::Make(std::move(policy), table).value();
+  }
+
   const Transport transport_;
   const pki::TestCa authority_;
 
@@ -117,11 +136,13 @@ class RpcWorld : public IssuerWorld {
   Accounts accounts_{Environment(), *stores_, "certwright"};
 
  private:
-  const Callers callers_{{"order.test"}, {"solver.test"}, {Approver{"approver.test", {}}}};
-  const rpc::HandlerEnvironment handlers_{pool_.executor(), clock_, nullptr, {}};
+  const Callers callers_{{Approver{"approver.test", {}}}};
+  const std::unique_ptr<rpc::Permissions> permissions_ = MakePermissions();
+  const rpc::HandlerEnvironment handlers_{
+      pool_.executor(), clock_, nullptr, {}, permissions_.get()};
   rpc::WatchHub hub_;
-  IssuerRpc issuer_rpc_{Environment(), *stores_, accounts_, callers_, handlers_, hub_};
-  AccountRpc account_rpc_{Environment(), *stores_, accounts_, callers_, handlers_};
+  IssuerRpc issuer_rpc_{Environment(), *stores_, accounts_, handlers_, hub_};
+  AccountRpc account_rpc_{Environment(), *stores_, accounts_, handlers_};
   SecretRpc secret_rpc_{Environment(), *stores_, handlers_, hub_};
   const CertificateRequests owned_requests_;
   const service::EventRecorder events_{clock_};

@@ -6,6 +6,7 @@
 
 #include "certwright/config/v1/issuer_config.pb.h"
 #include "services/issuer/issuer_app.h"
+#include "services/issuer/issuer_permissions.h"
 
 namespace {
 
@@ -24,7 +25,10 @@ class IssuerFactory final : public certwright::service::ServiceFactory {
   }
   google::protobuf::Message& config() override { return config_; }
   CommonConfig common() const override {
-    return {config_.server(), config_.log(), config_.acme()};
+    return {config_.server(), config_.log(), config_.acme(), config_.access()};
+  }
+  certwright::rpc::PermissionTable Permissions() const override {
+    return certwright::issuer_service::IssuerPermissions();
   }
   std::vector<std::string> Validate() const override {
     return certwright::issuer_service::ValidateIssuerConfig(config_);

@@ -75,8 +75,9 @@ grpc::ServerUnaryReactor* SecretRpc::DeleteSecret(grpc::CallbackServerContext* c
 }
 
 grpc::ServerWriteReactor<v1::WatchSecretsResponse>* SecretRpc::WatchSecrets(
-    grpc::CallbackServerContext*, const v1::WatchSecretsRequest* request) {
-  return secrets_.Watch(*request, &v1::WatchSecretsResponse::mutable_secret);
+    grpc::CallbackServerContext* context, const v1::WatchSecretsRequest* request) {
+  return secrets_.Watch(rpc::Admit(handlers_, *context, *request), *request,
+                        &v1::WatchSecretsResponse::mutable_secret);
 }
 
 }  // namespace certwright::issuer_service

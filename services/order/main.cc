@@ -1,6 +1,7 @@
 // certwright-order: the service that runs ACME orders.
 
 #include "services/order/order_app.h"
+#include "services/order/order_permissions.h"
 
 namespace certwright::order {
 namespace {
@@ -25,8 +26,10 @@ class Factory final : public service::ServiceFactory {
   }
   google::protobuf::Message& config() override { return config_; }
   service::CommonConfig common() const override {
-    return service::CommonConfig{config_.server(), config_.log(), config_.acme()};
+    return service::CommonConfig{config_.server(), config_.log(), config_.acme(),
+                                 config_.access()};
   }
+  rpc::PermissionTable Permissions() const override { return OrderPermissions(); }
   std::vector<std::string> Validate() const override { return ValidateConfig(config_); }
   absl::StatusOr<std::unique_ptr<service::App>> Build(
       service::Environment environment) override {

@@ -137,8 +137,9 @@ grpc::ServerUnaryReactor* OrderService::DeleteOrder(grpc::CallbackServerContext*
 }
 
 grpc::ServerWriteReactor<v1::WatchOrdersResponse>* OrderService::WatchOrders(
-    grpc::CallbackServerContext*, const v1::WatchOrdersRequest* request) {
-  return verbs_.Watch<v1::WatchOrdersResponse>(*request,
+    grpc::CallbackServerContext* context, const v1::WatchOrdersRequest* request) {
+  return verbs_.Watch<v1::WatchOrdersResponse>(rpc::Admit(handlers_, *context, *request),
+                                               *request,
                                                &v1::WatchOrdersResponse::mutable_order);
 }
 

@@ -153,9 +153,10 @@ grpc::ServerUnaryReactor* ChallengeService::DeleteChallenge(
 }
 
 grpc::ServerWriteReactor<v1::WatchChallengesResponse>* ChallengeService::WatchChallenges(
-    grpc::CallbackServerContext*, const v1::WatchChallengesRequest* request) {
+    grpc::CallbackServerContext* context, const v1::WatchChallengesRequest* request) {
   return verbs_.Watch<v1::WatchChallengesResponse>(
-      *request, &v1::WatchChallengesResponse::mutable_challenge);
+      rpc::Admit(handlers_, *context, *request), *request,
+      &v1::WatchChallengesResponse::mutable_challenge);
 }
 
 grpc::ServerUnaryReactor* ChallengeService::RetryChallenge(

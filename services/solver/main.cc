@@ -1,6 +1,7 @@
 // certwright-solver: the service that proves names to ACME servers.
 
 #include "services/solver/solver_app.h"
+#include "services/solver/solver_permissions.h"
 
 namespace certwright::solver {
 namespace {
@@ -24,8 +25,10 @@ class Factory final : public service::ServiceFactory {
   }
   google::protobuf::Message& config() override { return config_; }
   service::CommonConfig common() const override {
-    return service::CommonConfig{config_.server(), config_.log(), config_.acme()};
+    return service::CommonConfig{config_.server(), config_.log(), config_.acme(),
+                                 config_.access()};
   }
+  rpc::PermissionTable Permissions() const override { return SolverPermissions(); }
   std::vector<std::string> Validate() const override { return ValidateConfig(config_); }
   absl::StatusOr<std::unique_ptr<service::App>> Build(
       service::Environment environment) override {

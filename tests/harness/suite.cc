@@ -1,5 +1,6 @@
 #include "tests/harness/suite.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -63,28 +64,54 @@ std::shared_ptr<grpc::Channel> Suite::channel(Service service) const {
   grpc::ChannelArguments arguments;
   // A service that is started again is to be found at once, not after gRPC's back-off.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+  // Despite its name, the least time that an attempt to connect gets.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                   options_.certificates.empty() ? 20 : 5'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
-  return grpc::CreateCustomChannel(address(service), grpc::InsecureChannelCredentials(),
-                                   arguments);
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (!options_.certificates.empty()) {
+    auto with_tls =
+        rpc::MakeChannelCredentials(FilesOf(options_.certificates, options_.client));
+    if (!with_tls.ok()) {
+      std::fprintf(stderr, "suite: %s\n", with_tls.status().ToString().c_str());
+      std::abort();
+    }
+    credentials = *std::move(with_tls);
+  }
+  return grpc::CreateCustomChannel(address(service), credentials, arguments);
 }
 
 std::string Suite::address(Service service) const {
   return absl::StrCat("127.0.0.1:", ports_[Index(service)]);
 }
 
+rpc::TlsFiles FilesOf(const std::string& certificates, const std::string& name) {
+  const std::string stem = absl::StrCat(certificates, "/", name);
+  return {stem + ".crt", stem + ".key", certificates + "/ca.crt"};
+}
+
+std::string Suite::TlsConfig(Service service) const {
+  if (options_.certificates.empty()) return "";
+  const rpc::TlsFiles files = FilesOf(options_.certificates, ServiceName(service));
+  return absl::Substitute(
+      ", tls: {certificateFile: \"$0\", privateKeyFile: \"$1\", caFile: \"$2\"}",
+      files.certificate, files.private_key, files.ca);
+}
+
 void Suite::WriteConfiguration() {
   const auto common = [this](Service service) {
     return absl::Substitute(
-        "server: {listen: \"$0\", drainGrace: 5s}\n"
+        "server: {listen: \"$0\", drainGrace: 5s$4}\n"
         "store: {sqlite: {path: \"$1/$2.db\"}}\n"
         "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $3}\n",
-        address(service), options_.folder, ServiceName(service), options_.acme_config);
+        address(service), options_.folder, ServiceName(service), options_.acme_config,
+        TlsConfig(service));
   };
   const auto peer = [this](Service from, Service to) {
     int port = ports_[Index(to)];
     if (options_.peer_port != nullptr) port = options_.peer_port(from, to, port);
-    return absl::Substitute("$0: {address: \"127.0.0.1:$1\"}\n", ServiceName(to), port);
+    return absl::Substitute("$0: {address: \"127.0.0.1:$1\"$2}\n", ServiceName(to), port,
+                            TlsConfig(from));
   };
   const auto peers = [&peer](Service from) {
     std::string text;

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/channel.h"
+#include "lib/rpc/tls.h"
 #include "tests/harness/process.h"
 
 namespace certwright::harness {
@@ -35,6 +36,10 @@ struct SuiteOptions {
   int authoritative_port = 53;
   // Of the HTTP-01 listener; 0: a free one.
   int http01_port = 0;
+  // A folder that certwright-bootstrap has filled: mutual TLS everywhere. Empty: plaintext.
+  std::string certificates;
+  // Whose certificate in that folder channel() shows.
+  std::string client;
   // Of each service's "acme" configuration, as YAML, besides allowedRanges.
   std::string acme_config;
   // Where `from` is told to find `to`, which listens at `port` of 127.0.0.1; unset: there.
@@ -42,6 +47,9 @@ struct SuiteOptions {
   // Appended to a service's configuration, as YAML.
   std::string extra_config[3];
 };
+
+// What `name` shows and trusts, in a folder that certwright-bootstrap has filled.
+rpc::TlsFiles FilesOf(const std::string& certificates, const std::string& name);
 
 class Suite {
  public:
@@ -67,6 +75,8 @@ class Suite {
  private:
   explicit Suite(SuiteOptions options) : options_(std::move(options)) {}
   static std::size_t Index(Service service) { return static_cast<std::size_t>(service); }
+  // For a YAML map in the configuration of `service`; empty without TLS.
+  std::string TlsConfig(Service service) const;
   void WriteConfiguration();
   absl::Status Launch(Service service);
 

@@ -44,6 +44,8 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   suite.authoritative_port =
       options.authoritative_port != 0 ? options.authoritative_port : world->knot_->port();
   suite.acme_config = options.acme_config;
+  suite.certificates = options.certificates;
+  suite.client = options.client;
   for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
   if (options.order_workers > 0) {
     absl::StrAppend(&suite.extra_config[static_cast<std::size_t>(Service::kOrder)],

@@ -41,6 +41,8 @@ struct WorldOptions {
   int authoritative_port = 0;
   // See SuiteOptions.
   std::string acme_config;
+  std::string certificates;
+  std::string client;
   // Appended to a service's configuration.
   std::string extra_config[3];
 };

@@ -88,6 +88,20 @@ TEST_F(ServerTest, AnAddressThatIsNoneIsAnError) {
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("nonsense")));
 }
 
+TEST_F(ServerTest, AMethodWithoutAPermissionKeepsTheServerFromStarting) {
+  const std::string prefix = std::string(kService) + ".";
+  PermissionTable table = {{prefix + "Echo", {.scope = Scope::kCluster}}};
+  CW_ASSERT_OK_AND_ASSIGN(auto permissions, Permissions::Make({}, table));
+  options.listen_address = "127.0.0.1:0";
+  options.permissions = permissions.get();
+  EXPECT_THAT(Server::Start(options, {{kService, &service}}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("WatchEcho")));
+  table[prefix + "WatchEcho"] = {.scope = Scope::kCluster};
+  CW_ASSERT_OK_AND_ASSIGN(permissions, Permissions::Make({}, table));
+  options.permissions = permissions.get();
+  CW_EXPECT_OK(Server::Start(options, {{kService, &service}}));
+}
+
 TEST_F(ServerTest, HealthFollowsSetServingOnBothPorts) {
   options.health_address = "127.0.0.1:0";
   ASSERT_NO_FATAL_FAILURE(StartServer());

@@ -1,17 +1,21 @@
 #include "lib/rpc/tls.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
+#include "lib/pki/run_command.h"
 #include "lib/pki/test_ca.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/client_call.h"
@@ -45,6 +49,8 @@ class TlsTest : public EchoTest {
   }
   ~TlsTest() override { std::filesystem::remove_all(folder_); }
 
+  static absl::Time Now() { return base::Clock::Real().Now(); }
+
   std::string Write(const std::string& name, const std::string& contents) {
     const std::string path = folder_ + "/" + name;
     std::ofstream(path) << contents;
@@ -70,8 +76,8 @@ class TlsTest : public EchoTest {
   runtime::Awaitable<absl::StatusOr<EchoResponse>> TellIdentities(CallContext call) {
     {
       base::MutexLock lock(mutex_);
-      authenticated_ = call.authenticated;
-      identities_ = std::move(call.identities);
+      authenticated_ = call.caller.authenticated;
+      identities_ = std::move(call.caller.identities);
     }
     co_return EchoResponse();
   }
@@ -138,9 +144,9 @@ TEST_F(TlsTest, TheServersNameIsChecked) {
 
 TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefusedAtTheStart) {
   TlsFiles files = Files("a", authority_, Names({"a.test"}), authority_);
-  CW_EXPECT_OK(CheckTlsFiles(files));
+  CW_EXPECT_OK(CheckTlsFiles(files, Now()));
   files.private_key = Files("b", authority_, Names({"b.test"}), authority_).private_key;
-  EXPECT_THAT(CheckTlsFiles(files),
+  EXPECT_THAT(CheckTlsFiles(files, Now()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(files.private_key)));
   options.listen_address = "127.0.0.1:0";
   options.tls = files;
@@ -154,9 +160,117 @@ TEST_F(TlsTest, AMissingFileIsNamed) {
        {&TlsFiles::certificate, &TlsFiles::private_key, &TlsFiles::ca}) {
     TlsFiles files = good;
     files.*file = folder_ + "/nothing";
-    EXPECT_THAT(CheckTlsFiles(files),
+    EXPECT_THAT(CheckTlsFiles(files, Now()),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/nothing")));
   }
+}
+
+TEST_F(TlsTest, AHalfWrittenFileAndAnExpiredCertificateAreRefused) {
+  const TlsFiles good = Files("a", authority_, Names({"a.test"}), authority_);
+  TlsFiles files = good;
+  const std::string chain = authority_.Issue(Names({"a.test"})).chain_pem;
+  files.certificate = Write("half.crt", chain.substr(0, chain.size() / 2));
+  EXPECT_THAT(CheckTlsFiles(files, Now()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("half.crt")));
+  files.certificate = Write("two.crt", chain + chain.substr(0, chain.size() / 2));
+  EXPECT_THAT(CheckTlsFiles(files, Now()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("two.crt")));
+  EXPECT_THAT(CheckTlsFiles(good, pki::TestNotAfter() + absl::Hours(1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expired")));
+}
+
+class TlsReloadTest : public TlsTest {
+ protected:
+  TlsReloadTest() {
+    SetTlsObserver([this](const absl::Status& status) {
+      base::MutexLock lock(mutex_);
+      refusals_.emplace_back(status.message());
+    });
+    StartTlsServer();
+  }
+  ~TlsReloadTest() override { SetTlsObserver(nullptr); }
+
+  // The serial number of the certificate that a new connection is shown, or how it fails.
+  std::string ShownSerial() {
+    const TlsFiles client = Files("client", authority_, Names({"order.test"}), authority_);
+    const pki::CommandResult result = pki::RunCommand(
+        "openssl s_client -connect " + Address() + " -cert " + client.certificate + " -key " +
+        client.private_key + " -CAfile " + client.ca +
+        " -verify_return_error -alpn h2 | openssl x509 -noout -serial");
+    return result.output;
+  }
+
+  // Whether a change of this test's files has been refused with such a message.
+  bool IsRefused(const std::string& text) {
+    for (int i = 0; i < 500; ++i) {
+      {
+        base::MutexLock lock(mutex_);
+        for (const std::string& refusal : refusals_) {
+          if (absl::StrContains(refusal, folder_) && absl::StrContains(refusal, text)) {
+            return true;
+          }
+        }
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return false;
+  }
+
+  bool WaitUntilShownDiffersFrom(const std::string& serial) {
+    for (int i = 0; i < 100; ++i) {
+      if (ShownSerial() != serial) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  }
+
+  absl::Status CallOnce() {
+    return CallWith(Client(Files("client", authority_, Names({"order.test"}), authority_)));
+  }
+
+  std::vector<std::string> refusals_ CW_GUARDED_BY(mutex_);
+};
+
+TEST_F(TlsReloadTest, ANewPairIsTakenWithoutARestart) {
+  const std::string before = ShownSerial();
+  EXPECT_THAT(before, HasSubstr("serial="));
+  Files("server", authority_, Names({"localhost"}, {"127.0.0.1"}), authority_);
+  EXPECT_TRUE(WaitUntilShownDiffersFrom(before));
+  EXPECT_THAT(ShownSerial(), HasSubstr("serial="));
+  CW_EXPECT_OK(CallOnce());
+}
+
+TEST_F(TlsReloadTest, ABadPairIsRefusedAndTheOldOneStays) {
+  const std::string before = ShownSerial();
+  const pki::TestIdentity other = authority_.Issue(Names({"localhost"}, {"127.0.0.1"}));
+  // A key of another certificate, half a certificate, and nothing.
+  Write("server.key", other.key_pem);
+  EXPECT_TRUE(IsRefused("does not fit"));
+  Write("server.crt", other.chain_pem.substr(0, 100));
+  EXPECT_TRUE(IsRefused("server.crt"));
+  Write("server.ca", "");
+  Write("server.crt", other.chain_pem);
+  EXPECT_TRUE(IsRefused("server.ca"));
+  // Longer than gRPC takes to look at its copies.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  EXPECT_EQ(ShownSerial(), before);
+  CW_EXPECT_OK(CallOnce());
+  Write("server.ca", authority_.root().Pem());
+  EXPECT_TRUE(WaitUntilShownDiffersFrom(before));
+  CW_EXPECT_OK(CallOnce());
+}
+
+TEST_F(TlsReloadTest, AnotherCaIsTakenTogetherWithItsPair) {
+  CW_EXPECT_OK(CallOnce());
+  Files("server", stranger_, Names({"localhost"}, {"127.0.0.1"}), stranger_);
+  absl::Status refused;
+  for (int i = 0; i < 100 && refused.ok(); ++i) {
+    refused = CallOnce();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kUnavailable));
+  CW_EXPECT_OK(
+      CallWith(Client(Files("stranger", stranger_, Names({"order.test"}), stranger_))));
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+#include "services/solver/solver_permissions.h"
+
+#include <set>
+#include <string>
+
+#include "lib/service/permissions.h"
+
+namespace certwright::solver {
+
+using rpc::Effect;
+using rpc::Scope;
+using rpc::ServiceRole;
+using service::Change;
+using service::Only;
+using service::Read;
+using service::With;
+
+rpc::PermissionTable SolverPermissions() {
+  const std::set<ServiceRole> order = {ServiceRole::kOrder};
+  const std::set<ServiceRole> issuer = {ServiceRole::kIssuer};
+  const std::string prefix = "certwright.solver.v1.ChallengeService.";
+  rpc::PermissionTable table;
+  table[prefix + "CreateChallenge"] = Only(order, Scope::kNamespace, Effect::kChanges);
+  table[prefix + "DeleteChallenge"] = Only(order, Scope::kNamespace, Effect::kChanges);
+  table[prefix + "GetChallenge"] = With(order, Read(Scope::kNamespace));
+  table[prefix + "ListChallenges"] = With(issuer, Read(Scope::kOneOrAllNamespaces));
+  table[prefix + "WatchChallenges"] = With(order, Read(Scope::kOneOrAllNamespaces));
+  table[prefix + "RetryChallenge"] = Change(Scope::kNamespace);
+  // Has the solver ask any nameserver that the caller names.
+  table["certwright.solver.v1.PropagationService.CheckPropagation"] = Read(Scope::kCluster);
+  table[service::kListEventsMethod] = With(issuer, Read(Scope::kOneOrAllNamespaces));
+  return table;
+}
+
+}  // namespace certwright::solver
