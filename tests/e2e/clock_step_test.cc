@@ -1,4 +1,4 @@
-// Fault 91: the wall clock of all three services is set by a day in the middle of twenty
+// The wall clock of all three services is set by a day in the middle of twenty
 // issuances, and set right again later, as happens on machines that start without a clock of
 // their own: every certificate gets Ready, and nothing is left behind.
 #include <fcntl.h>
@@ -122,6 +122,7 @@ class ClockStepTest : public testing::TestWithParam<int> {
   std::vector<std::string> names_;
 };
 
+// Fault 91.
 TEST_P(ClockStepTest, NothingIsLostOrLeftBehind) {
   Create("c", kCertificates);
   clock_->Set(GetParam() * absl::Hours(24));
