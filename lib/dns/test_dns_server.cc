@@ -30,7 +30,11 @@ TestDnsServer::TestDnsServer(Handler handler, Options options)
       tcp_(context_) {
   Bind();
   runtime::Spawn(context_.get_executor(), ServeUdp());
-  runtime::Spawn(context_.get_executor(), AcceptTcp());
+  if (options_.tcp) {
+    runtime::Spawn(context_.get_executor(), AcceptTcp());
+  } else {
+    tcp_.close();
+  }
   thread_ = std::jthread([this] { context_.run(); });
 }
 

@@ -33,6 +33,8 @@ class TestDnsServer {
     std::string address = "127.0.0.1";
     // 0: a free one.
     int port = 0;
+    // Whether TCP is served too.
+    bool tcp = true;
     // How long the answer to a request is held back; the next ones are not.
     std::function<absl::Duration(const Request& request)> delay = {};
   };
