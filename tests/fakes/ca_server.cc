@@ -119,6 +119,7 @@ Reply CaServer::Handle(const Request& request) {
 // A fault that is not to take effect comes after the request has been checked, as its nonce
 // counts as spent.
 Reply CaServer::HandleRoute(const Route& route, Call& call) {
+  if (faults_.TakeLoss(route.endpoint)) return Spoil(Reply(), ResetBefore());
   const bool is_signed = route.signed_by != SignedBy::kNobody;
   if (is_signed) {
     if (std::optional<Reply> refusal = Authenticate(route, call)) {

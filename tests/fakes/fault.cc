@@ -139,6 +139,19 @@ std::optional<Fault> FaultQueues::Take(Endpoint endpoint) {
     }
     return RandomFault(generator_);
   }
+  return TakeFirst(queue);
+}
+
+bool FaultQueues::TakeLoss(Endpoint endpoint) {
+  base::MutexLock lock(mutex_);
+  std::deque<Fault>& queue = queues_[Index(endpoint)];
+  const bool lost =
+      !queue.empty() && queue.front().delivery.reset && !queue.front().takes_effect;
+  if (lost) TakeFirst(queue);
+  return lost;
+}
+
+Fault FaultQueues::TakeFirst(std::deque<Fault>& queue) {
   Fault fault = queue.front();
   if (fault.times != Fault::kForever && --queue.front().times == 0) queue.pop_front();
   return fault;

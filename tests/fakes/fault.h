@@ -64,10 +64,14 @@ class FaultQueues {
   void Push(Endpoint endpoint, Fault fault);
   void Clear();
   void SetRandom(RandomFaults faults);
-  // What is to happen to the next request.
+  // What is to happen to the next request, which has been found to be in order.
   std::optional<Fault> Take(Endpoint endpoint);
+  // True, and the fault is taken, if the next request never arrives.
+  bool TakeLoss(Endpoint endpoint);
 
  private:
+  Fault TakeFirst(std::deque<Fault>& queue) CW_REQUIRES(mutex_);
+
   base::Mutex mutex_;
   std::array<std::deque<Fault>, kEndpoints.size()> queues_ CW_GUARDED_BY(mutex_);
   RandomFaults random_ CW_GUARDED_BY(mutex_);

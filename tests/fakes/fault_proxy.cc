@@ -22,6 +22,14 @@ using boost::system::error_code;
 
 constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
 
+// A port that was free a moment ago. A port that is asked for by number stays bound while
+// nothing listens (SOCK_BINDPORT_LOCK); one that the kernel chose would not.
+int FindPort(asio::io_context& context) {
+  return tcp::acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0))
+      .local_endpoint()
+      .port();
+}
+
 void Reset(tcp::socket& socket) {
   error_code error;
   socket.set_option(asio::socket_base::linger(true, 0), error);
@@ -44,8 +52,9 @@ struct FaultProxy::Link {
 
 FaultProxy::FaultProxy(int target_port)
     : target_port_(target_port),
-      acceptor_(context_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)),
-      port_(acceptor_.local_endpoint().port()) {
+      port_(FindPort(context_)),
+      acceptor_(context_,
+                tcp::endpoint(asio::ip::address_v4::loopback(), static_cast<uint16_t>(port_))) {
   runtime::Spawn(context_.get_executor(), AcceptAll());
   thread_ = std::jthread([this] {
     const auto work = asio::make_work_guard(context_);
@@ -70,7 +79,7 @@ void FaultProxy::SetWeather(Weather weather) {
   if (changed) Listen(!weather.refuse);
 }
 
-// The port stays bound, so that nobody else gets it.
+// Closing would give the port away.
 void FaultProxy::Listen(bool listen) {
   if (!listen) {
     ::shutdown(acceptor_.native_handle(), SHUT_RD);

@@ -58,8 +58,8 @@ class FaultProxy {
 
   const int target_port_;
   boost::asio::io_context context_;
+  const int port_;
   boost::asio::ip::tcp::acceptor acceptor_;
-  int port_ = 0;
   // Only on the loop's thread.
   std::list<std::weak_ptr<Link>> links_;
   mutable base::Mutex mutex_;
