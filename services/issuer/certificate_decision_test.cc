@@ -349,6 +349,7 @@ class FallBackTest : public testing::Test {
   World world_;
 };
 
+// Fault 10.
 TEST_F(FallBackTest, TurnsToTheNextIssuerWhenOneWasOutOfReachForLongEnough) {
   LoseIssuer(absl::Seconds(30));
   EXPECT_EQ(world_.Decide().action, CertificateAction::kWait);
@@ -382,6 +383,7 @@ TEST_F(FallBackTest, TurnsAtOnceWhereTheNamesWereRefused) {
   EXPECT_EQ(world_.Decide().action, CertificateAction::kFallBack);
 }
 
+// Fault 78.
 TEST_F(FallBackTest, NeverForAProofOfOurOwnThatFailed) {
   world_.SetRequestReady(false, "Failed", "no such record");
   world_.request->mutable_status()->add_failure_types("dns");

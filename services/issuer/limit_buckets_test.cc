@@ -86,6 +86,7 @@ TEST_F(LimitBucketsTest, FirstTheLimitAtOnceThenOneAtATime) {
   EXPECT_FALSE(Ask("e").now);
 }
 
+// Fault 94.
 TEST_F(LimitBucketsTest, WhoseCertificateEndsFirstGoesFirst) {
   for (const char* uid : {"x", "y", "z"}) Place(uid);
   EXPECT_THAT(Serve({{"late", absl::Hours(90)},

@@ -209,6 +209,7 @@ TEST(DecideTest, FailsAsTheWorstChallengeDidOnceTheCaWasAsked) {
   });
 }
 
+// Fault 40.
 TEST(DecideTest, FailsForAuthorizationsThatCannotBeProvenAnyMore) {
   for (const char* state : {"invalid", "deactivated", "expired", "revoked"}) {
     Check({{state, World().Placed().Authorization("valid").Authorization(state), Step::kFail,
@@ -300,6 +301,7 @@ struct ErrorCase {
   std::string reason;
 };
 
+// Fault 57.
 TEST(DecideOnErrorTest, DoesWhatTheClassOfTheErrorAsksFor) {
   const absl::Status gone = acme::ProblemStatus(404, acme::Problem(), std::nullopt, kNow);
   const std::vector<ErrorCase> cases = {

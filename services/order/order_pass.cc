@@ -167,9 +167,6 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   *status().mutable_placed_time() = service::ToProto(Now());
   status().clear_failures();
   AdoptOrder(*placed, status());
-  for (const std::string& url : placed->authorizations) {
-    status().add_authorizations()->set_url(url);
-  }
   SetNotReady(record_.mutable_order(), "Pending", "The order is placed at the CA", Now());
   ca_order_ = *std::move(placed);
   CW_CO_RETURN_IF_ERROR(co_await record_.SaveInAnyCase());
@@ -180,6 +177,13 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
 OrderPass::AwaitableOutcome OrderPass::ReadOrder() {
   absl::StatusOr<acme::Order> read = co_await (*authority_)->GetOrder(context_, status().url());
   if (!read.ok()) co_return co_await HandleError(read.status(), Step::kReadOrder);
+  if (status().authorizations().empty()) {
+    // It could not be read when it was placed.
+    const absl::Status same = CheckNames(*read, order().spec());
+    if (!same.ok()) {
+      co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(same.message()), Failures());
+    }
+  }
   AdoptOrder(*read, status());
   ca_order_ = *std::move(read);
   co_return GoOn();
@@ -386,7 +390,12 @@ OrderPass::AwaitableOutcome OrderPass::WaitForIssuer(absl::Time wake_at) {
 OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step) {
   // Being stopped says nothing about the order.
   if (!context_.Check().ok()) co_return error;
-  const ErrorAction action = DecideOnError(error, step, Now());
+  ErrorAction action = DecideOnError(error, step, Now());
+  if (step == Step::kDownload && absl::IsNotFound(error) && HasExpired()) {
+    // What the CA has not handed out for as long as the order lasted will not come any more.
+    action.recovery = Recovery::kFail;
+    action.failed_state = v1::ORDER_STATE_EXPIRED;
+  }
   if (action.recovery == Recovery::kFail) {
     Failures failures;
     const std::optional<acme::Problem> problem = acme::ProblemOf(error);
@@ -472,6 +481,11 @@ OrderPass::AwaitableOutcome OrderPass::CleanUp() {
   CW_CO_RETURN_IF_ERROR(co_await record_.Delete());
   memory_.Forget(key_);
   co_return controller::Result();
+}
+
+bool OrderPass::HasExpired() const {
+  return order().status().has_expires() &&
+         Now() >= service::FromProto(order().status().expires());
 }
 
 controller::Result OrderPass::WakeAt(absl::Time when) const {

@@ -80,6 +80,7 @@ class OrderPass {
   absl::Time Now() const { return clock().Now(); }
   const v1::Order& order() const { return record_.order(); }
   v1::OrderStatus& status() { return record_.status(); }
+  bool HasExpired() const;
   controller::Result WakeAt(absl::Time when) const;
 
   const OrderEnvironment& environment_;

@@ -66,6 +66,7 @@ absl::Duration Ahead(World& world) {
   return absl::FromUnixSeconds(made_at.seconds()) - absl::Now();
 }
 
+// Fault 91.
 TEST_P(ClockStepTest, NothingIsLostOrLeftBehind) {
   CW_ASSERT_OK_AND_ASSIGN(Fleet fleet, Fleet::Create(*world_, kCertificates));
   Set(GetParam());

@@ -226,6 +226,7 @@ class KillMatrixTest : public testing::TestWithParam<Case> {
   bool died_ = false;
 };
 
+// Fault 87.
 TEST_P(KillMatrixTest, EverythingGoesOnFromThere) {
   IssueAll();
   if (IsOfDeletion(GetParam().point)) Arm();

@@ -26,6 +26,7 @@ constexpr absl::Duration kTimeout = absl::Minutes(4);
 
 class StoppedProcessTest : public testing::TestWithParam<Service> {};
 
+// Fault 89.
 TEST_P(StoppedProcessTest, GoesOnAfterAMinute) {
   harness::WorldOptions options;
   options.nonce_reject_percent = 0;
