@@ -241,6 +241,7 @@ TEST_F(RateLimitTest, ANameWithoutAttemptsWaitsWhileOthersGoOn) {
   EXPECT_EQ(StateOf("same"), "False Pending");
 }
 
+// Fault 56.
 TEST_F(RateLimitTest, TheCaClosesOnlyTheBucketThatItNames) {
   CreateIssuer();
   CreateFor("one", "a.example.com");
@@ -306,6 +307,7 @@ TEST_F(RateLimitTest, AFailedOrderWakesWhoWaitedForItsPlace) {
   EXPECT_EQ(ConditionOf(Read(stores_->requests, "two")), "False Pending");
 }
 
+// Fault 25.
 TEST_F(RateLimitTest, APauseBecomesAConditionWithItsUrl) {
   CreateIssuer();
   Pass();

@@ -83,6 +83,7 @@ TEST_F(LimitConditionsTest, ACertificateThatWaitsForALimitSaysForWhichAndUntilWh
   EXPECT_FALSE(Site().status().has_next_attempt_time());
 }
 
+// Fault 25.
 TEST_F(LimitConditionsTest, APausedCertificateIsTriedOnceADayOrWhenAsked) {
   Say(failed_, &paused_);
   Pass();
