@@ -39,8 +39,8 @@ RateLimitDetail ParseRateLimitDetail(absl::string_view detail);
 // "/unpause". At most 2 KiB, printable ASCII; nullopt if there is none.
 std::optional<std::string> UnpauseUrl(absl::string_view detail);
 
-// Whether a problem of this type (without its prefix) and text says that Let's Encrypt has paused
-// the account's orders for its names, which only a visit to the UnpauseUrl() ends.
+// Whether a problem of this type (without its prefix) and text says that Let's Encrypt has
+// paused the account's orders for its names, which only a visit to the UnpauseUrl() ends.
 bool IsPause(absl::string_view short_type, absl::string_view detail);
 
 }  // namespace certwright::acme

@@ -588,6 +588,7 @@ TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
   EXPECT_THAT(Read().status().failures(), IsEmpty());
 }
 
+// Fault 25.
 TEST_F(OrderReconcilerTest, APausedAccountFailsTheOrderWithTheUrlThatEndsIt) {
   const char* detail = "paused, visit https://ca.test/sfe/v1/unpause?jwt=x";
   ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", detail));
