@@ -66,12 +66,15 @@ class FaultQueues {
   void SetRandom(RandomFaults faults);
   // What is to happen to the next request.
   std::optional<Fault> Take(Endpoint endpoint);
+  // How many requests were hit.
+  int taken() const;
 
  private:
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::array<std::deque<Fault>, kEndpoints.size()> queues_ CW_GUARDED_BY(mutex_);
   RandomFaults random_ CW_GUARDED_BY(mutex_);
   std::mt19937_64 generator_ CW_GUARDED_BY(mutex_);
+  int taken_ CW_GUARDED_BY(mutex_) = 0;
 };
 
 // `reply` with what `fault` changes of it.
