@@ -102,6 +102,8 @@ class CaServer {
   int accounts() const;
   // Requests to finalize that were accepted.
   int finalized() const { return finalized_; }
+  // Requests that were hit by faults.
+  int faults() const { return faults_.taken(); }
   int reused_nonces() const { return nonces_.reused(); }
 
  private:

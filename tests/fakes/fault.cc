@@ -137,6 +137,7 @@ std::optional<Fault> FaultQueues::Take(Endpoint endpoint) {
     if (std::uniform_real_distribution<>(0, 100)(generator_) >= random_.percent) {
       return std::nullopt;
     }
+    ++taken_;
     return RandomFault(generator_);
   }
   return TakeFirst(queue);
@@ -152,9 +153,15 @@ bool FaultQueues::TakeLoss(Endpoint endpoint) {
 }
 
 Fault FaultQueues::TakeFirst(std::deque<Fault>& queue) {
+  ++taken_;
   Fault fault = queue.front();
   if (fault.times != Fault::kForever && --queue.front().times == 0) queue.pop_front();
   return fault;
+}
+
+int FaultQueues::taken() const {
+  base::MutexLock lock(mutex_);
+  return taken_;
 }
 
 Reply Spoil(Reply reply, const Fault& fault) {

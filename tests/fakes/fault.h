@@ -68,14 +68,17 @@ class FaultQueues {
   std::optional<Fault> Take(Endpoint endpoint);
   // True, and the fault is taken, if the next request never arrives.
   bool TakeLoss(Endpoint endpoint);
+  // How many requests were hit.
+  int taken() const;
 
  private:
   Fault TakeFirst(std::deque<Fault>& queue) CW_REQUIRES(mutex_);
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::array<std::deque<Fault>, kEndpoints.size()> queues_ CW_GUARDED_BY(mutex_);
   RandomFaults random_ CW_GUARDED_BY(mutex_);
   std::mt19937_64 generator_ CW_GUARDED_BY(mutex_);
+  int taken_ CW_GUARDED_BY(mutex_) = 0;
 };
 
 // `reply` with what `fault` changes of it.
