@@ -460,7 +460,7 @@ TEST_F(AccessTest, ACertificateIsIssuedWithMutualTlsEverywhere) {
        {R"("caller":"admin.all.test")",
         R"(SecretService.GetSecret","namespace":"default","name":"web-tls")",
         R"(CreateCertificate","namespace":"default","name":"web","code":"OK")",
-        R"(AccountService.SignJws","namespace":"default","name":"pebble","code":"OK")"}) {
+        R"(AccountService.SignJws","namespace":"","name":"pebble","code":"OK")"}) {
     EXPECT_THAT(audit, HasSubstr(line));
   }
   EXPECT_THAT(Read(AuditFile(Service::kOrder)), HasSubstr(R"("method":"certwright.order.v1.)"
