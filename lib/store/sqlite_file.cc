@@ -13,6 +13,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
+#include "lib/store/new_file.h"
 
 namespace certwright::store {
 namespace {
@@ -46,12 +47,6 @@ constexpr char kSchema[] = R"sql(
   CREATE INDEX changes_by_key ON changes(key, id);
 )sql";
 
-absl::Status FileError(const std::string& path, absl::string_view what, int error) {
-  return absl::UnavailableError(
-      absl::StrCat(path, ": ", what, ": ", std::strerror(error),
-                   "; check that the folder exists and may be written"));
-}
-
 absl::Status Damaged(const std::string& path, absl::string_view detail) {
   return absl::DataLossError(absl::StrCat(
       path, ": the store is damaged and has been left as it is (", detail,
@@ -66,13 +61,7 @@ absl::Status CreateFile(const std::string& path) {
   const auto close_file = absl::MakeCleanup([file] { close(file); });
   if (fchmod(file, 0600) != 0) return FileError(path, "its mode cannot be set", errno);
   // The new name must be on disk before the first commit is.
-  const auto slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return FileError(path, "its folder cannot be opened", errno);
-  const auto close_directory = absl::MakeCleanup([directory] { close(directory); });
-  if (fsync(directory) != 0) return FileError(path, "its folder cannot be synced", errno);
-  return absl::OkStatus();
+  return SyncFolderOf(path);
 }
 
 // SQLite would take an empty file for a new database and delete its log.

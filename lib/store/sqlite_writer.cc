@@ -68,11 +68,15 @@ SqliteWriter::~SqliteWriter() {
 
 void SqliteWriter::Submit(runtime::Context context, std::vector<Mutation> mutations,
                           Done done) {
-  Enqueue(Request{std::move(context), std::move(mutations), std::move(done), {}, {}});
+  Enqueue(Request{std::move(context), std::move(mutations), std::move(done), {}, {}, {}});
 }
 
 void SqliteWriter::SubmitCompaction(runtime::Context context, int64_t revision, Done done) {
-  Enqueue(Request{std::move(context), {}, std::move(done), revision, {}});
+  Enqueue(Request{std::move(context), {}, std::move(done), revision, {}, {}});
+}
+
+void SqliteWriter::SubmitRewrite(runtime::Context context, Done done) {
+  Enqueue(Request{std::move(context), {}, std::move(done), {}, true, {}});
 }
 
 void SqliteWriter::Enqueue(Request request) {
@@ -92,9 +96,18 @@ void SqliteWriter::Run() {
       if (queue_.empty()) return;
       const auto size = std::min<std::size_t>(queue_.size(), std::max(options_.max_group, 1));
       for (std::size_t i = 0; i < size; ++i) {
+        // A rewrite is no transaction: it is alone in its group.
+        if (queue_.front().rewrite && i > 0) break;
         group.push_back(std::move(queue_.front()));
         queue_.pop_front();
+        if (group.back().rewrite) break;
       }
+    }
+    if (group.front().rewrite) {
+      Request& request = group.front();
+      const absl::Status rewritten = Rewrite(request.context);
+      request.done(rewritten.ok() ? absl::StatusOr<int64_t>(meta_.revision) : rewritten);
+      continue;
     }
     ServeGroup(group);
   }
@@ -269,6 +282,16 @@ absl::Status SqliteWriter::CompactRequested(Request& request) {
   pending_.compacted = std::max(pending_.compacted, target);
   request.result = target;
   return absl::OkStatus();
+}
+
+absl::Status SqliteWriter::Rewrite(const runtime::Context& context) {
+  CW_RETURN_IF_ERROR(context.Check());
+  CW_RETURN_IF_ERROR(connection_->Execute("VACUUM"));
+  CW_ASSIGN_OR_RETURN(const int64_t busy,
+                      connection_->ReadInt("PRAGMA wal_checkpoint(TRUNCATE)"));
+  if (busy == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(connection_->path(), ": a reader keeps the write-ahead log in use"));
 }
 
 // Drops those of the oldest `limit` changes that are of revisions up to `target` or were made

@@ -45,6 +45,9 @@ class SqliteWriter {
   // Forgets the changes up to `revision`, a part at a time between commits.
   void SubmitCompaction(runtime::Context context, int64_t revision, Done done);
 
+  // Rewrites the file without its free space and empties the write-ahead log.
+  void SubmitRewrite(runtime::Context context, Done done);
+
   SqliteStats stats() const;
 
  private:
@@ -53,6 +56,7 @@ class SqliteWriter {
     std::vector<Mutation> mutations;
     Done done;
     std::optional<int64_t> compact_to;
+    bool rewrite = false;
     std::optional<absl::StatusOr<int64_t>> result;
   };
   // A record before its mutation.
@@ -75,6 +79,7 @@ class SqliteWriter {
                          int64_t change_id);
   absl::Status CompactOld();
   absl::Status CompactRequested(Request& request);
+  absl::Status Rewrite(const runtime::Context& context);
   absl::StatusOr<bool> DropChanges(int64_t target, int64_t oldest, int64_t limit);
 
   const std::unique_ptr<SqliteConnection> connection_;
