@@ -2,12 +2,16 @@
 // the network and metrics. The main makes the real ones, tests make their own.
 #pragma once
 
+#include <functional>
+
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
 #include "lib/http/http_client.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/timers.h"
+#include "lib/store/storage_health.h"
 #include "lib/telemetry/metrics.h"
 
 namespace certwright::service {
@@ -21,6 +25,15 @@ struct Environment {
   telemetry::Metrics& metrics;
   // For one request to an ACME server.
   absl::Duration acme_request_timeout = absl::Seconds(30);
+
+  // Of the service's store; null: nobody asks.
+  store::StorageHealth* storage = nullptr;
+
+  // Keeps controllers from beginning what the store could not keep (ControllerOptions::gate).
+  std::function<absl::Status()> StorageGate() const {
+    if (storage == nullptr) return {};
+    return [health = storage] { return health->status(); };
+  }
 
   const base::Clock& clock() const { return timers.clock(); }
 };

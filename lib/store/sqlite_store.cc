@@ -105,7 +105,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> OpenSqliteStore(const std::string& 
                                                              const SqliteOptions& options) {
   CW_ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, FileLock::Take(path));
   CW_ASSIGN_OR_RETURN(std::unique_ptr<SqliteConnection> connection,
-                      OpenDatabase(path, options));
+                      OpenDatabase(path, options, *lock));
   CW_ASSIGN_OR_RETURN(const StoreMeta meta, ReadMeta(*connection));
   return std::make_unique<OpenedSqliteStore>(std::move(lock),
                                              std::make_unique<SqliteReaders>(path),

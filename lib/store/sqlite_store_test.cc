@@ -6,12 +6,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "lib/base/fake_clock.h"
+#include "lib/base/mutex.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/store/sqlite_connection.h"
 #include "lib/store/store_contract_test.h"
@@ -156,6 +160,88 @@ TEST_F(SqliteStoreTest, NewerAndForeignFilesAreRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another program")));
 }
 
+TEST_F(SqliteStoreTest, AStoreThatHasVanishedIsNotMadeAnew) {
+  CW_ASSERT_OK(Put(*Open(), "k", "v"));
+  const auto vanished =
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               AllOf(HasSubstr(folder_.File() + ".lock"), HasSubstr("--restore")));
+  std::filesystem::resize_file(folder_.File(), 0);
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), vanished);
+  std::filesystem::remove(folder_.File());
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), vanished);
+  EXPECT_FALSE(std::filesystem::exists(folder_.File()));
+  // A sound SQLite database without anything in it.
+  std::ofstream(folder_.File()).flush();
+  CW_ASSERT_OK((*SqliteConnection::Open(folder_.File()))->Execute("VACUUM"));
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), vanished);
+  // What the message says.
+  std::filesystem::remove(folder_.File());
+  std::filesystem::remove(folder_.File() + ".lock");
+  EXPECT_NE(Open(), nullptr);
+}
+
+TEST_F(SqliteStoreTest, AMissingStoreBesideItsWitnessIsNotMade) {
+  SqliteOptions options;
+  options.witness = folder_.File() + ".key";
+  EXPECT_NE(Open(options), nullptr);
+  std::filesystem::remove(folder_.File());
+  std::filesystem::remove(folder_.File() + ".lock");
+  std::ofstream(options.witness) << "key";
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), options),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(options.witness)));
+}
+
+TEST_F(SqliteStoreTest, AStartThatWasCutShortIsNoVanishedStore) {
+  // The lock and an empty file are what a kill can leave before anything is stored.
+  std::ofstream(folder_.File() + ".lock") << "pid 1\n";
+  std::ofstream(folder_.File()).flush();
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  CW_EXPECT_OK(Put(*store, "k", "v"));
+}
+
+TEST_F(SqliteStoreTest, AStoreOfAnotherServiceIsRefused) {
+  Open({.owner = "certwright-order"}).reset();
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {.owner = "certwright-solver"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("certwright-order"), HasSubstr("certwright-solver"))));
+  EXPECT_NE(Open({.owner = "certwright-order"}), nullptr);
+}
+
+TEST_F(SqliteStoreTest, AStoreOfTheFirstVersionIsTakenOver) {
+  CW_ASSERT_OK(Put(*Open(), "k", "v"));
+  {
+    auto connection = SqliteConnection::Open(folder_.File());
+    CW_ASSERT_OK(connection);
+    CW_ASSERT_OK(
+        (*connection)->Execute("ALTER TABLE meta DROP COLUMN owner; PRAGMA user_version = 1"));
+  }
+  EXPECT_EQ(ValueOf(*Open({.owner = "certwright-order"}), "k"), "v");
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {.owner = "certwright-solver"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+// Wherever a file is cut off, what is in it is either all there or the store is refused.
+TEST_F(SqliteStoreTest, ATruncatedFileIsRefused) {
+  {
+    auto store = Open();
+    for (int i = 0; i < 100; ++i) {
+      CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), std::string(500, 'v')));
+    }
+  }
+  const auto size = std::filesystem::file_size(folder_.File());
+  const std::string whole = folder_.File() + ".whole";
+  std::filesystem::copy_file(folder_.File(), whole);
+  for (const auto left : {size - 1, size - 4096, size / 2, uintmax_t{4096}, uintmax_t{100}}) {
+    std::filesystem::copy_file(whole, folder_.File(),
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::resize_file(folder_.File(), left);
+    EXPECT_THAT(OpenSqliteStore(folder_.File(), {}),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--restore")))
+        << left;
+  }
+}
+
 TEST_F(SqliteStoreTest, ManyWritersShareTransactions) {
   auto store = Open();
   constexpr int kCommits = 500;
@@ -250,6 +336,35 @@ TEST_F(SqliteStoreTest, RecoversByItselfWhenTheDiskDoes) {
   EXPECT_EQ(ValueOf(*store, "during"), "NOT_FOUND");
   store.reset();
   EXPECT_EQ(ValueOf(*Open(), "after").size(), 100000u);
+}
+
+TEST_F(SqliteStoreTest, SaysWhetherItCanBeWrittenAndTriesByItself) {
+  StorageHealth health;
+  base::Mutex mutex;
+  std::vector<std::string> told;
+  std::condition_variable_any changed;
+  health.Listen([&](const absl::Status& status) {
+    base::MutexLock lock(mutex);
+    told.push_back(absl::StatusCodeToString(status.code()));
+    changed.notify_all();
+  });
+  auto store = Open({.health = &health});
+  CW_ASSERT_OK(Put(*store, "before", "v"));
+  ASSERT_NE(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  rlimit old_limit;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  rlimit tiny = old_limit;
+  tiny.rlim_cur = std::filesystem::file_size(folder_.File() + "-wal");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+  const auto failed = Put(*store, "during", std::string(100000, 'v'));
+  const absl::Status noted = health.status();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  EXPECT_THAT(failed, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(noted, failed.status());
+  base::MutexLock lock(mutex);
+  EXPECT_TRUE(
+      changed.wait_for(mutex, std::chrono::seconds(30), [&] { return told.size() == 3; }));
+  EXPECT_THAT(told, ElementsAre("OK", "UNAVAILABLE", "OK"));
 }
 
 TEST_F(SqliteStoreTest, KeepsOnlyTheNewestRevisionsForWatches) {

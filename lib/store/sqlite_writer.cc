@@ -1,6 +1,9 @@
 #include "lib/store/sqlite_writer.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -26,6 +29,11 @@ constexpr char kLogChange[] =
 constexpr char kSetMeta[] = "UPDATE meta SET revision = ?1, compacted = ?2 WHERE id = 1";
 constexpr char kOldestChanges[] = "SELECT id, time FROM changes ORDER BY id LIMIT ?1";
 constexpr char kDropChanges[] = "DELETE FROM changes WHERE id < ?1";
+
+// How often a store that cannot be written is tried, and how many bytes a full disk must have
+// again before it counts as writable: not just enough for the try.
+constexpr std::chrono::seconds kRetryInterval(1);
+constexpr uint64_t kRoomToGoOn = 1 << 20;
 
 // Changes dropped at most at a time, so that no commit waits long; more than one commit has.
 constexpr int64_t kCompactionStep = 4 * kMaxMutations;
@@ -89,28 +97,42 @@ SqliteStats SqliteWriter::stats() const { return {commits_.load(), transactions_
 
 void SqliteWriter::Run() {
   while (true) {
-    Group group;
-    {
+    Group group = WaitForWork();
+    if (group.empty()) {
       base::MutexLock lock(mutex_);
-      while (queue_.empty() && !stopping_) wake_.wait(mutex_);
-      if (queue_.empty()) return;
-      const auto size = std::min<std::size_t>(queue_.size(), std::max(options_.max_group, 1));
-      for (std::size_t i = 0; i < size; ++i) {
-        // A rewrite is no transaction: it is alone in its group.
-        if (queue_.front().rewrite && i > 0) break;
-        group.push_back(std::move(queue_.front()));
-        queue_.pop_front();
-        if (group.back().rewrite) break;
-      }
-    }
-    if (group.front().rewrite) {
+      if (stopping_ && queue_.empty()) return;
+    } else if (group.front().rewrite) {
       Request& request = group.front();
       const absl::Status rewritten = Rewrite(request.context);
       request.done(rewritten.ok() ? absl::StatusOr<int64_t>(meta_.revision) : rewritten);
-      continue;
+    } else {
+      ServeGroup(group);
     }
-    ServeGroup(group);
+    if (group.empty() && !failure_.ok()) NoteOutcome(TryToWrite());
   }
+}
+
+// The next group; an empty one at the end, and when storage has failed and it is time to try
+// it.
+SqliteWriter::Group SqliteWriter::WaitForWork() {
+  const bool failing = !failure_.ok() && !absl::IsDataLoss(failure_);
+  base::MutexLock lock(mutex_);
+  const auto has_work = [this]() CW_REQUIRES(mutex_) { return !queue_.empty() || stopping_; };
+  if (failing) {
+    wake_.wait_for(mutex_, kRetryInterval, has_work);
+  } else {
+    wake_.wait(mutex_, has_work);
+  }
+  Group group;
+  const auto size = std::min<std::size_t>(queue_.size(), std::max(options_.max_group, 1));
+  for (std::size_t i = 0; i < size; ++i) {
+    // A rewrite is no transaction: it is alone in its group.
+    if (queue_.front().rewrite && i > 0) break;
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+    if (group.back().rewrite) break;
+  }
+  return group;
 }
 
 void SqliteWriter::ServeGroup(Group& group) {
@@ -120,7 +142,10 @@ void SqliteWriter::ServeGroup(Group& group) {
       group[i].result.reset();
       const absl::Status alone = group.size() == 1 ? status : Transact(group, i, i + 1);
       if (!alone.ok()) group[i].result = alone;
+      if (!alone.ok() || group.size() > 1) NoteOutcome(alone);
     }
+  } else {
+    NoteOutcome(status);
   }
   for (Request& request : group) {
     // A compaction that is not finished goes to the end of the queue.
@@ -282,6 +307,28 @@ absl::Status SqliteWriter::CompactRequested(Request& request) {
   pending_.compacted = std::max(pending_.compacted, target);
   request.result = target;
   return absl::OkStatus();
+}
+
+// Before those who wait hear of it, so that they find it noted.
+void SqliteWriter::NoteOutcome(const absl::Status& status) {
+  failure_ = status;
+  if (options_.health != nullptr) options_.health->Set(status);
+}
+
+// Whether a commit would succeed now; it changes nothing.
+absl::Status SqliteWriter::TryToWrite() {
+  struct statvfs disk {};
+  if (absl::IsResourceExhausted(failure_) && statvfs(connection_->path().c_str(), &disk) == 0 &&
+      disk.f_bavail * disk.f_frsize < kRoomToGoOn) {
+    return failure_;
+  }
+  absl::Status status = connection_->Query(kBegin).Run();
+  if (status.ok()) {
+    status = connection_->Query(kSetMeta).Bind(meta_.revision).Bind(meta_.compacted).Run();
+  }
+  if (status.ok()) status = connection_->Query(kCommit).Run();
+  if (!status.ok()) connection_->Rollback();
+  return status;
 }
 
 absl::Status SqliteWriter::Rewrite(const runtime::Context& context) {

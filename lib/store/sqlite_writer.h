@@ -68,6 +68,7 @@ class SqliteWriter {
 
   void Run();
   void Enqueue(Request request);
+  Group WaitForWork();
   void ServeGroup(Group& group);
   absl::Status Transact(Group& group, std::size_t begin, std::size_t end);
   absl::Status ApplyGroup(Group& group, std::size_t begin, std::size_t end);
@@ -80,6 +81,8 @@ class SqliteWriter {
   absl::Status CompactOld();
   absl::Status CompactRequested(Request& request);
   absl::Status Rewrite(const runtime::Context& context);
+  void NoteOutcome(const absl::Status& status);
+  absl::Status TryToWrite();
   absl::StatusOr<bool> DropChanges(int64_t target, int64_t oldest, int64_t limit);
 
   const std::unique_ptr<SqliteConnection> connection_;
@@ -91,6 +94,7 @@ class SqliteWriter {
   StoreMeta pending_;                      // as it will be after the open transaction
   int64_t now_ = 0;                        // seconds, of the open transaction
   std::vector<CommittedChanges> changes_;  // of the open transaction
+  absl::Status failure_;                   // of the last transaction
 
   std::atomic<int64_t> commits_{0};
   std::atomic<int64_t> transactions_{0};

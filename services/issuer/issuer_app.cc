@@ -99,8 +99,9 @@ std::unique_ptr<typename Service::StubInterface> NewStubIf(
   return Service::NewStub(channel);
 }
 
-controller::ControllerOptions Options(int workers) {
+controller::ControllerOptions Options(const service::Environment& environment, int workers) {
   controller::ControllerOptions options;
+  options.gate = environment.StorageGate();
   options.queue.backoff = {absl::Milliseconds(100), absl::Seconds(30), 0.1};
   if (workers > 0) options.workers = workers;
   return options;
@@ -176,14 +177,16 @@ class IssuerApp final : public service::App {
                             std::move(approval.policy)),
         renewal_info_reconciler_(environment, stores_, accounts_),
         issuer_controller_("issuers", environment.executor, environment.timers,
-                           environment.random, Options(8), issuer_reconciler_),
+                           environment.random, Options(environment, 8), issuer_reconciler_),
         certificate_controller_("certificates", environment.executor, environment.timers,
-                                environment.random, Options(config.workers()),
+                                environment.random, Options(environment, config.workers()),
                                 certificate_reconciler_),
         request_controller_("certificaterequests", environment.executor, environment.timers,
-                            environment.random, Options(config.workers()), request_reconciler_),
+                            environment.random, Options(environment, config.workers()),
+                            request_reconciler_),
         renewal_info_controller_("renewalinfo", environment.executor, environment.timers,
-                                 environment.random, Options(8), renewal_info_reconciler_),
+                                 environment.random, Options(environment, 8),
+                                 renewal_info_reconciler_),
         issuer_rpc_(environment, stores_, accounts_, callers_, handlers_, hub_),
         account_rpc_(environment, stores_, accounts_, callers_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
@@ -449,8 +452,13 @@ absl::StatusOr<std::unique_ptr<service::App>> BuildIssuerApp(
   if (!approval.problems.empty()) {
     return absl::InvalidArgumentError(absl::StrJoin(approval.problems, "; "));
   }
-  CW_ASSIGN_OR_RETURN(auto store, store::OpenSqliteStore(config.store().sqlite().path(),
-                                                         store::SqliteOptions()));
+  store::SqliteOptions sqlite;
+  sqlite.owner = "certwright-issuer";
+  sqlite.health = environment.storage;
+  // The key is made after the store.
+  if (config.sealing().key_files().empty()) sqlite.witness = DefaultKeyFile(config);
+  CW_ASSIGN_OR_RETURN(auto store,
+                      store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
   CW_ASSIGN_OR_RETURN(auto sealing, OpenSealing(config, *store));
   Channels channels;
   CW_ASSIGN_OR_RETURN(channels.order, service::MakePeerChannel(config.order()));

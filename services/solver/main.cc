@@ -24,7 +24,8 @@ class Factory final : public service::ServiceFactory {
   }
   google::protobuf::Message& config() override { return config_; }
   service::CommonConfig common() const override {
-    return service::CommonConfig{config_.server(), config_.log(), config_.acme()};
+    return service::CommonConfig{config_.server(), config_.log(), config_.acme(),
+                                 config_.store()};
   }
   std::vector<std::string> Validate() const override { return ValidateConfig(config_); }
   absl::StatusOr<std::unique_ptr<service::App>> Build(
