@@ -58,6 +58,8 @@ absl::StatusOr<BackupReport> CheckCopy(SqliteConnection& connection, const std::
   if (finding != "ok") {
     return absl::DataLossError(absl::StrCat(connection.path(), ": is damaged: ", finding));
   }
+  CW_ASSIGN_OR_RETURN(const int64_t version, connection.ReadInt("PRAGMA user_version"));
+  if (version >= 2) CW_RETURN_IF_ERROR(CheckRecords(connection));
   CW_ASSIGN_OR_RETURN(const StoreMeta meta, ReadMeta(connection));
   BackupReport report;
   report.revision = meta.revision;

@@ -17,16 +17,18 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/status_macros.h"
 #include "lib/store/new_file.h"
+#include "lib/store/sqlite_queries.h"
 
 namespace certwright::store {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43575354;  // "CWST"
-// 1: without owner, of versions that did not seal.
+// 1: without owner and checksums, of versions that did not seal.
 constexpr int64_t kSchemaVersion = 2;
 
 // `changes` is an undo log: each row holds what its key had before, so a value is written
-// once, not twice, and past states can be rebuilt. Its id is the revision times 65536 plus
+// once, not twice, and past states can be rebuilt. A checksum is that of ChecksumOf(), or NULL
+// if a version without checksums wrote the value. Its id is the revision times 65536 plus
 // the position in the commit.
 constexpr char kSchema[] = R"sql(
   CREATE TABLE meta(
@@ -40,7 +42,8 @@ constexpr char kSchema[] = R"sql(
     key BLOB NOT NULL UNIQUE,
     value BLOB NOT NULL,
     create_revision INTEGER NOT NULL,
-    mod_revision INTEGER NOT NULL);
+    mod_revision INTEGER NOT NULL,
+    checksum INTEGER);
   CREATE TABLE changes(
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL,
@@ -48,7 +51,8 @@ constexpr char kSchema[] = R"sql(
     time INTEGER NOT NULL,
     previous_value BLOB,
     previous_create_revision INTEGER,
-    previous_mod_revision INTEGER);
+    previous_mod_revision INTEGER,
+    previous_checksum INTEGER);
   CREATE INDEX changes_by_key ON changes(key, id);
 )sql";
 
@@ -171,10 +175,13 @@ absl::Status UpdateSchema(SqliteConnection& connection, const std::string& owner
   CW_ASSIGN_OR_RETURN(const int64_t version, connection.ReadInt("PRAGMA user_version"));
   CW_ASSIGN_OR_RETURN(const std::string found, ReadOwner(connection));
   if (version == kSchemaVersion && (owner.empty() || found == owner)) return absl::OkStatus();
-  const std::string add_owner =
-      version < 2 ? "ALTER TABLE meta ADD COLUMN owner TEXT NOT NULL DEFAULT '';" : "";
+  const char* add_columns = version < 2
+                                ? "ALTER TABLE meta ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+                                  "ALTER TABLE records ADD COLUMN checksum INTEGER;"
+                                  "ALTER TABLE changes ADD COLUMN previous_checksum INTEGER;"
+                                : "";
   const absl::Status status = connection.Execute(
-      absl::StrCat("BEGIN IMMEDIATE;", add_owner, "UPDATE meta SET owner = '", owner,
+      absl::StrCat("BEGIN IMMEDIATE;", add_columns, "UPDATE meta SET owner = '", owner,
                    "'; PRAGMA user_version = ", kSchemaVersion, "; COMMIT"));
   if (!status.ok()) connection.Rollback();
   return status;
@@ -185,7 +192,8 @@ absl::Status CheckIntegrity(SqliteConnection& connection) {
   if (finding != "ok") return absl::DataLossError(finding);
   CW_ASSIGN_OR_RETURN(const int64_t rows, connection.ReadInt("SELECT count(*) FROM meta"));
   if (rows != 1) return absl::DataLossError("its revision is missing");
-  return absl::OkStatus();
+  CW_ASSIGN_OR_RETURN(const int64_t version, connection.ReadInt("PRAGMA user_version"));
+  return version < 2 ? absl::OkStatus() : CheckRecords(connection);
 }
 
 absl::Status Configure(SqliteConnection& connection, const SqliteOptions& options) {

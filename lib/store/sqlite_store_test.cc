@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -214,7 +215,10 @@ TEST_F(SqliteStoreTest, AStoreOfTheFirstVersionIsTakenOver) {
     auto connection = SqliteConnection::Open(folder_.File());
     CW_ASSERT_OK(connection);
     CW_ASSERT_OK(
-        (*connection)->Execute("ALTER TABLE meta DROP COLUMN owner; PRAGMA user_version = 1"));
+        (*connection)
+            ->Execute(
+                "ALTER TABLE meta DROP COLUMN owner; ALTER TABLE records DROP COLUMN checksum;"
+                "ALTER TABLE changes DROP COLUMN previous_checksum; PRAGMA user_version = 1"));
   }
   EXPECT_EQ(ValueOf(*Open({.owner = "certwright-order"}), "k"), "v");
   EXPECT_THAT(OpenSqliteStore(folder_.File(), {.owner = "certwright-solver"}),
@@ -240,6 +244,51 @@ TEST_F(SqliteStoreTest, ATruncatedFileIsRefused) {
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--restore")))
         << left;
   }
+}
+
+// Whichever bit of the file changes, nothing is read that was not written.
+TEST_F(SqliteStoreTest, AFlippedBitIsRefusedOrDoesNoHarm) {
+  constexpr int kRecords = 60;
+  const auto value = [](int i) { return std::string(400, static_cast<char>('A' + i)); };
+  {
+    auto store = Open();
+    for (int i = 0; i < kRecords; ++i)
+      CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), value(i)));
+  }
+  std::ifstream in(folder_.File(), std::ios::binary);
+  const std::string sound((std::istreambuf_iterator<char>(in)), {});
+  int refused = 0;
+  for (std::size_t at = 17; at < sound.size(); at += sound.size() / 150) {
+    std::string flipped = sound;
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+    std::ofstream(folder_.File(), std::ios::binary) << flipped;
+    const auto store = OpenSqliteStore(folder_.File(), {});
+    if (!store.ok()) {
+      ++refused;
+      EXPECT_THAT(store.status().message(), HasSubstr(folder_.File()));
+      continue;
+    }
+    const auto all = List(**store, {});
+    if (!all.ok()) continue;
+    ASSERT_EQ(all->records.size(), static_cast<std::size_t>(kRecords)) << at;
+    for (const Record& record : all->records) {
+      EXPECT_EQ(record.value, value(std::stoi(record.key.substr(1)))) << at;
+    }
+  }
+  // Most of the file is what was stored.
+  EXPECT_GT(refused, 60);
+}
+
+TEST_F(SqliteStoreTest, AValueThatHasChangedUnderARunningStoreIsNotRead) {
+  auto store = Open();
+  CW_ASSERT_OK(Put(*store, "k", "v"));
+  CW_ASSERT_OK((*SqliteConnection::Open(folder_.File()))
+                   ->Execute("UPDATE records SET value = CAST('w' AS BLOB)"));
+  EXPECT_THAT(Get(*store, "k"),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("checksum"), HasSubstr(folder_.File()))));
+  EXPECT_THAT(List(*store, {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(Delete(*store, "k"), IsOk());
 }
 
 TEST_F(SqliteStoreTest, ManyWritersShareTransactions) {

@@ -18,14 +18,16 @@ namespace {
 constexpr char kBegin[] = "BEGIN IMMEDIATE";
 constexpr char kCommit[] = "COMMIT";
 constexpr char kStored[] =
-    "SELECT id, value, create_revision, mod_revision FROM records WHERE key = ?1";
+    "SELECT id, value, create_revision, mod_revision, checksum FROM records WHERE key = ?1";
 constexpr char kInsert[] =
-    "INSERT INTO records(key, value, create_revision, mod_revision) VALUES (?1, ?2, ?3, ?4)";
-constexpr char kUpdate[] = "UPDATE records SET value = ?1, mod_revision = ?2 WHERE id = ?3";
+    "INSERT INTO records(key, value, create_revision, mod_revision, checksum) "
+    "VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kUpdate[] =
+    "UPDATE records SET value = ?1, mod_revision = ?2, checksum = ?3 WHERE id = ?4";
 constexpr char kDelete[] = "DELETE FROM records WHERE id = ?1";
 constexpr char kLogChange[] =
     "INSERT INTO changes(id, key, deleted, time, previous_value, previous_create_revision, "
-    "previous_mod_revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    "previous_mod_revision, previous_checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 constexpr char kSetMeta[] = "UPDATE meta SET revision = ?1, compacted = ?2 WHERE id = 1";
 constexpr char kOldestChanges[] = "SELECT id, time FROM changes ORDER BY id LIMIT ?1";
 constexpr char kDropChanges[] = "DELETE FROM changes WHERE id < ?1";
@@ -236,6 +238,7 @@ absl::StatusOr<std::optional<SqliteWriter::Stored>> SqliteWriter::ReadStored(
   Stored stored;
   stored.id = query.Int(0);
   stored.record = Record{key, query.Bytes(1), query.Int(2), query.Int(3)};
+  if (!query.IsNull(4)) stored.checksum = query.Int(4);
   return std::optional<Stored>(std::move(stored));
 }
 
@@ -247,6 +250,7 @@ absl::Status SqliteWriter::LogChange(const Mutation& mutation,
     query.Bind(stored->record.value)
         .Bind(stored->record.create_revision)
         .Bind(stored->record.mod_revision);
+    stored->checksum.has_value() ? query.Bind(*stored->checksum) : query.BindNull();
   }
   return query.Run();
 }
@@ -267,17 +271,20 @@ absl::StatusOr<Event> SqliteWriter::Write(const Mutation& mutation,
   event.created = !stored.has_value();
   const int64_t created = event.created ? revision : stored->record.create_revision;
   event.record = Record{mutation.key, *mutation.value, created, revision};
+  const int64_t checksum = ChecksumOf(mutation.key, *mutation.value);
   if (event.created) {
     CW_RETURN_IF_ERROR(connection_->Query(kInsert)
                            .Bind(mutation.key)
                            .Bind(*mutation.value)
                            .Bind(revision)
                            .Bind(revision)
+                           .Bind(checksum)
                            .Run());
   } else {
     CW_RETURN_IF_ERROR(connection_->Query(kUpdate)
                            .Bind(*mutation.value)
                            .Bind(revision)
+                           .Bind(checksum)
                            .Bind(stored->id)
                            .Run());
   }

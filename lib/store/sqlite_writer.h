@@ -63,6 +63,7 @@ class SqliteWriter {
   struct Stored {
     int64_t id = 0;
     Record record;
+    std::optional<int64_t> checksum;
   };
   using Group = std::deque<Request>;
 
