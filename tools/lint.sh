@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-Usage: tools/lint.sh                  form of C++ sources, the API's rules, shell scripts
+Usage: tools/lint.sh                  form of C++ sources, the API's rules, shell scripts, faults
        tools/lint.sh --fix            formats the C++ sources
        tools/lint.sh --tidy [FILE...] clang-tidy over FILE, or over all of lib and services
                                       (slow: some seconds a file; build //... first)
@@ -98,6 +98,7 @@ case ${1:-} in
     check 'headers are guarded' check_headers_are_guarded
     check 'no note of unfinished work' check_no_unfinished_notes
     check 'the API keeps the rules of buf.yaml' check_api
+    check 'the catalogue of faults names tests that exist' /usr/bin/python3 tools/check_faults.py
     check 'shell scripts parse' check_shell_syntax
     check 'shell scripts pass shellcheck' check_shell
     end_checks lint

@@ -227,8 +227,15 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::PostNewOrder(runtime::Cont
                                          std::move(make_payload), std::move(call)));
   CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "order"));
   absl::StatusOr<Order> order = ParseOrder(response.body, url);
-  // The order exists: read it again rather than make another.
-  if (!order.ok()) co_return co_await GetOrder(context, signer, std::move(url));
+  if (!order.ok()) {
+    // The order exists: it is read again rather than another made, if need be by the caller.
+    order = co_await GetOrder(context, signer, url);
+    if (order.ok()) co_return order;
+    Order unread;
+    unread.url = std::move(url);
+    unread.identifiers = request.identifiers;
+    co_return unread;
+  }
   order->retry_at = RetryAt(response);
   co_return order;
 }
@@ -336,7 +343,7 @@ runtime::Awaitable<absl::StatusOr<CertificateChain>> AcmeClient::Download(
   absl::StatusOr<http::HttpResponse> response =
       co_await transport_.Post(context, signer, std::move(call));
   if (!response.ok() && HttpStatusOf(response.status()) == 404) {
-    co_return ErrorWithClass(absl::StatusCode::kUnavailable, response.status().message(),
+    co_return ErrorWithClass(absl::StatusCode::kNotFound, response.status().message(),
                              ErrorClass::kRetryBackoff);
   }
   if (!response.ok()) co_return response.status();

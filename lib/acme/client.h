@@ -94,8 +94,9 @@ class AcmeClient {
                                              pki::PrivateKey new_key);
 
   // The order's identifiers are those asked for, or the call fails. Write the
-  // URL down first of all. A CA that refuses `replaces` is asked once more
-  // without.
+  // URL down first of all. An order that could not be read has nothing else, not
+  // even a finalize URL, and its identifiers are to be checked when it is read. A
+  // CA that refuses `replaces` is asked once more without.
   runtime::Awaitable<absl::StatusOr<Order>> NewOrder(runtime::Context context,
                                                      JwsSigner& signer,
                                                      NewOrderRequest request);
@@ -121,7 +122,7 @@ class AcmeClient {
 
   // A chain that holds anything but certificates is refused (RFC 8555 §11.4).
   // Whether it is the one asked for is for pki::VerifyIssuedChain() to say. A
-  // certificate not yet there (404) is kRetryBackoff.
+  // certificate not yet there (404) is NOT_FOUND and kRetryBackoff.
   runtime::Awaitable<absl::StatusOr<CertificateChain>> DownloadCertificate(
       runtime::Context context, JwsSigner& signer, std::string certificate_url);
   runtime::Awaitable<absl::StatusOr<CertificateChain>> DownloadAlternate(

@@ -209,6 +209,20 @@ TEST_P(ClientPebbleTest, PrefersAnAlternateChainByItsRoot) {
   CW_EXPECT_OK(pki::VerifyAgainstRoots(alternate.certificates, root, absl::Now()));
 }
 
+// Fault 35.
+TEST_P(ClientPebbleTest, AKeyRegisteredTwiceAtOnceHasOneAccount) {
+  const pki::PrivateKey key = *pki::PrivateKey::Generate({});
+  std::vector<Awaitable<absl::StatusOr<Account>>> registrations;
+  for (int i = 0; i < 2; ++i) {
+    registrations.push_back(client_->NewAccount(NewContext(), key, {}));
+  }
+  const auto accounts = Run(runtime::WhenAll(std::move(registrations)));
+  CW_ASSERT_OK(accounts[0]);
+  CW_ASSERT_OK(accounts[1]);
+  EXPECT_EQ(accounts[0]->url, accounts[1]->url);
+  EXPECT_NE(accounts[0]->created, accounts[1]->created);
+}
+
 TEST_P(ClientPebbleTest, AccountIsFoundByItsKeyAndMovesToAnother) {
   const pki::PrivateKey other_key = *pki::PrivateKey::Generate({});
   const absl::Status unknown = LookUp(other_key).status();
@@ -275,6 +289,7 @@ TEST_P(ClientPebbleTest, RefusalsHaveTheirClasses) {
   EXPECT_THAT(lost, StatusIs(absl::StatusCode::kNotFound));
 }
 
+// Fault 57.
 TEST_P(ClientPebbleTest, NewerPebbleOffersRenewalInfoAndProfiles) {
   CW_ASSERT_OK_AND_ASSIGN(const DirectoryCache::Shared directory,
                           Run(client_->GetDirectory(NewContext())));

@@ -67,6 +67,7 @@ class AcmeClientTest : public testing::Test {
   LocalJwsSigner signer_{TestKey(), kAccountUrl};
 };
 
+// Fault 31.
 TEST_F(AcmeClientTest, NewAccountTellsNewFromKnown) {
   const std::vector<http::Header> location = {{"Location", kAccountUrl}};
   ca_.OnPost("/new-account", {Reply(201, R"({"status": "valid"})", location),
@@ -84,6 +85,7 @@ TEST_F(AcmeClientTest, NewAccountTellsNewFromKnown) {
   EXPECT_FALSE(found.created);
 }
 
+// Fault 35.
 TEST_F(AcmeClientTest, LostNewAccountIsRepeatedBecauseItIsIdempotent) {
   ca_.OnPost("/new-account",
              {Lose(), Reply(200, R"({"status": "valid"})", {{"Location", kAccountUrl}})});
@@ -121,6 +123,7 @@ TEST_F(AcmeClientTest, LookUpOfAnUnknownAccountAsksForRegistration) {
   EXPECT_EQ(ca_.sent()[0].payload, R"({"onlyReturnExisting":true})");
 }
 
+// Fault 31.
 TEST_F(AcmeClientTest, NewAccountWithoutLocationIsAnError) {
   ca_.OnPost("/new-account", {Reply(201, R"({"status": "valid"})")});
   EXPECT_THAT(NewAccount({}), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Location")));
@@ -153,6 +156,7 @@ TEST_F(AcmeClientTest, KeyChangeReportsAKeyThatIsTaken) {
   EXPECT_THAT(change(), StatusIs(absl::StatusCode::kAlreadyExists));
 }
 
+// Faults 41 and 44.
 TEST_F(AcmeClientTest, NewOrderNormalisesNamesAndComparesThemAsASet) {
   ca_.OnPost("/new-order",
              {Reply(201, OrderJson("pending", NameJson("B.TEST") + "," + NameJson("a.test")),
@@ -172,6 +176,7 @@ TEST_F(AcmeClientTest, NewOrderNormalisesNamesAndComparesThemAsASet) {
             R"("profile":"short"})");
 }
 
+// Fault 42.
 TEST_F(AcmeClientTest, OrderForOtherNamesIsRefused) {
   ca_.OnPost("/new-order",
              {Reply(201, OrderJson("pending", NameJson("a.test")), {{"Location", kOrderUrl}})});
@@ -183,6 +188,7 @@ TEST_F(AcmeClientTest, OrderForOtherNamesIsRefused) {
   EXPECT_THAT(NewOrderFor({}), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+// Fault 19.
 TEST_F(AcmeClientTest, GarbledNewOrderIsReadAgainByItsUrl) {
   ca_.OnPost("/new-order", {Reply(201, "{\"status\": \"pend", {{"Location", kOrderUrl}})});
   ca_.OnPost("/order/1", {Reply(200, OrderJson("ready", NameJson("a.test")))});
@@ -191,11 +197,22 @@ TEST_F(AcmeClientTest, GarbledNewOrderIsReadAgainByItsUrl) {
   EXPECT_EQ(order.status, OrderStatus::kReady);
 }
 
+// Fault 19.
+TEST_F(AcmeClientTest, NewOrderThatCannotBeReadIsKeptByItsUrl) {
+  ca_.OnPost("/new-order", {Reply(201, "{\"status\": \"pend", {{"Location", kOrderUrl}})});
+  ca_.OnPost("/order/1", {Reply(503, "")});
+  CW_ASSERT_OK_AND_ASSIGN(const Order order, NewOrderFor({"a.test"}));
+  EXPECT_EQ(order.url, kOrderUrl);
+  EXPECT_EQ(order.finalize, "");
+  EXPECT_EQ(ca_.Count("POST", "/new-order"), 1);
+}
+
 TEST_F(AcmeClientTest, NewOrderWithoutLocationIsAnError) {
   ca_.OnPost("/new-order", {Reply(201, OrderJson("pending", NameJson("a.test")))});
   EXPECT_THAT(NewOrderFor({"a.test"}), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+// Fault 58.
 TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
   for (const FakeAnswer& refusal :
        {Refuse(409, "alreadyReplaced"), Refuse(404, "malformed"), Refuse(400, "malformed"),
@@ -214,12 +231,14 @@ TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
   }
 }
 
+// Fault 58.
 TEST_F(AcmeClientTest, RefusalWithoutReplacesIsNotRepeated) {
   ca_.OnPost("/new-order", {Refuse(400, "malformed")});
   EXPECT_THAT(NewOrderFor({"a.test"}), StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_EQ(ca_.Count("POST", "/new-order"), 1);
 }
 
+// Fault 52.
 TEST_F(AcmeClientTest, FinalizeKeepsTheStoredOrderUrl) {
   ca_.OnPost("/finalize/1",
              {Reply(200, OrderJson("processing", NameJson("a.test")), {{"Retry-After", "3"}})});
@@ -231,6 +250,7 @@ TEST_F(AcmeClientTest, FinalizeKeepsTheStoredOrderUrl) {
             base::Base64UrlEncode("\x30\x82 csr"));
 }
 
+// Fault 51.
 TEST_F(AcmeClientTest, FinalizeTooEarlyOrGarbledMeansReadingTheOrder) {
   ca_.OnPost("/finalize/1", {Refuse(403, "orderNotReady"), Reply(200, "{}")});
   const absl::Status early = Finalize().status();
@@ -239,6 +259,7 @@ TEST_F(AcmeClientTest, FinalizeTooEarlyOrGarbledMeansReadingTheOrder) {
   EXPECT_EQ(ClassOf(Finalize().status()), ErrorClass::kRereadOrder);
 }
 
+// Fault 17.
 TEST_F(AcmeClientTest, LostFinalizeIsNotRepeated) {
   ca_.OnPost("/finalize/1", {Lose(), Reply(200, OrderJson("valid", NameJson("a.test")))});
   EXPECT_THAT(Finalize(), StatusIs(absl::StatusCode::kUnavailable));
@@ -255,6 +276,7 @@ TEST_F(AcmeClientTest, OrderErrorsAreShown) {
   EXPECT_EQ(ca_.sent()[0].payload, "");
 }
 
+// Fault 19.
 TEST_F(AcmeClientTest, GarbledOrderIsTransient) {
   ca_.OnPost("/order/1", {Reply(200, "<html>")});
   const auto result = ca_.Run(client_.GetOrder(ca_.context(), signer_, kOrderUrl));
@@ -295,6 +317,7 @@ std::string ChainPem() {
   return pki::ToPem(intermediate.ChainFor(intermediate.Sign(TestKey().public_key(), spec)));
 }
 
+// Fault 63.
 TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
   const std::string pem = ChainPem();
   ca_.OnPost("/cert/1", {Reply(200, pem,
@@ -320,6 +343,7 @@ TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
   EXPECT_EQ(request.max_response_bytes, kMaxChainBytes);
 }
 
+// Fault 64.
 TEST_F(AcmeClientTest, ChainWithCarriageReturnsCommentsAndNoLastNewlineIsTaken) {
   std::string pem = "Subject: somebody\n" + absl::StrReplaceAll(ChainPem(), {{"\n", "\r\n"}});
   pem.resize(pem.size() - 2);
@@ -328,6 +352,7 @@ TEST_F(AcmeClientTest, ChainWithCarriageReturnsCommentsAndNoLastNewlineIsTaken) 
   EXPECT_EQ(chain.certificates.size(), 2u);
 }
 
+// Fault 59.
 TEST_F(AcmeClientTest, ChainWithAnythingElseIsRefused) {
   const std::string key = std::string(TestKey().ToPem().Reveal());
   ca_.OnPost("/cert/1", {Reply(200, ChainPem() + key), Reply(200, key + ChainPem()),
@@ -339,10 +364,11 @@ TEST_F(AcmeClientTest, ChainWithAnythingElseIsRefused) {
   }
 }
 
+// Fault 62.
 TEST_F(AcmeClientTest, CertificateThatIsNotThereYetIsTransient) {
   ca_.OnPost("/cert/1", {Refuse(404, "malformed")});
   const absl::Status status = Download().status();
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound));
   EXPECT_EQ(ClassOf(status), ErrorClass::kRetryBackoff);
 }
 
@@ -375,6 +401,7 @@ TEST_F(AcmeClientTest, RenewalInfoIsReadWithoutASignature) {
   EXPECT_THAT(get(), StatusIs(absl::StatusCode::kNotFound));
 }
 
+// Fault 12.
 TEST_F(AcmeClientTest, CaWithoutRenewalInfoIsNeverAskedAndGetsNoReplaces) {
   FakeCa ca;
   CaOptions options = ca.Options();

@@ -1,6 +1,7 @@
 #include "lib/acme/directory.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "lib/acme/problem.h"
 #include "lib/acme/url.h"
@@ -13,6 +14,9 @@ constexpr int kMaxRedirects = 3;
 constexpr std::size_t kMaxBytes = 64 << 10;
 constexpr absl::Duration kFirstRetry = absl::Seconds(1);
 constexpr absl::Duration kLongestRetry = absl::Seconds(10);
+// How long a Retry-After of the directory is obeyed; a CA that is well again is missed no
+// longer.
+constexpr absl::Duration kLongestRetryAfter = absl::Hours(1);
 
 }  // namespace
 
@@ -108,8 +112,13 @@ absl::StatusOr<DirectoryCache::Shared> DirectoryCache::Finish(absl::StatusOr<Sha
       failures_ = 0;
     } else if (!caller_left) {
       last_error_ = fetched.status();
-      refresh_at_ =
-          now + std::min(kFirstRetry * (1 << std::min(failures_++, 8)), kLongestRetry);
+      absl::Duration wait =
+          std::min(kFirstRetry * (1 << std::min(failures_++, 8)), kLongestRetry);
+      const std::optional<absl::Time> retry_at = RetryAtOf(fetched.status());
+      if (retry_at.has_value()) {
+        wait = std::max(wait, std::min(*retry_at - timers_.clock().Now(), kLongestRetryAfter));
+      }
+      refresh_at_ = now + wait;
       if (Usable()) fetched = directory_;
     }
   }

@@ -99,6 +99,7 @@ TEST_F(DirectoryCacheTest, IsRefreshedAfterTwelveHours) {
   EXPECT_EQ(http_.requests, 2);
 }
 
+// Fault 10.
 TEST_F(DirectoryCacheTest, StaleOneServesDuringAnOutageForADay) {
   http_.bodies = {DirectoryJson(1), ""};
   EXPECT_THAT(NewOrderUrl(), IsOk());
@@ -115,6 +116,7 @@ TEST_F(DirectoryCacheTest, StaleOneServesDuringAnOutageForADay) {
   EXPECT_THAT(NewOrderUrl(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+// Fault 10.
 TEST_F(DirectoryCacheTest, OutageIsAnsweredFromMemoryForAMoment) {
   http_.bodies = {"", DirectoryJson(1)};
   const absl::Status failed = NewOrderUrl().status();
@@ -124,6 +126,32 @@ TEST_F(DirectoryCacheTest, OutageIsAnsweredFromMemoryForAMoment) {
   EXPECT_EQ(http_.requests, 1);
   ca_.clock.Advance(absl::Seconds(1));
   EXPECT_THAT(NewOrderUrl(), IsOk());
+}
+
+// Faults 10, 23 and 24.
+TEST_F(DirectoryCacheTest, CaThatAsksForAWaitIsLeftAloneForAsLong) {
+  struct Case {
+    int status;
+    std::vector<http::Header> headers;
+    absl::Duration wait;
+  };
+  for (const Case& c :
+       {Case{503, {{"Retry-After", "600"}}, absl::Minutes(10)}, Case{429, {}, absl::Hours(1)},
+        Case{503, {{"Retry-After", "86400"}}, absl::Hours(1)}}) {
+    FakeCa ca;
+    CaOptions options = ca.Options();
+    options.directory_url = "https://ca.test/busy";
+    ca.http.On("GET", options.directory_url)
+        .Reply(c.status, "", c.headers)
+        .Reply(200, DirectoryJson(1));
+    DirectoryCache cache(ca.http, ca.timers, options);
+    for (int minute = 0; minute * absl::Minutes(1) < c.wait; ++minute) {
+      EXPECT_EQ(ClassOf(ca.Run(cache.Get(ca.context())).status()), ErrorClass::kRetryAt);
+      ca.clock.Advance(absl::Minutes(1));
+    }
+    EXPECT_EQ(ca.Count("GET", "/busy"), 1);
+    EXPECT_THAT(ca.Run(cache.Get(ca.context())), IsOk());
+  }
 }
 
 TEST_F(DirectoryCacheTest, InvalidatedIsFetchedOnceMore) {
@@ -144,12 +172,14 @@ TEST_F(DirectoryCacheTest, GarbageIsTransient) {
   EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("maintenance")));
 }
 
+// Fault 13.
 TEST_F(DirectoryCacheTest, RedirectToPlainHttpIsRefused) {
   http_.url = "http://ca.test/directory";
   const absl::Status status = NewOrderUrl().status();
   EXPECT_EQ(ClassOf(status), ErrorClass::kOperator);
 }
 
+// Fault 14.
 TEST_F(DirectoryCacheTest, PlainHttpServerIsRefusedUnlessAllowed) {
   CaOptions options = ca_.Options();
   options.directory_url = "http://ca.test/directory";

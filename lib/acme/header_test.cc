@@ -19,6 +19,7 @@ using ::testing::IsEmpty;
 // Sun, 06 Nov 1994 08:49:37 GMT.
 const absl::Time kDate = absl::FromUnixSeconds(784111777);
 
+// Fault 23.
 TEST(RetryAfterTest, ReadsSecondsAndTheThreeFormsOfDate) {
   const absl::Time now = kDate - absl::Minutes(5);
   EXPECT_EQ(ParseRetryAfter("0", now), now);
@@ -29,6 +30,7 @@ TEST(RetryAfterTest, ReadsSecondsAndTheThreeFormsOfDate) {
   EXPECT_EQ(ParseRetryAfter("Sun Nov  6 08:49:37 1994", now), kDate);
 }
 
+// Fault 23.
 TEST(RetryAfterTest, BoundsWhatIsFarAway) {
   const absl::Time latest = kDate + kMaxRetryAfter;
   EXPECT_EQ(ParseRetryAfter("1000000000000", kDate), latest);
@@ -36,6 +38,7 @@ TEST(RetryAfterTest, BoundsWhatIsFarAway) {
   EXPECT_EQ(ParseRetryAfter("Fri, 31 Dec 2049 23:59:59 GMT", kDate), latest);
 }
 
+// Fault 23.
 TEST(RetryAfterTest, IgnoresGarbageNegativesAndThePast) {
   for (const char* value :
        {"", "abc", "-5", "1.5", "+3", "5 s", "0x10", "infinite-future", "now",

@@ -27,6 +27,7 @@ TEST(NoncePoolTest, DropsTheOldestWhenFull) {
   EXPECT_EQ(pool.Take(), "b");
 }
 
+// Fault 8.
 TEST(NoncePoolTest, DropsWhatIsOlderThanAnHour) {
   base::FakeClock clock;
   NoncePool pool(clock);
@@ -38,6 +39,7 @@ TEST(NoncePoolTest, DropsWhatIsOlderThanAnHour) {
   EXPECT_EQ(pool.Take(), std::nullopt);
 }
 
+// Fault 4.
 TEST(NoncePoolTest, IgnoresNoncesOutsideBase64Url) {
   base::FakeClock clock;
   NoncePool pool(clock);

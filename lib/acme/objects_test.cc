@@ -20,6 +20,7 @@ using ::testing::Not;
 
 constexpr char kToken[] = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
 
+// Fault 41.
 TEST(IdentifierTest, ComparesAsSetsWhateverTheSpelling) {
   EXPECT_TRUE(SameIdentifiers(
       {DnsIdentifier("B.test"), DnsIdentifier("a.test."), DnsIdentifier("a.test")},
@@ -153,6 +154,7 @@ TEST(ParseAuthorizationTest, FindsChallengesByType) {
   EXPECT_EQ(authorization.Error(), std::nullopt);
 }
 
+// Fault 43.
 TEST(ParseAuthorizationTest, SkipsChallengesThatCannotBeUsed) {
   CW_ASSERT_OK_AND_ASSIGN(
       const Authorization authorization,
@@ -167,6 +169,7 @@ TEST(ParseAuthorizationTest, SkipsChallengesThatCannotBeUsed) {
   EXPECT_EQ(authorization.challenges[0].type, "dns-persist-01");
 }
 
+// Fault 43.
 TEST(ParseAuthorizationTest, ToleratesNoChallengesButNotAnUnknownStatus) {
   CW_ASSERT_OK_AND_ASSIGN(
       const Authorization authorization,
@@ -205,6 +208,7 @@ TEST(ParseAccountTest, ReadsStatusContactsAndBinding) {
 constexpr char kEndpoints[] = R"("newNonce": "https://ca.test/n", "newAccount":
     "https://ca.test/a", "newOrder": "https://ca.test/o")";
 
+// Fault 12.
 TEST(ParseDirectoryTest, ToleratesAbsentOptionalAndUnknownMembers) {
   CW_ASSERT_OK_AND_ASSIGN(
       const Directory directory,
@@ -238,6 +242,7 @@ TEST(ParseDirectoryTest, RefusesMissingAndInsecureEndpoints) {
   EXPECT_THAT(ParseDirectory(insecure, /*allow_http=*/true), IsOk());
 }
 
+// Fault 97.
 TEST(ParseRenewalInfoTest, NeedsAWindowThatEndsAfterItStarts) {
   CW_ASSERT_OK_AND_ASSIGN(const RenewalInfo info, ParseRenewalInfo(R"({"suggestedWindow": {
       "start": "2026-01-02T03:04:05Z", "end": "2026-01-03T03:04:05Z"},

@@ -118,6 +118,18 @@ TEST(ClassifyOrderErrorTest, FailedValidationAsksForANewOrder) {
   EXPECT_EQ(RetryAtOf(OrderErrorStatus(OfType("rateLimited"), kNow)), kNow + absl::Hours(1));
 }
 
+// Fault 86.
+TEST(ClassifyOrderErrorTest, FailureFromOneOfSeveralPlacesOfTheCaIsOneLikeOthers) {
+  for (const char* type : {"connection", "dns", "unauthorized", "incorrectResponse"}) {
+    Problem problem = OfType(type);
+    problem.detail = "During secondary validation: 192.0.2.1: Fetching: timeout";
+    EXPECT_EQ(ClassifyOrderError(problem), ErrorClass::kNewOrder) << type;
+    EXPECT_THAT(std::string(OrderErrorStatus(problem, kNow).message()),
+                HasSubstr("During secondary validation"));
+  }
+}
+
+// Fault 24.
 TEST(ProblemStatusTest, RetryTimeComesFromTheHeaderOrIsAnHour) {
   const Problem limited = OfType("rateLimited");
   EXPECT_EQ(RetryAtOf(ProblemStatus(429, limited, std::nullopt, kNow)), kNow + absl::Hours(1));
@@ -127,6 +139,7 @@ TEST(ProblemStatusTest, RetryTimeComesFromTheHeaderOrIsAnHour) {
   EXPECT_EQ(RetryAtOf(ProblemStatus(429, limited, kNow, kNow)), kNow + absl::Seconds(1));
 }
 
+// Fault 22.
 TEST(ProblemStatusTest, OutageWithRetryAfterWaitsForItAndWithoutBacksOff) {
   const absl::Status timed = ProblemStatus(503, Problem(), kNow + absl::Seconds(20), kNow);
   EXPECT_EQ(ClassOf(timed), ErrorClass::kRetryAt);
@@ -136,6 +149,7 @@ TEST(ProblemStatusTest, OutageWithRetryAfterWaitsForItAndWithoutBacksOff) {
   EXPECT_EQ(RetryAtOf(untimed), std::nullopt);
 }
 
+// Fault 54.
 TEST(ProblemStatusTest, CarriesTheProblemThroughAnnotation) {
   Problem problem = OfType("rejectedIdentifier");
   problem.detail = "policy forbids";
@@ -151,6 +165,7 @@ TEST(ProblemStatusTest, CarriesTheProblemThroughAnnotation) {
             "rejectedIdentifier: no (HTTP 400)");
 }
 
+// Fault 9.
 TEST(ProblemStatusTest, NamesTheAlgorithmsThatTheCaAccepts) {
   Problem problem = OfType("badSignatureAlgorithm");
   problem.algorithms = {"ES256", "RS256"};

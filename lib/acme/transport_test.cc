@@ -71,6 +71,7 @@ TEST_F(TransportTest, ErrorAnswersGiveNoncesToo) {
   EXPECT_EQ(ca_.Count("HEAD", "/nonce"), 1);
 }
 
+// Fault 1.
 TEST_F(TransportTest, BadNonceIsRetriedWithTheNonceOfThatVeryAnswer) {
   ca_.OnPost("/order/1",
              {Refuse(400, "badNonce", {{"Replay-Nonce", ca_.FreshNonce()}}), Reply(200, "{}")});
@@ -85,6 +86,7 @@ TEST_F(TransportTest, BadNonceIsRetriedWithTheNonceOfThatVeryAnswer) {
   EXPECT_EQ(ca_.Count("HEAD", "/nonce"), 0);
 }
 
+// Fault 2.
 TEST_F(TransportTest, NonceStormEndsAsUnavailableAfterPausesAndEmptiesThePool) {
   ca_.OnPost("/new-order", {Reply(201, "{}")});
   ca_.bad_nonces = 1000;
@@ -98,6 +100,7 @@ TEST_F(TransportTest, NonceStormEndsAsUnavailableAfterPausesAndEmptiesThePool) {
   EXPECT_GT(ca_.clock.Now() - before, absl::Seconds(5));
 }
 
+// Fault 2.
 TEST_F(TransportTest, TenBadNoncesInARowAreOvercome) {
   ca_.OnPost("/order/1", {Reply(200, "{}")});
   ca_.bad_nonces = 10;
@@ -110,12 +113,38 @@ TEST_F(TransportTest, BadNonceWithoutANewOneFetchesOne) {
   EXPECT_EQ(ca_.Count("HEAD", "/nonce"), 2);
 }
 
+// Fault 4.
 TEST_F(TransportTest, IllegalReplayNonceIsDroppedAndTheAnswerUsed) {
   ca_.OnPost("/order/1", {Reply(200, "{}", {{"Replay-Nonce", "not base64url!"}})});
   ASSERT_THAT(Read(), IsOk());
   EXPECT_EQ(transport_.nonces().size(), 0u);
 }
 
+// Fault 3.
+TEST_F(TransportTest, AnswerWithoutANonceIsUsedAndTheNextRequestFetchesOne) {
+  ca_.http.On("POST", "https://ca.test/order/1").Reply(200, "{}");
+  ASSERT_THAT(Read(), IsOk());
+  EXPECT_EQ(ca_.Count("HEAD", "/nonce"), 1);
+  ASSERT_THAT(Read(), IsOk());
+  EXPECT_EQ(ca_.Count("HEAD", "/nonce"), 2);
+}
+
+// Fault 7.
+TEST_F(TransportTest, NonceOutOfACacheCostsOneRetryAndNoneIsAskedFor) {
+  ca_.http.On("HEAD", "https://ca.test/nonce")
+      .Reply(200, "", {{"Replay-Nonce", "spent-by-another"}, {"Age", "30"}});
+  ca_.OnPost("/order/1", {Reply(200, "{}", {{"Replay-Nonce", ""}}), Reply(200, "{}")});
+  ASSERT_THAT(Read(), IsOk());
+  ASSERT_THAT(Read(), IsOk());
+  EXPECT_EQ(ca_.Count("HEAD", "/nonce"), 2);
+  EXPECT_EQ(ca_.Count("POST", "/order/1"), 3);
+  for (const http::HttpRequest& request : ca_.http.requests()) {
+    if (request.method != "HEAD") continue;
+    EXPECT_EQ(http::FindHeader(request.headers, "Cache-Control"), "no-cache");
+  }
+}
+
+// Fault 6.
 TEST_F(TransportTest, NonceRepeatedByTheServerCostsOneRetry) {
   const std::string nonce = ca_.FreshNonce();
   ca_.OnPost("/order/1", {Reply(200, "{}", {{"Replay-Nonce", nonce}}),
@@ -124,6 +153,7 @@ TEST_F(TransportTest, NonceRepeatedByTheServerCostsOneRetry) {
   EXPECT_EQ(ca_.Count("POST", "/order/1"), 4);
 }
 
+// Fault 5.
 TEST_F(TransportTest, ConcurrentRequestsNeverShareANonce) {
   ca_.OnPost("/order/1", {Reply(200, "{}")});
   for (int i = 0; i < 20; ++i) transport_.nonces().Put(ca_.FreshNonce());
@@ -155,6 +185,7 @@ TEST_F(TransportTest, LostReadIsRepeatedOnceWithAnotherNonce) {
   EXPECT_EQ(ca_.Count("POST", "/order/1"), 4);
 }
 
+// Fault 16.
 TEST_F(TransportTest, LostNewOrderIsNotRepeated) {
   ca_.OnPost("/new-order", {Lose()});
   const absl::StatusOr<http::HttpResponse> result = PostNewOrder();
@@ -164,6 +195,7 @@ TEST_F(TransportTest, LostNewOrderIsNotRepeated) {
   EXPECT_EQ(ca_.Count("POST", "/new-order"), 1);
 }
 
+// Fault 15.
 TEST_F(TransportTest, RefusedTlsCertificateIsForAnOperator) {
   ca_.OnPost("/order/1", {[](const SentJws&) -> absl::StatusOr<http::HttpResponse> {
                return absl::FailedPreconditionError("https://ca.test: certificate expired");
@@ -174,6 +206,7 @@ TEST_F(TransportTest, RefusedTlsCertificateIsForAnOperator) {
   EXPECT_EQ(ca_.Count("POST", "/order/1"), 1);
 }
 
+// Fault 20.
 TEST_F(TransportTest, AnswerOverItsCapIsNotMistakenForARateLimit) {
   ca_.OnPost("/order/1", {[](const SentJws&) -> absl::StatusOr<http::HttpResponse> {
                return absl::ResourceExhaustedError("https://ca.test: over 1048576 bytes");
@@ -184,6 +217,7 @@ TEST_F(TransportTest, AnswerOverItsCapIsNotMistakenForARateLimit) {
   EXPECT_EQ(ca_.http.requests().back().max_response_bytes, std::size_t{1} << 20);
 }
 
+// Faults 21 and 22.
 TEST_F(TransportTest, ProxyPagesAreJudgedByStatusAndNeverEchoed) {
   for (const int http_status : {500, 502, 503, 504}) {
     FakeCa ca;
@@ -199,6 +233,7 @@ TEST_F(TransportTest, ProxyPagesAreJudgedByStatusAndNeverEchoed) {
   }
 }
 
+// Fault 22.
 TEST_F(TransportTest, SuccessThatCarriesAProblemIsAnError) {
   ca_.OnPost("/order/1", {Refuse(200, "serverInternal")});
   EXPECT_EQ(ClassOf(Read().status()), ErrorClass::kRetryBackoff);
@@ -213,6 +248,7 @@ TEST_F(TransportTest, NewTermsAreFoundByTheirLinkWhereTheProblemNamesNone) {
   EXPECT_EQ(ProblemOf(Read().status())->instance, "");
 }
 
+// Faults 23 and 24.
 TEST_F(TransportTest, OutageAndRateLimitCarryTheirTimes) {
   ca_.OnPost("/order/1", {Reply(503, "", {{"Retry-After", "120"}}), Refuse(429, "rateLimited"),
                           Refuse(429, "rateLimited", {{"Retry-After", "86400"}}),
@@ -238,6 +274,7 @@ TEST_F(TransportTest, RedirectedSignedRequestIsAnError) {
   EXPECT_EQ(ca_.Count("POST", "/order/1"), 1);
 }
 
+// Fault 11.
 TEST_F(TransportTest, MovedEndpointIsLookedUpAgainOnce) {
   ca_.OnPost("/new-order", {Reply(404, "not here")});
   ca_.OnPost("/orders", {Reply(201, "{}")});
@@ -250,6 +287,7 @@ TEST_F(TransportTest, MovedEndpointIsLookedUpAgainOnce) {
   EXPECT_EQ(ca_.Count("POST", "/orders"), 1);
 }
 
+// Fault 11.
 TEST_F(TransportTest, EndpointThatIsGoneWithoutAnotherIsNotFound) {
   ca_.OnPost("/new-order", {Reply(404, "not here")});
   EXPECT_THAT(PostNewOrder(), StatusIs(absl::StatusCode::kNotFound));
@@ -278,6 +316,7 @@ TEST_F(TransportTest, FailedSigningLeavesTheNonceUsable) {
   EXPECT_EQ(transport_.nonces().size(), 1u);
 }
 
+// Fault 14.
 TEST_F(TransportTest, InsecureUrlIsNeverAsked) {
   Transport::Call call;
   call.url = "http://ca.test/order/1";

@@ -1,9 +1,11 @@
 #include "lib/controller/controller.h"
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -34,6 +36,7 @@ class ScriptedReconciler final : public Reconciler {
   runtime::Awaitable<absl::StatusOr<Result>> Reconcile(runtime::Context context,
                                                        std::string key) override {
     keys.push_back(key);
+    if (poisoned.count(key) > 0) co_return absl::InternalError("cannot be worked on");
     if (takes > absl::ZeroDuration()) {
       const absl::Status slept = co_await runtime::SleepFor(timers_, context, takes);
       if (!slept.ok()) {
@@ -45,6 +48,7 @@ class ScriptedReconciler final : public Reconciler {
   }
 
   absl::StatusOr<Result> result = Result{};
+  std::set<std::string> poisoned;
   absl::Duration takes = absl::ZeroDuration();
   std::vector<std::string> keys;
   std::vector<absl::StatusCode> ended_early;
@@ -144,6 +148,27 @@ TEST_F(ControllerTest, NothingIsReconciledWhileTheGateIsShut) {
   EXPECT_THAT(reconciler_.keys, ElementsAre("a"));
 }
 
+// Fault 95.
+TEST_F(ControllerTest, KeysThatAlwaysFailHoldUpNobodyElse) {
+  // More of them than workers.
+  reconciler_.poisoned = {"p1", "p2", "p3"};
+  for (const std::string& key : reconciler_.poisoned) Enqueue(key);
+  const auto runs = [this](const std::string& key) {
+    return std::count(reconciler_.keys.begin(), reconciler_.keys.end(), key);
+  };
+  for (int second = 0; second < 3600; ++second) {
+    const std::string key = absl::StrCat("good-", second);
+    Enqueue(key);
+    EXPECT_EQ(runs(key), 1) << key;
+    reconciler_.keys.erase(std::find(reconciler_.keys.begin(), reconciler_.keys.end(), key));
+    Advance(absl::Seconds(1));
+  }
+  for (const std::string& key : reconciler_.poisoned) {
+    EXPECT_GE(runs(key), 60);
+    EXPECT_LE(runs(key), 70) << "once a minute";
+  }
+}
+
 TEST_F(ControllerTest, RequeueAfterRepeatsAtItsTimeAndClearsFailures) {
   reconciler_.result = absl::UnavailableError("down");
   Enqueue("a");
@@ -219,6 +244,7 @@ TEST_F(ControllerTest, StopCancelsWhatOutlastsTheGrace) {
   EXPECT_EQ(stopped_, absl::OkStatus());
 }
 
+// Fault 88.
 TEST(ControllerOnThreadsTest, OneKeyIsNeverReconciledTwiceAtOnce) {
   class Checking final : public Reconciler {
    public:

@@ -55,6 +55,7 @@ TEST_P(ExchangeTest, ReturnsTheAnswer) {
   EXPECT_EQ(udp() ? server.udp_requests() : server.tcp_requests(), 1);
 }
 
+// Fault 77.
 TEST_P(ExchangeTest, PassesOverBadDatagramsButNotBadStreams) {
   const TestDnsServer server(Answers({"bad", "good"}));
   if (udp()) {

@@ -113,6 +113,7 @@ TEST(ParseMessageTest, ReadsACompressedPacketOfARealServer) {
   EXPECT_EQ(std::get<SoaData>(soa->data).expire, 86400u);
 }
 
+// Fault 72.
 TEST(ParseMessageTest, JoinsTheStringsOfATxtRecord) {
   const std::string packet = absl::StrCat(Header(0, 1), BuildName("t.test"),
                                           Fields(16,

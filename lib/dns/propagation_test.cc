@@ -22,6 +22,7 @@ constexpr char kNs1[] = "198.51.100.1";
 constexpr char kNs2[] = "198.51.100.2";
 constexpr char kNs2V6[] = "2001:db8::2";
 
+// Fault 70.
 TEST(EvaluateTest, FollowsTheRule) {
   const struct {
     std::vector<Outcome> outcomes;
@@ -124,6 +125,7 @@ TEST_F(PropagationCheckerTest, AsksEveryAddressOfEveryNameserverWithoutRecursion
   EXPECT_EQ(direct, 3);
 }
 
+// Faults 69 and 76.
 TEST_F(PropagationCheckerTest, WaitsForTheSecondaryThatLags) {
   SetValues(kNs2, {"other", "valu", "VALUE", "value "});
   resolver_.Set(kNs2V6, kName, kTxt, NxDomain("example.test"));
@@ -138,12 +140,14 @@ TEST_F(PropagationCheckerTest, WaitsForTheSecondaryThatLags) {
   EXPECT_THAT(report_.Summary(), HasSubstr("NXDOMAIN"));
 }
 
+// Fault 72.
 TEST_F(PropagationCheckerTest, FindsTheValueAmongOthers) {
   for (const char* server : {kNs1, kNs2, kNs2V6}) SetValues(server, {"a", "value", "b"});
   Outcomes();
   EXPECT_TRUE(report_.propagated);
 }
 
+// Fault 70.
 TEST_F(PropagationCheckerTest, ReportsEveryKindOfTrouble) {
   Message lame = Answering({TxtRecord(kName, "value")});
   lame.authoritative = false;
@@ -225,6 +229,7 @@ TEST_F(PropagationCheckerTest, AsksRecursiveNameserversInTheirMode) {
   EXPECT_TRUE(report_.findings[0].recursive);
 }
 
+// Fault 71.
 TEST_F(PropagationCheckerTest, InModeBothTheResolverIsNotAskedForTheNameTooEarly) {
   request_.mode = PropagationMode::kBoth;
   SetValues(kNs1, {});

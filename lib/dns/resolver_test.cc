@@ -75,6 +75,7 @@ class AresDnsResolverTest : public testing::Test {
   std::unique_ptr<AresDnsResolver> resolver_;
 };
 
+// Fault 73.
 TEST_F(AresDnsResolverTest, AsksWithEdnsAndReturnsTheAnswer) {
   std::promise<Message> asked;
   const TestDnsServer server([&](const Request& request) {
@@ -124,6 +125,7 @@ TEST_F(AresDnsResolverTest, EveryRcodeIsAnAnswerOfTheFirstServer) {
   }
 }
 
+// Fault 73.
 TEST_F(AresDnsResolverTest, GoesOverTcpWhenTheAnswerIsTruncated) {
   const TestDnsServer server([](const Request& request) {
     Message truncated;
@@ -134,6 +136,21 @@ TEST_F(AresDnsResolverTest, GoesOverTcpWhenTheAnswerIsTruncated) {
   EXPECT_EQ(answer.message.answers.size(), 40u);
   EXPECT_FALSE(answer.message.truncated);
   EXPECT_EQ(server.tcp_requests(), 1);
+}
+
+// Fault 73.
+TEST_F(AresDnsResolverTest, NamesAServerThatTruncatesAndRefusesTcp) {
+  TestDnsServer::Options options;
+  options.tcp = false;
+  const TestDnsServer server(
+      [](const Request& request) {
+        Message truncated;
+        truncated.truncated = true;
+        return AnswerWith(request, truncated);
+      },
+      options);
+  EXPECT_THAT(Resolve(Txt({server.address()})),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(server.address())));
 }
 
 TEST_F(AresDnsResolverTest, DoesWithoutEdnsWhereTheServerKnowsNone) {
@@ -179,6 +196,7 @@ TEST_F(AresDnsResolverTest, RecoversWhenAServerComesBack) {
   CW_EXPECT_OK(Resolve(query));
 }
 
+// Fault 77.
 TEST_F(AresDnsResolverTest, PassesOverForgedAnswers) {
   const TestDnsServer server([](const Request& request) {
     const std::string good =
@@ -301,6 +319,7 @@ TEST_F(AresDnsResolverTest, TellsAMissingIpv6RouteFromAServerThatIsDown) {
   EXPECT_TRUE(IsNoRoute(NoRouteError("[::1]:53")));
 }
 
+// Fault 77.
 TEST_F(AresDnsResolverTest, RunsManyQueriesAtOnceWithIdsAndPortsThatVary) {
   std::mutex mutex;
   std::set<uint16_t> ids;

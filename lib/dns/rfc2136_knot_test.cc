@@ -61,7 +61,7 @@ class Knot {
     for (const char* zone : {"example.test", "delegated.test"}) {
       std::ofstream(absl::StrCat(folder_, "/", zone, ".zone"))
           << "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n"
-          << "_acme-challenge.alias CNAME alias.delegated.test.\n";
+          << "_acme-challenge.alias CNAME alias.delegated.test.\n*.wild A 192.0.2.7\n";
     }
     std::ofstream(folder_ + "/knot.conf") << Configuration();
     Start();
@@ -217,6 +217,16 @@ class Rfc2136KnotTest : public testing::Test {
     }
     return values;
   }
+  bool HasAddress(const std::string& name) {
+    Query query;
+    query.name = name;
+    query.type = RecordType::kA;
+    query.servers = {knot_->address()};
+    const absl::StatusOr<Answer> answer =
+        runtime::RunSyncOn(pool_.executor(), resolver_.Resolve(Context(), query));
+    CW_EXPECT_OK(answer);
+    return answer.ok() && !answer->message.answers.empty();
+  }
   absl::StatusOr<PropagationReport> Check(const std::string& name, const std::string& value) {
     PropagationRequest request;
     request.name = name;
@@ -236,6 +246,7 @@ class Rfc2136KnotTest : public testing::Test {
 
 constexpr char kName[] = "_acme-challenge.www.example.test";
 
+// Fault 66.
 TEST_F(Rfc2136KnotTest, AddsAndRemovesByValue) {
   CW_ASSERT_OK(Update(Target(), {Add(kName, "one"), Add(kName, "two"), Add(kName, "three")}));
   EXPECT_THAT(Values(kName), testing::UnorderedElementsAre("one", "two", "three"));
@@ -249,6 +260,7 @@ TEST_F(Rfc2136KnotTest, AddsAndRemovesByValue) {
   EXPECT_THAT(Values(kName), testing::IsEmpty());
 }
 
+// Fault 72.
 TEST_F(Rfc2136KnotTest, KeepsLongAndOddValuesAsTheyAre) {
   const std::string odd = "a\"b\\c;d e\x01\xFF";
   const std::string large(1000, 'x');
@@ -268,6 +280,7 @@ TEST_F(Rfc2136KnotTest, WorksOverTcpAndWithSha512) {
   EXPECT_EQ(Values(kName).size(), 2u);
 }
 
+// Fault 65.
 TEST_F(Rfc2136KnotTest, SaysWhatIsWrongWithKeyAndZone) {
   UpdateTarget target = Target();
   target.key = Key("acme-key", kOtherSecret);
@@ -332,6 +345,27 @@ TEST_F(Rfc2136KnotTest, ThePropagationCheckFollowsADelegation) {
   EXPECT_EQ(report.zone, "delegated.test");
 }
 
+// Fault 75.
+TEST_F(Rfc2136KnotTest, AWildcardRecordIsHiddenOnlyWhileTheValueIsThere) {
+  const std::string host = "host.wild.example.test";
+  EXPECT_TRUE(HasAddress(host));
+  CW_ASSERT_OK(Update(Target(), {Add("_acme-challenge." + host, "value")}));
+  EXPECT_FALSE(HasAddress(host)) << "its name exists now, without records";
+  EXPECT_TRUE(HasAddress("other.wild.example.test"));
+  CW_ASSERT_OK(Update(Target(), {Remove("_acme-challenge." + host, "value")}));
+  EXPECT_TRUE(HasAddress(host));
+}
+
+// Fault 76.
+TEST_F(Rfc2136KnotTest, AValueBesideAnAliasIsNotTakenForSeen) {
+  const std::string name = "_acme-challenge.alias.example.test";
+  Update(Target(), {Add(name, "value")}).IgnoreError();
+  CW_ASSERT_OK_AND_ASSIGN(const PropagationReport report, Check(name, "value"));
+  EXPECT_FALSE(report.propagated) << report.Summary();
+  EXPECT_EQ(report.resolved_name, "alias.delegated.test");
+}
+
+// Fault 73.
 TEST_F(Rfc2136KnotTest, AnswersOverUdpLimitsComeOverTcp) {
   std::vector<TxtChange> changes;
   for (int i = 0; i < 40; ++i) {

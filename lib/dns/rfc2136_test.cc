@@ -67,6 +67,7 @@ TEST(TsigTest, ParsesASecretWithoutQuotingIt) {
   EXPECT_THAT(ParseTsigSecret(std::string(5000, 'A')), StatusIs(kInvalid, HasSubstr("4096")));
 }
 
+// Faults 65 and 76.
 TEST(UpdateStatusTest, MapsEveryRcodeToWhatCanBeDone) {
   const struct {
     Rcode rcode;
@@ -312,6 +313,7 @@ TEST_F(Rfc2136ClientTest, UsesTcpForLargeMessages) {
   EXPECT_EQ(server.tcp_requests(), 1);
 }
 
+// Fault 66.
 TEST_F(Rfc2136ClientTest, FallsBackToTcpOnSilenceAndTruncation) {
   const TestDnsServer silent([](const Request& request) {
     return request.tcp ? Rcoded(request, Rcode::kNoError) : std::vector<std::string>();

@@ -8,6 +8,7 @@
 #include "boost/asio/as_tuple.hpp"
 #include "boost/asio/buffer.hpp"
 #include "boost/asio/read.hpp"
+#include "boost/asio/steady_timer.hpp"
 #include "boost/asio/write.hpp"
 #include "lib/dns/message_builder.h"
 
@@ -22,11 +23,18 @@ constexpr auto kAsTuple = boost::asio::as_tuple(boost::asio::use_awaitable);
 
 }  // namespace
 
-TestDnsServer::TestDnsServer(Handler handler)
-    : handler_(std::move(handler)), udp_(context_), tcp_(context_) {
+TestDnsServer::TestDnsServer(Handler handler, Options options)
+    : handler_(std::move(handler)),
+      options_(std::move(options)),
+      udp_(context_),
+      tcp_(context_) {
   Bind();
   runtime::Spawn(context_.get_executor(), ServeUdp());
-  runtime::Spawn(context_.get_executor(), AcceptTcp());
+  if (options_.tcp) {
+    runtime::Spawn(context_.get_executor(), AcceptTcp());
+  } else {
+    tcp_.close();
+  }
   thread_ = std::jthread([this] { context_.run(); });
 }
 
@@ -37,19 +45,22 @@ TestDnsServer::~TestDnsServer() {
 
 // The UDP port is free as a rule, but another process may have it.
 void TestDnsServer::Bind() {
-  const auto loopback = boost::asio::ip::address_v4::loopback();
+  const auto address = boost::asio::ip::make_address_v4(options_.address);
   for (int tries = 0; tries < 100; ++tries) {
-    tcp_ = tcp::acceptor(context_, tcp::endpoint(loopback, 0));
+    tcp_ =
+        tcp::acceptor(context_, tcp::endpoint(address, static_cast<uint16_t>(options_.port)));
     port_ = tcp_.local_endpoint().port();
     udp_ = udp::socket(context_, udp::v4());
     error_code error;
-    udp_.bind(udp::endpoint(loopback, static_cast<uint16_t>(port_)), error);
+    udp_.bind(udp::endpoint(address, static_cast<uint16_t>(port_)), error);
     if (!error) return;
   }
   throw std::runtime_error("no port is free for UDP and TCP");
 }
 
-std::string TestDnsServer::address() const { return absl::StrCat("127.0.0.1:", port_); }
+std::string TestDnsServer::address() const {
+  return absl::StrCat(options_.address, ":", port_);
+}
 
 std::string TestDnsServer::Reply(const Request& request, Message message) {
   message.id = request.message.id;
@@ -60,7 +71,7 @@ std::string TestDnsServer::Reply(const Request& request, Message message) {
   return BuildMessage(message);
 }
 
-std::vector<std::string> TestDnsServer::Handle(bool tcp, std::string packet) {
+TestDnsServer::Answers TestDnsServer::Handle(bool tcp, std::string packet) {
   ++(tcp ? tcp_requests_ : udp_requests_);
   Request request;
   request.tcp = tcp;
@@ -68,7 +79,16 @@ std::vector<std::string> TestDnsServer::Handle(bool tcp, std::string packet) {
   if (!message.ok()) return {};
   request.packet = std::move(packet);
   request.message = *std::move(message);
-  return handler_(request);
+  Answers answers;
+  if (options_.delay != nullptr) answers.delay = options_.delay(request);
+  answers.packets = handler_(request);
+  return answers;
+}
+
+runtime::Awaitable<void> TestDnsServer::Pause(absl::Duration duration) {
+  if (duration <= absl::ZeroDuration()) co_return;
+  boost::asio::steady_timer timer(context_, absl::ToChronoNanoseconds(duration));
+  co_await timer.async_wait(kAsTuple);
 }
 
 runtime::Awaitable<void> TestDnsServer::ServeUdp() {
@@ -80,10 +100,16 @@ runtime::Awaitable<void> TestDnsServer::ServeUdp() {
     std::tie(error, size) =
         co_await udp_.async_receive_from(boost::asio::buffer(buffer), client, kAsTuple);
     if (error) continue;
-    const std::vector<std::string> replies = Handle(false, buffer.substr(0, size));
-    for (const std::string& reply : replies) {
-      udp_.send_to(boost::asio::buffer(reply), client, 0, error);
-    }
+    Answers answers = Handle(false, buffer.substr(0, size));
+    runtime::Spawn(context_.get_executor(), SendUdp(std::move(answers), client));
+  }
+}
+
+runtime::Awaitable<void> TestDnsServer::SendUdp(Answers answers, udp::endpoint client) {
+  co_await Pause(answers.delay);
+  for (const std::string& packet : answers.packets) {
+    error_code error;
+    udp_.send_to(boost::asio::buffer(packet), client, 0, error);
   }
 }
 
@@ -108,10 +134,11 @@ runtime::Awaitable<void> TestDnsServer::ServeTcp(tcp::socket socket) {
     std::tie(error, std::ignore) =
         co_await boost::asio::async_read(socket, boost::asio::buffer(packet), kAsTuple);
     if (error) co_return;
-    const std::vector<std::string> replies = Handle(true, std::move(packet));
-    if (replies.empty()) co_return;
+    const Answers answers = Handle(true, std::move(packet));
+    co_await Pause(answers.delay);
+    if (answers.packets.empty()) co_return;
     std::string out;
-    for (const std::string& reply : replies) {
+    for (const std::string& reply : answers.packets) {
       out.push_back(static_cast<char>(reply.size() >> 8));
       out.push_back(static_cast<char>(reply.size() & 0xFF));
       out += reply;

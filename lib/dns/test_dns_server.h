@@ -6,8 +6,10 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "boost/asio/io_context.hpp"
 #include "boost/asio/ip/tcp.hpp"
 #include "boost/asio/ip/udp.hpp"
@@ -26,12 +28,24 @@ class TestDnsServer {
   // The packets to answer with, in order; none for silence. Runs on the server's thread.
   using Handler = std::function<std::vector<std::string>(const Request& request)>;
 
-  explicit TestDnsServer(Handler handler);
+  struct Options {
+    // IPv4, of this host.
+    std::string address = "127.0.0.1";
+    // 0: a free one.
+    int port = 0;
+    // Whether TCP is served too.
+    bool tcp = true;
+    // How long the answer to a request is held back; the next ones are not.
+    std::function<absl::Duration(const Request& request)> delay = {};
+  };
+
+  explicit TestDnsServer(Handler handler) : TestDnsServer(std::move(handler), Options()) {}
+  TestDnsServer(Handler handler, Options options);
   ~TestDnsServer();
   TestDnsServer(const TestDnsServer&) = delete;
   TestDnsServer& operator=(const TestDnsServer&) = delete;
 
-  // "127.0.0.1:PORT".
+  // "ADDRESS:PORT".
   std::string address() const;
   int port() const { return port_; }
   // Requests so far.
@@ -42,13 +56,21 @@ class TestDnsServer {
   static std::string Reply(const Request& request, Message message);
 
  private:
+  struct Answers {
+    std::vector<std::string> packets;
+    absl::Duration delay;
+  };
+
   void Bind();
-  std::vector<std::string> Handle(bool tcp, std::string packet);
+  Answers Handle(bool tcp, std::string packet);
+  runtime::Awaitable<void> Pause(absl::Duration duration);
+  runtime::Awaitable<void> SendUdp(Answers answers, boost::asio::ip::udp::endpoint client);
   runtime::Awaitable<void> ServeUdp();
   runtime::Awaitable<void> AcceptTcp();
   runtime::Awaitable<void> ServeTcp(boost::asio::ip::tcp::socket socket);
 
   const Handler handler_;
+  const Options options_;
   boost::asio::io_context context_;
   boost::asio::ip::udp::socket udp_;
   boost::asio::ip::tcp::acceptor tcp_;

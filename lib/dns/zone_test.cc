@@ -44,6 +44,7 @@ TEST_F(ZoneTest, TakesTheSoaAtTheNameItself) {
   EXPECT_EQ(zone.ttl, 60u);
 }
 
+// Fault 67.
 TEST_F(ZoneTest, TakesTheSoaOfANegativeAnswerWithoutClimbing) {
   Script("_acme-challenge.a.b.example.test", kSoa, NxDomain("example.test"));
   Script("host.example.test", kSoa, NoData("example.test"));
@@ -54,6 +55,7 @@ TEST_F(ZoneTest, TakesTheSoaOfANegativeAnswerWithoutClimbing) {
   EXPECT_EQ(resolver_.queries().size(), 2u);
 }
 
+// Fault 67.
 TEST_F(ZoneTest, FindsADelegatedChallengeName) {
   Script("_acme-challenge.example.test", kSoa,
          Answering({SoaRecord("_acme-challenge.example.test")}));
@@ -71,6 +73,7 @@ TEST_F(ZoneTest, ClimbsWhenTheNegativeAnswerHasNoSoa) {
   EXPECT_EQ(zone.name, "test");
 }
 
+// Fault 67.
 TEST_F(ZoneTest, ClimbsFromAnAliasInsteadOfTakingItsTargetsZone) {
   Message alias = Answering(
       {CnameRecord("www.example.test", "cdn.example.net"), SoaRecord("cdn.example.net")});
@@ -135,6 +138,7 @@ TEST_F(ZoneTest, AsksAgainWhenTheServerDoesNotFollow) {
   EXPECT_EQ(FindRecord(target.answer.message.answers, "b.other", kTxt) != nullptr, true);
 }
 
+// Fault 68.
 TEST_F(ZoneTest, AcceptsATargetThatDoesNotExistYet) {
   Message dangling = Answering({CnameRecord("a.test", "b.test")});
   dangling.rcode = Rcode::kNxDomain;
@@ -143,6 +147,7 @@ TEST_F(ZoneTest, AcceptsATargetThatDoesNotExistYet) {
   EXPECT_EQ(target.name, "b.test");
 }
 
+// Fault 68.
 TEST_F(ZoneTest, RefusesALoopWithinAndAcrossAnswers) {
   Script("a.test", kTxt,
          Answering({CnameRecord("a.test", "b.test"), CnameRecord("b.test", "a.test")}));
@@ -154,6 +159,7 @@ TEST_F(ZoneTest, RefusesALoopWithinAndAcrossAnswers) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("loop")));
 }
 
+// Fault 68.
 TEST_F(ZoneTest, FollowsAsManyAliasesAsAllowedAndNoMore) {
   for (int i = 0; i < 20; ++i) {
     const std::string name = absl::StrCat("n", i, ".test");

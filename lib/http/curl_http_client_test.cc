@@ -1,6 +1,7 @@
 #include "lib/http/curl_http_client.h"
 
 #include <atomic>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -43,12 +44,27 @@ TEST_F(CurlClientTest, GetReturnsStatusHeadersAndBody) {
   EXPECT_EQ(FindHeader(response.headers, "Location"), std::nullopt);
 }
 
+// Fault 28.
 TEST_F(CurlClientTest, SendsThePathAsWrittenAndAsksForNoCompression) {
   TestServer server(Echo);
   CW_ASSERT_OK_AND_ASSIGN(HttpResponse response, Send(Get(server.Url("/a/../b%2f?q"))));
   EXPECT_THAT(response.body, AllOf(HasSubstr("GET /a/../b%2f?q HTTP/1.1\r\n"),
                                    HasSubstr("Accept-Encoding: identity\r\n"),
                                    HasSubstr("User-Agent: certwright\r\n")));
+}
+
+// Fault 28.
+TEST_F(CurlClientTest, UsesTheProxyOfTheEnvironmentUnlessTheRequestHasAPolicy) {
+  TestServer proxy(Echo);
+  TestServer server(Echo);
+  ASSERT_EQ(setenv("http_proxy", proxy.Url("").c_str(), 1), 0);
+  CW_ASSERT_OK_AND_ASSIGN(const HttpResponse there, Send(Get("http://ca.invalid/x")));
+  EXPECT_THAT(there.body, HasSubstr("GET http://ca.invalid/x HTTP/1.1\r\n"));
+  HttpRequest request = Get(server.Url("/y"));
+  request.allow_address = [](absl::string_view, uint16_t) { return true; };
+  CW_ASSERT_OK_AND_ASSIGN(const HttpResponse here, Send(request));
+  EXPECT_THAT(here.body, HasSubstr("GET /y HTTP/1.1\r\n"));
+  unsetenv("http_proxy");
 }
 
 TEST_F(CurlClientTest, PostHasContentLengthAndNothingUnasked) {
@@ -120,6 +136,7 @@ TEST_F(CurlClientTest, FreshConnectionIsNotSharedAndClosedAfterwards) {
 }
 
 // The server closes a kept-alive connection just when the next request arrives.
+// Fault 26.
 TEST_F(CurlClientTest, RepeatsAPostOnAFreshConnectionIfAReusedOneEndsUnanswered) {
   std::atomic<int> requests = 0;
   TestServer server([&](TestConnection& connection) {
@@ -150,6 +167,7 @@ struct BrokenAnswer {
 class CurlClientBrokenAnswerTest : public CurlClientTest,
                                    public testing::WithParamInterface<BrokenAnswer> {};
 
+// Fault 18.
 TEST_P(CurlClientBrokenAnswerTest, IsUnavailable) {
   TestServer server([](TestConnection& connection) {
     connection.ReadRequest();
@@ -187,6 +205,7 @@ TEST_F(CurlClientTest, RefusesABodyAnnouncedAsTooLarge) {
   EXPECT_THAT(Send(Get(server.Url("/"))), StatusIs(StatusCode::kResourceExhausted));
 }
 
+// Fault 20.
 TEST_F(CurlClientTest, StopsReadingABodyThatGrowsTooLarge) {
   std::atomic<std::size_t> written = 0;
   TestServer server([&](TestConnection& connection) {
@@ -228,6 +247,7 @@ TEST_F(CurlClientTest, RefusesHeadersBeyondTheirCap) {
   EXPECT_THAT(Send(Get(one.Url("/"))), StatusIs(StatusCode::kResourceExhausted));
 }
 
+// Fault 20.
 TEST_F(CurlClientTest, ADrippingServerMeetsTheDeadline) {
   std::promise<void> dripping;
   TestServer server([&](TestConnection& connection) {

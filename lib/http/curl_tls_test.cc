@@ -63,6 +63,7 @@ TEST_F(CurlTlsTest, RefusesWhatItsBundleDoesNotVouchFor) {
   EXPECT_THAT(Send(request), StatusIs(StatusCode::kFailedPrecondition));
 }
 
+// Fault 15.
 TEST_F(CurlTlsTest, RefusesAnotherNameAndAnExpiredCertificate) {
   TestServer other(Echo, TestServer::Tls{ca_.Issue(other_)});
   EXPECT_THAT(Send(Trusting(Get(other.Url("/")))), StatusIs(StatusCode::kFailedPrecondition));
@@ -178,6 +179,7 @@ TEST_F(CurlTlsTest, SendsParallelRequestsOverOneHttp2Connection) {
   EXPECT_EQ(server.connections(), 1);
 }
 
+// Fault 26.
 TEST_F(CurlTlsTest, AnHttp2ConnectionThatGoesAwayIsReplaced) {
   TestServer server(
       [](TestConnection& connection) {

@@ -162,6 +162,7 @@ TEST_F(HttpServerTest, AnswersGet) {
             "Connection: close\r\nContent-Length: 15\r\n\r\nGET /x  a.test;");
 }
 
+// Fault 82.
 TEST_F(HttpServerTest, HeadHasTheLengthButNoBody) {
   Start();
   const std::string answer = Exchange(absl::StrCat("HEAD /x HTTP/1.1\r\n", kClose));
@@ -189,6 +190,7 @@ struct TargetCase {
   const char* want;
 };
 
+// Fault 82.
 TEST_F(HttpServerTest, HandsOverPathAndHostAsSent) {
   Start();
   const std::vector<TargetCase> cases = {
@@ -207,12 +209,14 @@ TEST_F(HttpServerTest, HandsOverPathAndHostAsSent) {
   }
 }
 
+// Fault 82.
 TEST_F(HttpServerTest, Http10ClosesAfterTheAnswer) {
   Start();
   EXPECT_THAT(Exchange("GET /x HTTP/1.0\r\n\r\n"),
               AllOf(StartsWith("HTTP/1.0 200"), EndsWith("GET /x  ;")));
 }
 
+// Fault 82.
 TEST_F(HttpServerTest, PipelinedRequestsAreAnsweredInOrder) {
   Start();
   const std::string answers = Exchange(absl::StrCat(
@@ -254,6 +258,7 @@ TEST_F(HttpServerTest, BrokenRequestsAreRefusedAndTheConnectionClosed) {
   }
 }
 
+// Fault 81.
 TEST_F(HttpServerTest, LargeHeadersAndBodiesAreRefused) {
   Start();
   EXPECT_THAT(
@@ -274,6 +279,7 @@ TEST_F(HttpServerTest, LargeHeadersAndBodiesAreRefused) {
       StartsWith("HTTP/1.1 200"));
 }
 
+// Fault 79.
 TEST_F(HttpServerTest, ManyClientsFetchInParallel) {
   Start();
   std::atomic<int> good = 0;

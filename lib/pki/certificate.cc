@@ -292,6 +292,10 @@ absl::Status VerifyAgainstRoots(const std::vector<Certificate>& chain,
                    X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()))));
 }
 
+bool IsSelfSigned(const Certificate& certificate) {
+  return X509_self_signed(certificate.x509.get(), /*verify_signature=*/0) == 1;
+}
+
 const Certificate& TopmostCertificate(const std::vector<Certificate>& chain) {
   return chain.back();
 }

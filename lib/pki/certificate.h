@@ -75,6 +75,9 @@ absl::Status VerifyIssuedChain(const std::vector<Certificate>& chain,
 absl::Status VerifyAgainstRoots(const std::vector<Certificate>& chain,
                                 const std::vector<Certificate>& roots, absl::Time now);
 
+// Whether it names itself as its issuer.
+bool IsSelfSigned(const Certificate& certificate);
+
 // The certificate that signed itself, if the chain ends with one; else its last certificate.
 // `chain` is not empty.
 const Certificate& TopmostCertificate(const std::vector<Certificate>& chain);

@@ -105,6 +105,7 @@ TEST_F(ChainTest, ParseToleratesCarriageReturnsAndTextAround) {
   CW_EXPECT_OK(ParseChainPem(text));
 }
 
+// Fault 59.
 TEST_F(ChainTest, ParseRefusesAChainWithAKeyInIt) {
   std::vector<Certificate> chain = Issue();
   std::string pem =
@@ -149,11 +150,13 @@ TEST_F(ChainTest, VerifyAcceptsWhatWasAskedFor) {
 
 TEST_F(ChainTest, VerifyRefusesAnEmptyChain) { EXPECT_THAT(Verify({}), StatusIs(kFailed)); }
 
+// Fault 60.
 TEST_F(ChainTest, VerifyRefusesAnotherKey) {
   PublicKey other = PrivateKey::Generate({})->public_key();
   EXPECT_THAT(Verify({root_.Sign(other, spec_)}), StatusIs(kFailed, HasSubstr("another key")));
 }
 
+// Fault 60.
 TEST_F(ChainTest, VerifyNamesMissingAndExtraNames) {
   spec_.names = DnsNames({"a.example"});
   EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("missing b.example")));
@@ -170,6 +173,7 @@ TEST_F(ChainTest, VerifyRefusesNamesOfOtherKinds) {
   EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("unexpected otherName")));
 }
 
+// Fault 60.
 TEST_F(ChainTest, VerifyLooksAtValidity) {
   spec_.not_after = Now();
   EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("expired")));
@@ -182,6 +186,7 @@ TEST_F(ChainTest, VerifyLooksAtValidity) {
   EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("valid only from")));
 }
 
+// Fault 61.
 TEST_F(ChainTest, VerifyRefusesTheWrongOrder) {
   std::vector<Certificate> chain = Issue();
   std::swap(chain[0], chain[1]);
@@ -192,6 +197,7 @@ TEST_F(ChainTest, VerifyRefusesTheWrongOrder) {
               StatusIs(kFailed, HasSubstr("certificate 1 is not signed by certificate 2")));
 }
 
+// Fault 61.
 TEST_F(ChainTest, VerifyRefusesAMissingIntermediate) {
   TestCa lower = intermediate_.MakeIntermediate("Lower");
   Certificate leaf = lower.Sign(public_key_, spec_);
@@ -200,6 +206,7 @@ TEST_F(ChainTest, VerifyRefusesAMissingIntermediate) {
               StatusIs(kFailed, HasSubstr("certificate 1 is not signed by certificate 2")));
 }
 
+// Fault 61.
 TEST_F(ChainTest, VerifyRefusesARepeatedCertificate) {
   std::vector<Certificate> chain = Issue();
   chain.insert(chain.begin(), chain.front());

@@ -20,10 +20,6 @@ absl::Status Refused(absl::string_view why) {
 
 std::string Text(absl::Time time) { return absl::FormatTime(time, absl::UTCTimeZone()); }
 
-bool IsSelfSigned(const Certificate& certificate) {
-  return X509_self_signed(certificate.x509.get(), /*verify_signature=*/0) == 1;
-}
-
 // The DER of a sequence of nothing, or nothing at all.
 bool IsEmptyName(absl::string_view der) {
   return der.empty() || der == absl::string_view("\x30\x00", 2);

@@ -155,6 +155,7 @@ TEST_F(ResourceStoreTest, WhatDoesNotChangeIsNotWritten) {
   EXPECT_EQ(Await((*store_).CurrentRevision(TestContext())).value(), 2);
 }
 
+// Faults 88 and 89.
 TEST_F(ResourceStoreTest, AnOldResourceVersionIsAConflict) {
   CW_ASSERT_OK_AND_ASSIGN(Widget old, Create(MakeWidget("a", "red")));
   CW_ASSERT_OK(Update(MakeWidget("a", "blue")));

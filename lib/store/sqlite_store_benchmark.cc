@@ -1,4 +1,4 @@
-// Commits and reads per second: bazel run -c opt //lib/store:sqlite_store_benchmark
+// Commits and reads per second: bazel run --config=opt //lib/store:sqlite_store_benchmark
 // The store is created in the current folder's file system, unless TMPDIR says otherwise.
 #include <unistd.h>
 

@@ -96,6 +96,7 @@ TEST_F(SqliteStoreTest, FilesAreForTheirOwnerOnly) {
   }
 }
 
+// Faults 80, 88 and 89.
 TEST_F(SqliteStoreTest, ASecondOpenerIsRefusedAndToldOfTheFirst) {
   auto store = Open();
   EXPECT_THAT(

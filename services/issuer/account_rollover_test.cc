@@ -75,6 +75,7 @@ TEST_F(AccountRolloverTest, TheNewKeyIsOfTheAlgorithmOfTheSpec) {
   ExpectSettled();
 }
 
+// Fault 34.
 TEST_F(AccountRolloverTest, AKillBeforeTheCaHeardIsFinishedWithTheSameKey) {
   Register();
   const std::string next = StoreNextKey();
@@ -85,6 +86,7 @@ TEST_F(AccountRolloverTest, AKillBeforeTheCaHeardIsFinishedWithTheSameKey) {
   ExpectSettled();
 }
 
+// Fault 34.
 TEST_F(AccountRolloverTest, AKillAfterTheCaHeardIsFinishedWithoutAskingForMore) {
   Register();
   const std::string next = StoreNextKey();
@@ -137,6 +139,7 @@ TEST_F(AccountRolloverTest, AKeyThatTheCaRefusesIsDropped) {
   ExpectSettled();
 }
 
+// Fault 34.
 TEST_F(AccountRolloverTest, AKeyThatAnotherAccountHasIsDropped) {
   Register();
   const std::string old_key = Stored();

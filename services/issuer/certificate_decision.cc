@@ -20,6 +20,8 @@ namespace {
 
 // What a CA asks for by Retry-After is believed up to this.
 constexpr absl::Duration kLongestRetryAfter = absl::Hours(7 * 24);
+// Clocks are put right by as much all the time.
+constexpr absl::Duration kClockSlack = absl::Minutes(1);
 
 std::string Value(const issuer::v1::Secret& secret, const char* key) {
   const auto it = secret.data().find(key);
@@ -299,8 +301,12 @@ CertificateDecision DecideBeginning(const issuer::v1::Certificate& certificate,
   if (!certificate.status().has_next_attempt_time() || !same_spec || IsManual(issuing)) {
     return decision;
   }
+  // A failure that lies ahead was noted under a clock that has been set back since, and so was
+  // the time of the next attempt.
+  const bool in_order =
+      service::FromProto(certificate.status().last_failure_time()) <= now + kClockSlack;
   const absl::Time next = service::FromProto(certificate.status().next_attempt_time());
-  if (now >= next) return decision;
+  if (now >= next || !in_order) return decision;
   decision.action = CertificateAction::kBackOff;
   decision.at = next;
   return decision;

@@ -349,6 +349,7 @@ class FallBackTest : public testing::Test {
   World world_;
 };
 
+// Fault 10.
 TEST_F(FallBackTest, TurnsToTheNextIssuerWhenOneWasOutOfReachForLongEnough) {
   LoseIssuer(absl::Seconds(30));
   EXPECT_EQ(world_.Decide().action, CertificateAction::kWait);
@@ -382,6 +383,7 @@ TEST_F(FallBackTest, TurnsAtOnceWhereTheNamesWereRefused) {
   EXPECT_EQ(world_.Decide().action, CertificateAction::kFallBack);
 }
 
+// Fault 78.
 TEST_F(FallBackTest, NeverForAProofOfOurOwnThatFailed) {
   world_.SetRequestReady(false, "Failed", "no such record");
   world_.request->mutable_status()->add_failure_types("dns");
@@ -398,6 +400,12 @@ class BackOffTest : public testing::Test {
   const absl::Time kNext = kNow + absl::Minutes(1);
   World world_;
 };
+
+TEST_F(BackOffTest, CountsForNothingWhenTheFailureLiesAhead) {
+  *world_.certificate.mutable_status()->mutable_last_failure_time() = service::ToProto(kNow);
+  EXPECT_EQ(world_.Decide(kNow - absl::Seconds(59)).action, CertificateAction::kBackOff);
+  EXPECT_EQ(world_.Decide(kNow - absl::Hours(24)).action, CertificateAction::kBegin);
+}
 
 TEST_F(BackOffTest, LastsUntilTheNextAttempt) {
   const CertificateDecision decision = world_.Decide();

@@ -212,6 +212,7 @@ TEST_F(CertificateReconcilerTest, ACompromisedKeyIsNeverKept) {
   EXPECT_FALSE(Site().status().has_revocation());
 }
 
+// Fault 93.
 TEST_F(CertificateReconcilerTest, TheNextCertificateReplacesThePresentOneAtTheSameCa) {
   Create();
   ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
@@ -235,6 +236,7 @@ TEST_F(CertificateReconcilerTest, TheNextCertificateReplacesThePresentOneAtTheSa
   EXPECT_EQ(Request().spec().replaces(), "");
 }
 
+// Fault 93.
 TEST_F(CertificateReconcilerTest, TurnsToTheFallbackIssuerAndBackAtTheNextRenewal) {
   Create();
   ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
@@ -312,6 +314,7 @@ TEST_F(CertificateReconcilerTest, DeletedSecretIsIssuedAnew) {
   EXPECT_TRUE(Exists(stores_->secrets, "site-tls"));
 }
 
+// Fault 48.
 TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
   Create();
   Pass();
@@ -338,6 +341,21 @@ TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_EQ(Site().status().failed_issuance_attempts(), 0);
   EXPECT_FALSE(Site().status().has_next_attempt_time());
+}
+
+// Fault 53.
+TEST_F(CertificateReconcilerTest, AKeyThatTheCaRefusesIsNotAskedForAgain) {
+  Create();
+  Pass();
+  const auto refused = pki::ParseCsrPem(Request().spec().request());
+  FailAtIssuer("badPublicKey");
+  Pass();
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(1));
+  clock_.Advance(absl::Hours(1));
+  Pass();
+  const auto next = pki::ParseCsrPem(Request().spec().request());
+  ASSERT_TRUE(refused.ok() && next.ok());
+  EXPECT_FALSE(refused->public_key == next->public_key);
 }
 
 TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequestInOneCommit) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/fault_point.h"
@@ -398,7 +399,10 @@ void CertificateRequestReconciler::Accept(const std::string& certificate, const 
     return Fail(request, absl::StrCat("The certificate is not what was asked for: ",
                                       verified.message()));
   }
-  request.mutable_status()->set_certificate(certificate);
+  std::vector<pki::Certificate> served = *chain;
+  // Clients have the root, or do not trust it.
+  if (served.size() > 1 && pki::IsSelfSigned(served.back())) served.pop_back();
+  request.mutable_status()->set_certificate(pki::ToPem(served));
   request.mutable_status()->set_ca(ca.empty() ? pki::TopmostCertificate(*chain).Pem() : ca);
   SetReady(request, true, "Issued", "The certificate was issued.");
 }

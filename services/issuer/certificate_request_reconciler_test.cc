@@ -210,6 +210,20 @@ TEST_F(CertificateRequestReconcilerTest, BringsTheCertificateBack) {
   EXPECT_THAT(orders_.created, SizeIs(1));
 }
 
+// Fault 61.
+TEST_F(CertificateRequestReconcilerTest, ServesTheChainWithoutTheRootThatTheCaHandsOut) {
+  CreateIssuer();
+  Pass();
+  const auto chain = Chain();
+  auto with_root = chain;
+  with_root.push_back(ca_.root());
+  Report(Valid(with_root));
+  const CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request), "True Issued");
+  EXPECT_EQ(request.status().certificate(), pki::ToPem(chain));
+  EXPECT_EQ(request.status().ca(), ca_.root().Pem());
+}
+
 TEST_F(CertificateRequestReconcilerTest, RefusesACertificateThatWasNotAskedFor) {
   CreateIssuer();
   Pass();

@@ -67,6 +67,7 @@ TEST(ValidateCertificateTest, IsIdempotent) {
   EXPECT_EQ(certificate.SerializeAsString(), once);
 }
 
+// Fault 44.
 TEST(ValidateCertificateTest, BringsNamesIntoOneSpellingWithoutDuplicates) {
   Certificate certificate = Minimal();
   CertificateSpec& spec = *certificate.mutable_spec();

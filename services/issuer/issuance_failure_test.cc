@@ -8,6 +8,7 @@
 namespace certwright::issuer_service {
 namespace {
 
+// Faults 45, 55 and 86.
 TEST(IssuanceFailureTest, EachTypeOfProblemHasItsClass) {
   struct Case {
     std::string type;
@@ -26,6 +27,8 @@ TEST(IssuanceFailureTest, EachTypeOfProblemHasItsClass) {
            Case{"unsupportedIdentifier", FailureClass::kRefused},
            Case{"caa", FailureClass::kRefused},
            Case{"badCSR", FailureClass::kRefused},
+           Case{"badPublicKey", FailureClass::kRefused},
+           Case{"invalidProfile", FailureClass::kRefused},
            Case{"malformed", FailureClass::kRefused},
            Case{"somethingNew", FailureClass::kRefused},
        }) {
@@ -45,6 +48,7 @@ TEST(IssuanceFailureTest, AnotherIssuerIsNoHelpWhereOurOwnChallengeFailed) {
   EXPECT_FALSE(AnotherIssuerMayHelp(FailureClass::kChallenge));
 }
 
+// Faults 55 and 86.
 TEST(IssuanceFailureTest, WaitsGrowUpToALimit) {
   const std::vector<absl::Duration> short_waits = {
       absl::Minutes(1), absl::Minutes(5), absl::Minutes(25), absl::Hours(1),
@@ -62,6 +66,7 @@ TEST(IssuanceFailureTest, WaitsGrowUpToALimit) {
   EXPECT_EQ(FailureBackoff(FailureClass::kServer, 0), absl::Minutes(1));
 }
 
+// Fault 78.
 TEST(IssuanceFailureTest, AtMostFourAttemptsInTheFirstHour) {
   absl::Duration at;
   int attempts = 1;

@@ -91,6 +91,7 @@ TEST(AnotherIssuerAtTest, TellsWhenOneMayBeAsked) {
             absl::InfinitePast());
 }
 
+// Faults 33, 55 and 57.
 TEST(TroubleOfTest, TellsFromWhenAnIssuerIsPassedOver) {
   struct Case {
     const char* why;
@@ -119,9 +120,13 @@ TEST(TroubleOfTest, TellsFromWhenAnIssuerIsPassedOver) {
       {"no issuer", Waiting("IssuerNotFound", absl::Minutes(2)), kNow, absl::Minutes(10)},
       {"issuer not ready", Waiting("IssuerNotReady", absl::Minutes(2)), kNow,
        absl::Minutes(10)},
+      {"new terms", Waiting("UserActionRequired", absl::Minutes(2)), kNow, absl::Minutes(10)},
+      {"account ended", Waiting("AccountDoesNotExist", absl::Minutes(2)), kNow,
+       absl::Minutes(10)},
       {"limited for long", limited, kNow, absl::Hours(3)},
       {"limited for a while", limited_shortly, never, {}},
       {"refused", FailedWith({"rejectedIdentifier"}), kNow, absl::Hours(24)},
+      {"profile withdrawn", FailedWith({"invalidProfile"}), kNow, absl::Hours(24)},
       {"refused by CAA", FailedWith({"caa"}), kNow, absl::Hours(24)},
       {"server failed", FailedWith({"serverInternal"}), kNow, absl::Minutes(10)},
       {"failed, and asked to wait", overloaded, kNow, absl::Hours(7)},

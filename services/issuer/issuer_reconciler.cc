@@ -73,8 +73,16 @@ std::string DescribeUserAction(const absl::Status& error) {
                       url.empty() ? "" : ": visit ", url, ". It says: ", error.message());
 }
 
+// What a CA says to every order of an account that it has ended (RFC 8555 §7.3.6).
+bool WasRefusedAsUnauthorized(const order::v1::OrderStatus& status) {
+  return status.url().empty() &&
+         std::any_of(status.failures().begin(), status.failures().end(),
+                     [](const auto& failure) { return failure.type() == "unauthorized"; });
+}
+
 // Whether the CA refused the order because of its account.
 bool DoubtsAccount(const order::v1::Order& order) {
+  if (WasRefusedAsUnauthorized(order.status())) return true;
   const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
   return ready != nullptr && ready->status() == meta::v1::CONDITION_STATUS_FALSE &&
          (ready->reason() == "AccountDoesNotExist" || ready->reason() == "UserActionRequired");

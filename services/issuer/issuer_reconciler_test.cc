@@ -122,6 +122,7 @@ TEST_F(IssuerReconcilerTest, ARegisteredIssuerIsLeftAlone) {
             before.metadata().resource_version());
 }
 
+// Fault 35.
 TEST_F(IssuerReconcilerTest, ALostAnswerIsMadeGoodWithTheSameKey) {
   ca_.OnPost("/new-account", {Lose(), Lose(), Registered(200)});
   CreateIssuer();
@@ -191,6 +192,7 @@ TEST_F(IssuerReconcilerTest, TroubleOfTheCaIsAnErrorThatIsTriedAgain) {
 class RefusalTest : public IssuerReconcilerTest,
                     public testing::WithParamInterface<const char*> {};
 
+// Fault 32.
 TEST_P(RefusalTest, WhatAPersonHasToMendIsNotHammered) {
   ca_.OnPost("/new-account", {Refuse(400, GetParam()), Registered()});
   CreateIssuer();
@@ -204,8 +206,9 @@ TEST_P(RefusalTest, WhatAPersonHasToMendIsNotHammered) {
 
 INSTANTIATE_TEST_SUITE_P(Problems, RefusalTest,
                          testing::Values("invalidContact", "externalAccountRequired",
-                                         "unsupportedContact"));
+                                         "unsupportedContact", "unauthorized", "malformed"));
 
+// Fault 30.
 TEST_F(IssuerReconcilerTest, ADeactivatedAccountIsNotReady) {
   ca_.OnPost("/new-account",
              {Reply(200, R"({"status": "deactivated"})", {{"Location", kAccountUrl}})});
@@ -223,6 +226,7 @@ FakeAnswer WantsUser() {
                {{"Content-Type", "application/problem+json"}});
 }
 
+// Fault 33.
 TEST_F(IssuerReconcilerTest, NewTermsAreShownWithThePageToVisit) {
   ca_.OnPost("/new-account", {WantsUser(), Registered(200)});
   CreateIssuer();
@@ -235,6 +239,7 @@ TEST_F(IssuerReconcilerTest, NewTermsAreShownWithThePageToVisit) {
   EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
 }
 
+// Fault 33.
 TEST_F(IssuerReconcilerTest, NewTermsAreShownWithTheLinkToThemWhereThereIsNoPage) {
   ca_.OnPost("/new-account",
              {Refuse(403, "userActionRequired",
@@ -311,6 +316,7 @@ order::v1::Order DoubtingOrder(const std::string& reason) {
   return order;
 }
 
+// Fault 29.
 TEST_F(IssuerReconcilerTest, AnAccountThatAnOrderMissesIsLookedUpAndRegisteredAgainOnce) {
   ca_.OnPost("/new-account",
              {Registered(), Refuse(400, "accountDoesNotExist"),
@@ -333,6 +339,7 @@ TEST_F(IssuerReconcilerTest, AnAccountThatAnOrderMissesIsLookedUpAndRegisteredAg
   EXPECT_EQ(Registrations(), 3);
 }
 
+// Fault 33.
 TEST_F(IssuerReconcilerTest, NewTermsThatAnOrderMetAreFoundByLookingUp) {
   ca_.OnPost("/new-account", {Registered(), WantsUser()});
   CreateIssuer();
@@ -343,6 +350,22 @@ TEST_F(IssuerReconcilerTest, NewTermsThatAnOrderMetAreFoundByLookingUp) {
   EXPECT_EQ(Ready(), "False UserActionRequired");
 }
 
+// Fault 30.
+TEST_F(IssuerReconcilerTest, AnOrderRefusedAsUnauthorizedHasTheAccountLookedUp) {
+  ca_.OnPost("/new-account", {Registered(), Refuse(403, "unauthorized")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  order::v1::Order refused = DoubtingOrder("Failed");
+  refused.mutable_status()->add_failures()->set_type("unauthorized");
+  order::v1::Order unproven = refused;
+  unproven.mutable_status()->set_url("https://ca.test/order/1");
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &unproven), "") << "that was a proof of ours";
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &refused), kKey);
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "False ErrVerifyACMEAccount");
+}
+
+// Fault 30.
 TEST_F(IssuerReconcilerTest, AnAccountThatTheCaEndedIsFoundByLookingUp) {
   ca_.OnPost("/new-account", {Registered(), Refuse(403, "unauthorized")});
   CreateIssuer();

@@ -59,6 +59,7 @@ TEST_F(OrderPaceTest, FirstTheLimitAtOnceThenOneAtATime) {
   EXPECT_FALSE(Ask("e", absl::Hours(1)).now);
 }
 
+// Fault 94.
 TEST_F(OrderPaceTest, WhoseCertificateEndsFirstGoesFirst) {
   for (const char* request : {"x", "y", "z"}) Ask(request, absl::Hours(1));
   EXPECT_THAT(Serve({{"late", absl::Hours(90)},

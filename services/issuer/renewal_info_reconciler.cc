@@ -87,8 +87,16 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> RenewalInfoReconciler::Re
   controller::Result result;
   if (before.certificate_id().empty()) co_return result;
   const absl::Time now = environment_.clock().Now();
+  // A CA must not be asked about a certificate that has ended (RFC 9773 §4.3); its successor
+  // wakes this key.
+  if (certificate->status().has_not_after() &&
+      now >= service::FromProto(certificate->status().not_after())) {
+    co_return result;
+  }
   const absl::Time due = service::FromProto(before.next_check());
-  if (before.has_next_check() && now < due) {
+  // A look that lies ahead was noted under a clock that has been set back since.
+  const bool in_order = service::FromProto(before.last_checked()) <= now;
+  if (before.has_next_check() && now < due && in_order) {
     result.requeue_after = due - now;
     co_return result;
   }

@@ -50,6 +50,7 @@ TEST(AdoptRenewalInfoTest, KeepsTheMomentUntilTheWindowChanges) {
   EXPECT_EQ(In(changed.suggested_time()), kHour);
 }
 
+// Fault 97.
 TEST(AdoptRenewalInfoTest, AsksAgainWhenTheCaSaysWithinReason) {
   base::FixedRandom random;
   for (const auto& [asked, given] : std::vector<std::pair<absl::Duration, absl::Duration>>{
@@ -62,6 +63,7 @@ TEST(AdoptRenewalInfoTest, AsksAgainWhenTheCaSaysWithinReason) {
   }
 }
 
+// Fault 97.
 TEST(AdoptRenewalInfoTest, KeepsTheAdviceOverErrorsAndAsksLessAndLessOften) {
   base::FixedRandom random;
   RenewalInfo info =
@@ -134,6 +136,21 @@ TEST_F(RenewalInfoReconcilerTest, AsksWhenItIsTimeAndNotBefore) {
   EXPECT_GE(service::FromProto(info.selected_time()), service::FromProto(info.window_start()));
   EXPECT_LE(service::FromProto(info.selected_time()), service::FromProto(info.window_end()));
   EXPECT_EQ(Pass().requeue_after, absl::Hours(2));
+}
+
+// Fault 97.
+TEST_F(RenewalInfoReconcilerTest, AnExpiredCertificateIsNotAskedAbout) {
+  ServeWindow();
+  Certificate certificate = Read(stores_->certificates, "site");
+  *certificate.mutable_status()->mutable_not_after() =
+      service::ToProto(clock_.Now() + absl::Hours(1));
+  WriteStatus(stores_->certificates, certificate);
+  clock_.Advance(absl::Minutes(59));
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(2));
+  const std::size_t asked = http_.requests().size();
+  clock_.Advance(absl::Hours(2));
+  EXPECT_EQ(Pass().requeue_after, std::nullopt);
+  EXPECT_EQ(http_.requests().size(), asked);
 }
 
 TEST_F(RenewalInfoReconcilerTest, SaysWhatWentWrong) {

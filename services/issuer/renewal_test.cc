@@ -75,6 +75,7 @@ TEST(RenewalTest, AdviceTakesThePlaceOfTheLifetime) {
   EXPECT_EQ(RenewalTime({}, "a", present, Advice(late, kStart)), late);
 }
 
+// Fault 97.
 TEST(RenewalTest, ExpiryWinsOverAdvice) {
   const PresentCertificate present = Lasting(90 * kDay);
   EXPECT_EQ(RenewalTime({}, "a", present, Advice(kStart + 200 * kDay, kStart)),
@@ -121,6 +122,7 @@ TEST_F(WindowTest, ExpiryWinsOverWindows) {
   EXPECT_EQ(RenewalTime(spec_, "a", present_, Advice(advised, kStart)), advised);
 }
 
+// Fault 94.
 TEST_F(WindowTest, AdviceToRenewAtOnceDoesNotWaitForAWindow) {
   Add("0 2 * * 6", absl::Hours(4));
   const absl::Time given = kStart + 3 * kDay;

@@ -59,10 +59,6 @@ absl::StatusOr<std::vector<pki::Certificate>> ReadAuthorities(const boost::json:
   return authorities;
 }
 
-bool IsSelfSigned(const pki::Certificate& certificate) {
-  return certificate.subject == certificate.issuer;
-}
-
 // The path from what issued `leaf` upwards, as far as it is among `authorities`.
 std::vector<pki::Certificate> PathAbove(const pki::Certificate& leaf,
                                         std::vector<pki::Certificate> authorities) {
@@ -75,7 +71,7 @@ std::vector<pki::Certificate> PathAbove(const pki::Certificate& leaf,
     if (next == authorities.end()) return path;
     path.push_back(std::move(*next));
     authorities.erase(next);
-    if (IsSelfSigned(path.back())) return path;
+    if (pki::IsSelfSigned(path.back())) return path;
     wanted = path.back().issuer;
   }
 }
@@ -132,7 +128,7 @@ absl::StatusOr<VaultCertificate> ReadVaultCertificate(const boost::json::object&
   VaultCertificate certificate;
   certificate.certificate_pem = leaf.Pem();
   certificate.ca_pem = path.back().Pem();
-  if (IsSelfSigned(path.back())) path.pop_back();
+  if (pki::IsSelfSigned(path.back())) path.pop_back();
   for (const pki::Certificate& authority : path) {
     certificate.chain_pem.push_back(authority.Pem());
   }

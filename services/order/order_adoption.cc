@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "lib/acme/identifier.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
 #include "services/order/order_names.h"
@@ -38,11 +40,26 @@ absl::StatusOr<acme::NewOrderRequest> MakeRequest(const v1::OrderSpec& spec,
   return request;
 }
 
+absl::Status CheckNames(const acme::Order& ca_order, const v1::OrderSpec& spec) {
+  CW_ASSIGN_OR_RETURN(const pki::SubjectAltNames names, OrderedNames(spec));
+  if (acme::SameIdentifiers(ca_order.identifiers, IdentifiersOf(names))) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("The CA's order is for other names than asked for: ",
+                   acme::DescribeIdentifiers(ca_order.identifiers)));
+}
+
 void AdoptOrder(const acme::Order& ca_order, v1::OrderStatus& status) {
   status.set_state(ToState(ca_order.status));
   if (!ca_order.finalize.empty()) status.set_finalize_url(ca_order.finalize);
   if (ca_order.expires.has_value()) {
     *status.mutable_expires() = service::ToProto(*ca_order.expires);
+  }
+  if (status.authorizations().empty()) {
+    for (const std::string& url : ca_order.authorizations) {
+      status.add_authorizations()->set_url(url);
+    }
   }
   status.clear_retry_time();
   status.clear_next_check_time();
@@ -56,10 +73,12 @@ absl::Status AdoptAuthorization(const acme::Authorization& read,
                                 v1::Authorization& authorization) {
   v1::Authorization adopted;
   adopted.set_url(authorization.url());
-  adopted.set_identifier(read.identifier.value);
+  // CAs may write names in another case than they were asked for.
+  const acme::Identifier identifier = acme::NormalizeIdentifiers({read.identifier}).front();
+  adopted.set_identifier(identifier.value);
   adopted.set_wildcard(read.wildcard);
   const std::vector<std::string>& names =
-      read.identifier.type == "ip" ? ordered.ip_addresses : ordered.dns_names;
+      identifier.type == "ip" ? ordered.ip_addresses : ordered.dns_names;
   // Proving what nobody asked for would be a favour to whoever runs the CA.
   if (std::find(names.begin(), names.end(), DisplayName(adopted)) == names.end()) {
     return absl::FailedPreconditionError(

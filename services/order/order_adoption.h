@@ -16,7 +16,11 @@ absl::StatusOr<acme::NewOrderRequest> MakeRequest(const v1::OrderSpec& spec,
                                                   const issuer::v1::AcmeIssuer& issuer,
                                                   absl::Time now);
 
-// The state of the order as a whole. An order that is valid at the CA is PROCESSING until its
+// OK if the CA's order is for the names of `spec`.
+absl::Status CheckNames(const acme::Order& ca_order, const v1::OrderSpec& spec);
+
+// The state of the order as a whole, and the URLs of its authorizations unless it has some. An
+// order that is valid at the CA is PROCESSING until its
 // certificate is here; final states are set with what belongs to them.
 void AdoptOrder(const acme::Order& ca_order, v1::OrderStatus& status);
 

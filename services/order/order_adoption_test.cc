@@ -46,6 +46,28 @@ TEST(AdoptOrderTest, KeepsTheFinalizeUrlOfAnAnswerThatLacksOne) {
   EXPECT_EQ(status.state(), v1::ORDER_STATE_PROCESSING) << "the certificate is not here yet";
 }
 
+// Fault 41.
+TEST(AdoptAuthorizationTest, KnowsANameInAnotherSpelling) {
+  pki::SubjectAltNames ordered;
+  ordered.dns_names = {"a.test", "*.b.test"};
+  ordered.ip_addresses = {"2001:db8::1"};
+  struct Case {
+    acme::Identifier identifier;
+    bool wildcard;
+    const char* adopted;
+  };
+  for (const Case& c : {Case{acme::DnsIdentifier("A.Test"), false, "a.test"},
+                        Case{acme::DnsIdentifier("B.TEST."), true, "b.test"},
+                        Case{acme::IpIdentifier("2001:DB8:0::1"), false, "2001:db8::1"}}) {
+    acme::Authorization read;
+    read.identifier = c.identifier;
+    read.wildcard = c.wildcard;
+    v1::Authorization authorization;
+    CW_EXPECT_OK(AdoptAuthorization(read, ordered, authorization)) << c.identifier.value;
+    EXPECT_EQ(authorization.identifier(), c.adopted);
+  }
+}
+
 TEST(AdoptAuthorizationTest, TakesOnlyNamesThatWereOrdered) {
   pki::SubjectAltNames ordered;
   ordered.dns_names = {"*.a.test", "b.test"};

@@ -180,10 +180,7 @@ Action Decide(const v1::Order& order, const Snapshot& snapshot, absl::Time now) 
   if (!snapshot.account.ok()) {
     return Action{Step::kWaitForIssuer, ExpiryOf(order.status()), {}};
   }
-  if (TalksToCa(action.step) && order.status().has_retry_time()) {
-    const absl::Time retry_at = service::FromProto(order.status().retry_time());
-    if (retry_at > now) return WaitUntil(retry_at);
-  }
+  if (TalksToCa(action.step) && snapshot.retry_at > now) return WaitUntil(snapshot.retry_at);
   return action;
 }
 

@@ -49,6 +49,8 @@ struct Snapshot {
   // How often the CA was found at work, and when it is to be asked again.
   int polls = 0;
   absl::Time next_poll = absl::InfinitePast();
+  // Nothing is to be asked of the CA before, as it wished.
+  absl::Time retry_at = absl::InfinitePast();
   // How long a finished order is kept.
   absl::Duration retention = absl::Hours(24);
 };

@@ -209,6 +209,7 @@ TEST(DecideTest, FailsAsTheWorstChallengeDidOnceTheCaWasAsked) {
   });
 }
 
+// Fault 40.
 TEST(DecideTest, FailsForAuthorizationsThatCannotBeProvenAnyMore) {
   for (const char* state : {"invalid", "deactivated", "expired", "revoked"}) {
     Check({{state, World().Placed().Authorization("valid").Authorization(state), Step::kFail,
@@ -249,12 +250,11 @@ TEST(DecideTest, WaitsForTheIssuerWhereItIsNeeded) {
 
 TEST(DecideTest, LeavesTheCaAloneUntilItsRetryTime) {
   World limited;
-  *limited.order.mutable_status()->mutable_retry_time() =
-      service::ToProto(kNow + absl::Minutes(7));
+  limited.snapshot.retry_at = kNow + absl::Minutes(7);
   const Action action = limited.Decide();
   EXPECT_EQ(static_cast<int>(action.step), static_cast<int>(Step::kWait));
   EXPECT_EQ(action.wake_at, kNow + absl::Minutes(7));
-  *limited.order.mutable_status()->mutable_retry_time() = service::ToProto(kNow);
+  limited.snapshot.retry_at = kNow;
   Check({{"when it has come", limited, Step::kPlace}});
 }
 
@@ -301,6 +301,7 @@ struct ErrorCase {
   std::string reason;
 };
 
+// Fault 57.
 TEST(DecideOnErrorTest, DoesWhatTheClassOfTheErrorAsksFor) {
   const absl::Status gone = acme::ProblemStatus(404, acme::Problem(), std::nullopt, kNow);
   const std::vector<ErrorCase> cases = {

@@ -35,6 +35,8 @@ class FakeAuthority final : public CertificateAuthority {
   std::vector<std::string> offered = {"http-01", "dns-01"};
   absl::Time expires = absl::FromUnixSeconds(1767323045) + absl::Hours(24 * 7);
   bool born_ready = false;
+  // What it answers to NewOrder cannot be read but for the order's URL.
+  bool garbles_new_orders = false;
   // How many polls a finalized order is "processing" for.
   int processing_polls = 1;
   std::optional<absl::Time> retry_at;
@@ -78,7 +80,11 @@ class FakeAuthority final : public CertificateAuthority {
     last_request = request;
     co_return Call<acme::Order>("NewOrder", [&]() -> absl::StatusOr<acme::Order> {
       Place(request);
-      return order;
+      if (!garbles_new_orders) return order;
+      acme::Order unread;
+      unread.url = order.url;
+      unread.identifiers = request.identifiers;
+      return unread;
     });
   }
 

@@ -2,15 +2,15 @@
 
 namespace certwright::order {
 
-OrderMemory::Polls OrderMemory::polls(const std::string& key) const {
+OrderMemory::Waits OrderMemory::waits(const std::string& key) const {
   base::MutexLock lock(mutex_);
-  auto it = polls_.find(key);
-  return it == polls_.end() ? Polls() : it->second;
+  auto it = waits_.find(key);
+  return it == waits_.end() ? Waits() : it->second;
 }
 
-void OrderMemory::SetPolls(const std::string& key, const Polls& polls) {
+void OrderMemory::SetWaits(const std::string& key, const Waits& waits) {
   base::MutexLock lock(mutex_);
-  polls_[key] = polls;
+  waits_[key] = waits;
 }
 
 std::string OrderMemory::ClaimUrl(const std::string& url, const std::string& key) {
@@ -23,7 +23,7 @@ std::string OrderMemory::ClaimUrl(const std::string& url, const std::string& key
 
 void OrderMemory::Forget(const std::string& key) {
   base::MutexLock lock(mutex_);
-  polls_.erase(key);
+  waits_.erase(key);
   auto it = url_of_key_.find(key);
   if (it == url_of_key_.end()) return;
   key_of_url_.erase(it->second);

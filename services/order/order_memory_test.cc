@@ -18,11 +18,11 @@ TEST(OrderMemoryTest, TheFirstToClaimAUrlHasItUntilItIsForgotten) {
 
 TEST(OrderMemoryTest, RemembersPollsPerOrder) {
   OrderMemory memory;
-  memory.SetPolls("ns/a", OrderMemory::Polls{3, absl::UnixEpoch()});
-  EXPECT_EQ(memory.polls("ns/a").count, 3);
-  EXPECT_EQ(memory.polls("ns/b").count, 0);
+  memory.SetWaits("ns/a", {.polls = 3});
+  EXPECT_EQ(memory.waits("ns/a").polls, 3);
+  EXPECT_EQ(memory.waits("ns/b").polls, 0);
   memory.Forget("ns/a");
-  EXPECT_EQ(memory.polls("ns/a").count, 0);
+  EXPECT_EQ(memory.waits("ns/a").polls, 0);
 }
 
 }  // namespace

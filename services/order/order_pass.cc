@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/acme/poll.h"
 #include "lib/acme/problem.h"
+#include "lib/base/clock_conversion.h"
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/csr.h"
@@ -88,15 +89,29 @@ Snapshot OrderPass::TakeSnapshot() {
   snapshot.challenges = Pointers(challenges_);
   snapshot.finalized = finalized_;
   snapshot.finalize_refused = refusals_ > 0;
-  const OrderMemory::Polls polls = memory_.polls(key_);
-  snapshot.polls = polls.count;
-  snapshot.next_poll = polls.next;
-  if (order().status().has_next_check_time()) {
-    snapshot.next_poll =
-        std::max(snapshot.next_poll, service::FromProto(order().status().next_check_time()));
-  }
+  TakeWaits(snapshot);
   snapshot.retention = environment_.retention;
   return snapshot;
+}
+
+// Of what an earlier process wrote down under a clock that has been set back since, nothing
+// counts.
+void OrderPass::TakeWaits(Snapshot& snapshot) const {
+  const OrderMemory::Waits waits = memory_.waits(key_);
+  const v1::OrderStatus& status = order().status();
+  const bool in_order = service::FromProto(order().metadata().create_time()) <= Now();
+  snapshot.polls = waits.polls;
+  if (waits.polls > 0) {
+    snapshot.next_poll = base::WallAt(clock(), waits.next_poll);
+  } else if (status.has_next_check_time() && in_order) {
+    snapshot.next_poll = service::FromProto(status.next_check_time());
+  }
+  if (!status.has_retry_time()) return;
+  if (waits.retry.has_value()) {
+    snapshot.retry_at = base::WallAt(clock(), *waits.retry);
+  } else if (in_order) {
+    snapshot.retry_at = service::FromProto(status.retry_time());
+  }
 }
 
 OrderPass::AwaitableOutcome OrderPass::Do(Action action) {
@@ -151,9 +166,6 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   status().set_url(placed->url);
   *status().mutable_placed_time() = service::ToProto(Now());
   AdoptOrder(*placed, status());
-  for (const std::string& url : placed->authorizations) {
-    status().add_authorizations()->set_url(url);
-  }
   SetNotReady(record_.mutable_order(), "Pending", "The order is placed at the CA", Now());
   ca_order_ = *std::move(placed);
   CW_CO_RETURN_IF_ERROR(co_await record_.SaveInAnyCase());
@@ -164,6 +176,13 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
 OrderPass::AwaitableOutcome OrderPass::ReadOrder() {
   absl::StatusOr<acme::Order> read = co_await (*authority_)->GetOrder(context_, status().url());
   if (!read.ok()) co_return co_await HandleError(read.status(), Step::kReadOrder);
+  if (status().authorizations().empty()) {
+    // It could not be read when it was placed.
+    const absl::Status same = CheckNames(*read, order().spec());
+    if (!same.ok()) {
+      co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(same.message()), Failures());
+    }
+  }
   AdoptOrder(*read, status());
   ca_order_ = *std::move(read);
   co_return GoOn();
@@ -265,7 +284,7 @@ OrderPass::AwaitableOutcome OrderPass::Finalize() {
   base::Reach(base::FaultPoint::kOrderFinalized);
   finalized_ = true;
   // What was waited for before says nothing about how long this takes.
-  memory_.SetPolls(key_, OrderMemory::Polls());
+  memory_.SetWaits(key_, OrderMemory::Waits());
   AdoptOrder(*answer, status());
   ca_order_ = *std::move(answer);
   co_return GoOn();
@@ -310,12 +329,12 @@ OrderPass::AwaitableOutcome OrderPass::Download() {
 }
 
 OrderPass::AwaitableOutcome OrderPass::Poll() {
-  OrderMemory::Polls polls = memory_.polls(key_);
+  OrderMemory::Waits waits = memory_.waits(key_);
   absl::Duration delay = acme::NextPollDelay(
-      polls.count, ca_order_.has_value() ? ca_order_->retry_at : std::nullopt, Now(),
+      waits.polls, ca_order_.has_value() ? ca_order_->retry_at : std::nullopt, Now(),
       environment_.random);
-  ++polls.count;
-  if (polls.count > kManyPolls) delay = std::max(delay, kParkedPoll);
+  ++waits.polls;
+  if (waits.polls > kManyPolls) delay = std::max(delay, kParkedPoll);
   // A CA that asks for hours gets them, but is asked once more when the order ends.
   if (ca_order_.has_value() && ca_order_->retry_at.has_value()) {
     absl::Time asked = *ca_order_->retry_at;
@@ -323,8 +342,9 @@ OrderPass::AwaitableOutcome OrderPass::Poll() {
     delay = std::max(delay, asked - Now());
   }
   const bool wait_here = delay <= kShortWait;
-  polls.next = wait_here ? absl::InfinitePast() : Now() + delay;
-  memory_.SetPolls(key_, polls);
+  const absl::Time next = wait_here ? absl::InfinitePast() : Now() + delay;
+  waits.next_poll = base::MonotonicAt(clock(), next);
+  memory_.SetWaits(key_, waits);
   // It is asked again; what it said is old by then.
   if (status().state() == v1::ORDER_STATE_READY) {
     status().set_state(v1::ORDER_STATE_PROCESSING);
@@ -334,17 +354,17 @@ OrderPass::AwaitableOutcome OrderPass::Poll() {
     CW_CO_RETURN_IF_ERROR(co_await runtime::SleepFor(environment_.timers, context_, delay));
     co_return GoOn();
   }
-  if (delay > kNotedWait) *status().mutable_next_check_time() = service::ToProto(polls.next);
+  if (delay > kNotedWait) *status().mutable_next_check_time() = service::ToProto(next);
   SetNotReady(record_.mutable_order(), "Pending", "The CA is working on the order", Now());
   CW_CO_RETURN_IF_ERROR(co_await record_.Save());
-  co_return WakeAt(polls.next);
+  co_return WakeAt(next);
 }
 
 OrderPass::AwaitableOutcome OrderPass::Wait(absl::Time wake_at) {
   // In its first moments an order says that it has names to prove, which is enough: most are
   // done before anyone could read more. Later events of the challenges come here again.
   const bool proving = order().status().state() == v1::ORDER_STATE_PENDING &&
-                       !order().status().has_retry_time() && memory_.polls(key_).count == 0;
+                       !order().status().has_retry_time() && memory_.waits(key_).polls == 0;
   if (proving && created_.empty()) {
     SetNotReady(record_.mutable_order(), "Pending",
                 DescribePending(order(), Pointers(challenges_)), Now());
@@ -367,7 +387,12 @@ OrderPass::AwaitableOutcome OrderPass::WaitForIssuer(absl::Time wake_at) {
 OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step) {
   // Being stopped says nothing about the order.
   if (!context_.Check().ok()) co_return error;
-  const ErrorAction action = DecideOnError(error, step, Now());
+  ErrorAction action = DecideOnError(error, step, Now());
+  if (step == Step::kDownload && absl::IsNotFound(error) && HasExpired()) {
+    // What the CA has not handed out for as long as the order lasted will not come any more.
+    action.recovery = Recovery::kFail;
+    action.failed_state = v1::ORDER_STATE_EXPIRED;
+  }
   if (action.recovery == Recovery::kFail) {
     Failures failures;
     const std::optional<acme::Problem> problem = acme::ProblemOf(error);
@@ -393,6 +418,9 @@ OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step
   const bool at_a_time =
       action.recovery == Recovery::kRetryAt || action.recovery == Recovery::kOperator;
   if (action.recovery == Recovery::kRetryAt) {
+    OrderMemory::Waits waits = memory_.waits(key_);
+    waits.retry = base::MonotonicAt(clock(), action.retry_at);
+    memory_.SetWaits(key_, waits);
     *status().mutable_retry_time() = service::ToProto(action.retry_at);
   }
   CW_CO_RETURN_IF_ERROR(co_await record_.Save());
@@ -444,6 +472,11 @@ OrderPass::AwaitableOutcome OrderPass::CleanUp() {
   CW_CO_RETURN_IF_ERROR(co_await record_.Delete());
   memory_.Forget(key_);
   co_return controller::Result();
+}
+
+bool OrderPass::HasExpired() const {
+  return order().status().has_expires() &&
+         Now() >= service::FromProto(order().status().expires());
 }
 
 controller::Result OrderPass::WakeAt(absl::Time when) const {

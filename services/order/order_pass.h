@@ -75,9 +75,12 @@ class OrderPass {
   AwaitableOutcome HandleError(absl::Status error, Step step);
   AwaitableOutcome Fail(v1::OrderState state, std::string sentence, Failures failures);
 
-  absl::Time Now() const { return environment_.timers.clock().Now(); }
+  void TakeWaits(Snapshot& snapshot) const;
+  const base::Clock& clock() const { return environment_.timers.clock(); }
+  absl::Time Now() const { return clock().Now(); }
   const v1::Order& order() const { return record_.order(); }
   v1::OrderStatus& status() { return record_.status(); }
+  bool HasExpired() const;
   controller::Result WakeAt(absl::Time when) const;
 
   const OrderEnvironment& environment_;

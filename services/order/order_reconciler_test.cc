@@ -173,6 +173,7 @@ TEST_F(OrderReconcilerTest, DescribesTheChallengeToTheSolver) {
                                         challenge.spec().token(), ca_->key_thumbprint())));
 }
 
+// Fault 36.
 TEST_F(OrderReconcilerTest, AnOrderBornReadyNeedsNeitherAuthorizationsNorChallenges) {
   ca_->born_ready = true;
   ca_->processing_polls = 0;
@@ -183,6 +184,7 @@ TEST_F(OrderReconcilerTest, AnOrderBornReadyNeedsNeitherAuthorizationsNorChallen
   EXPECT_EQ(store_.commits(), 3);
 }
 
+// Fault 38.
 TEST_F(OrderReconcilerTest, ProvesOnlyTheNamesThatAreNotProvenYet) {
   Create({"a.test", "b.test"});
   store_.BeforeNextCommit([this] { ca_->Validate(AuthorizationOf("a.test")); });
@@ -211,6 +213,7 @@ TEST_F(OrderReconcilerTest, SaysPerChallengeWhatIsMissing) {
   EXPECT_EQ(store_.commits(), commits + 1) << "an unchanged status is not written";
 }
 
+// Fault 87.
 TEST_F(OrderReconcilerTest, ARestartAfterAnyCommitEndsInOneOrderAndACertificate) {
   for (int n = 2; n <= 4; ++n) {
     for (const bool applied : {true, false}) {
@@ -256,6 +259,34 @@ TEST_F(OrderReconcilerTest, ARestartAfterAnyCommitEndsInOneOrderAndACertificate)
   }
 }
 
+// Fault 19.
+TEST_F(OrderReconcilerTest, AnOrderThatCouldNotBeReadWhenItWasPlacedIsKept) {
+  ca_->garbles_new_orders = true;
+  Create({"example.test"});
+  ca_->FailNext("GetOrder", absl::UnavailableError("still down"));
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Read().status().url(), "https://ca.test/order/1");
+  Restart();
+  Pass();
+  ASSERT_THAT(challenges_.challenges, SizeIs(1));
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
+// Faults 19 and 42.
+TEST_F(OrderReconcilerTest, AnOrderThatTurnsOutToBeForOtherNamesIsRefused) {
+  ca_->garbles_new_orders = true;
+  Create({"a.test", "b.test"});
+  store_.BeforeNextCommit([this] { ca_->order.identifiers.pop_back(); });
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("for other names than asked for: a.test"));
+  EXPECT_EQ(challenges_.creations, 0);
+}
+
+// Fault 17.
 TEST_F(OrderReconcilerTest, AFinalizeWhoseReplyIsLostIsNotRepeated) {
   Create({"example.test"});
   Pass();
@@ -283,6 +314,7 @@ TEST_F(OrderReconcilerTest, ARepeatedFinalizeIsAnsweredByReadingTheOrder) {
   EXPECT_EQ(ca_->Count("NewOrder"), 1);
 }
 
+// Fault 51.
 TEST_F(OrderReconcilerTest, OrderNotReadyIsReadAndTriedAgain) {
   Create({"example.test"});
   Pass();
@@ -294,6 +326,7 @@ TEST_F(OrderReconcilerTest, OrderNotReadyIsReadAndTriedAgain) {
   EXPECT_EQ(ca_->Count("Finalize"), 3);
 }
 
+// Fault 51.
 TEST_F(OrderReconcilerTest, AnOrderThatNeverGetsReadyIsLeftAloneAfterFiveTries) {
   Create({"example.test"});
   Pass();
@@ -304,6 +337,7 @@ TEST_F(OrderReconcilerTest, AnOrderThatNeverGetsReadyIsLeftAloneAfterFiveTries) 
   EXPECT_EQ(State(), v1::ORDER_STATE_READY);
 }
 
+// Fault 51.
 TEST_F(OrderReconcilerTest, WaitsForACaThatIsSlowToCountItsValidations) {
   Create({"example.test"});
   Pass();
@@ -319,6 +353,7 @@ TEST_F(OrderReconcilerTest, WaitsForACaThatIsSlowToCountItsValidations) {
   EXPECT_EQ(ca_->Count("Finalize"), 2);
 }
 
+// Fault 50.
 TEST_F(OrderReconcilerTest, LongProcessingIsPolledAndNotFinalizedAgain) {
   ca_->processing_polls = 30;
   Create({"example.test"});
@@ -342,6 +377,7 @@ TEST_F(OrderReconcilerTest, LongProcessingIsPolledAndNotFinalizedAgain) {
   EXPECT_EQ(ca_->Count("Finalize"), 1);
 }
 
+// Fault 50.
 TEST_F(OrderReconcilerTest, ObeysTheRetryAfterOfAProcessingOrderAcrossARestart) {
   ca_->processing_polls = 2;
   Create({"example.test"});
@@ -374,6 +410,7 @@ TEST_F(OrderReconcilerTest, ACaThatAsksForHoursIsLeftAloneForHours) {
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
 }
 
+// Fault 50.
 TEST_F(OrderReconcilerTest, ProcessingEndsWithTheCasOrder) {
   ca_->processing_polls = 1000;
   Create({"example.test"});
@@ -414,6 +451,7 @@ TEST_F(OrderReconcilerTest, IssuesForAddresses) {
   EXPECT_THAT(chain[0].names.ip_addresses, UnorderedElementsAre("192.0.2.1", "2001:db8::1"));
 }
 
+// Fault 48.
 TEST_F(OrderReconcilerTest, ARefusedNameFailsTheOrderWithTheCasReason) {
   Create({"a.test", "b.test", "c.test"});
   Pass();
@@ -444,6 +482,7 @@ TEST_F(OrderReconcilerTest, AChallengeOutOfTimeExpiresTheOrderWithTheSolversReas
   EXPECT_THAT(ca_->deactivated, ElementsAre(AuthorizationOf("a.test")));
 }
 
+// Faults 49 and 90.
 TEST_F(OrderReconcilerTest, ExpiresWithTheCasOrder) {
   Create({"a.test"});
   const Result waiting = Pass();
@@ -473,6 +512,36 @@ TEST_F(OrderReconcilerTest, WithoutASolverItSaysSoAndTakesTheOneThatComes) {
   EXPECT_EQ(Ready().reason(), "Pending");
 }
 
+// Fault 43.
+TEST_F(OrderReconcilerTest, ANameWithoutAChallengeThatASolverServesIsNamed) {
+  for (const std::vector<std::string>& offered :
+       {std::vector<std::string>{"carrier-pigeon-01"}, std::vector<std::string>{}}) {
+    ca_->offered = offered;
+    const std::string name = offered.empty() ? "none" : "unknown";
+    Create({name + ".test"}, name);
+    Pass(name);
+    const v1::Order order = Read(name);
+    const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
+    ASSERT_NE(ready, nullptr);
+    EXPECT_EQ(ready->reason(), "NoSolver");
+    EXPECT_THAT(ready->message(), HasSubstr(name + ".test"));
+  }
+  EXPECT_EQ(challenges_.creations, 0);
+}
+
+// Fault 45.
+TEST_F(OrderReconcilerTest, ACaThatWantsNoNameBesideItsWildcardIsQuotedAndNotAskedAgain) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(400, "malformed",
+                                                   "www.b.test is redundant with *.b.test"));
+  Create({"*.b.test", "www.b.test"});
+  Pass();
+  EXPECT_THAT(ca_->last_request.identifiers, SizeIs(2)) << "other CAs issue both";
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("www.b.test is redundant"));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
 TEST_F(OrderReconcilerTest, WaitsForAnIssuerThatAppearsLater) {
   authorities_.unavailable = absl::NotFoundError("Issuer default/ca does not exist");
   Create({"a.test"});
@@ -497,6 +566,7 @@ TEST_F(OrderReconcilerTest, LooksAgainForAnIssuerServiceThatWasNotReached) {
   EXPECT_EQ(Ready().reason(), "IssuerNotReady");
 }
 
+// Fault 24.
 TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
   const absl::Time when = clock_.Now() + absl::Hours(3);
   ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many", when));
@@ -513,6 +583,48 @@ TEST_F(OrderReconcilerTest, ARateLimitParksTheOrderUntilItsTime) {
   EXPECT_FALSE(Read().status().has_retry_time());
 }
 
+// Fault 91.
+TEST_F(OrderReconcilerTest, KeepsToTheWaitWhenTheClockIsSetBackADay) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Hours(3)));
+  Create({"a.test"});
+  Pass();
+  clock_.StepWall(-absl::Hours(24));
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(3));
+  clock_.Advance(absl::Hours(3));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+}
+
+// Fault 91.
+TEST_F(OrderReconcilerTest, AfterARestartNoWaitCountsThatWasNotedUnderAClockOfTomorrow) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Hours(3)));
+  Create({"a.test"});
+  Pass();
+  clock_.StepWall(-absl::Hours(24));
+  Restart();
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+}
+
+// Fault 91.
+TEST_F(OrderReconcilerTest, PollsOnAsBeforeWhenTheClockIsSetBackADay) {
+  ca_->processing_polls = 2;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Seconds(30);
+  const Result waiting = Pass();
+  clock_.StepWall(-absl::Hours(24));
+  ca_->retry_at = clock_.Now();
+  EXPECT_EQ(Pass().requeue_after, waiting.requeue_after);
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+// Fault 16.
 TEST_F(OrderReconcilerTest, AnUnreachableCaIsTriedAgainAndReportedOnce) {
   Create({"a.test"});
   for (int i = 0; i < 3; ++i) ca_->FailNext("NewOrder", absl::UnavailableError("no route"));
@@ -535,6 +647,7 @@ TEST_F(OrderReconcilerTest, ARejectedNameFailsTheOrderForGood) {
   EXPECT_EQ(Read().status().failures(0).type(), "rejectedIdentifier");
 }
 
+// Fault 33.
 TEST_F(OrderReconcilerTest, WaitsForAPersonWhereOneIsNeeded) {
   ca_->FailNext("NewOrder", FakeAuthority::Problem(403, "userActionRequired", "new terms"));
   Create({"a.test"});
@@ -544,6 +657,7 @@ TEST_F(OrderReconcilerTest, WaitsForAPersonWhereOneIsNeeded) {
   EXPECT_EQ(State(), v1::ORDER_STATE_UNSPECIFIED);
 }
 
+// Fault 60.
 TEST_F(OrderReconcilerTest, ACertificateThatIsNotTheOneOrderedIsAnError) {
   ca_->wrong_names = {"other.test"};
   Create({"a.test"});
@@ -555,6 +669,7 @@ TEST_F(OrderReconcilerTest, ACertificateThatIsNotTheOneOrderedIsAnError) {
   EXPECT_EQ(Read().status().certificate(), "");
 }
 
+// Fault 62.
 TEST_F(OrderReconcilerTest, ACertificateThatIsNotThereYetIsFetchedLater) {
   Create({"a.test"});
   Pass();
@@ -570,6 +685,24 @@ TEST_F(OrderReconcilerTest, ACertificateThatIsNotThereYetIsFetchedLater) {
   EXPECT_EQ(ca_->Count("Finalize"), 1);
 }
 
+// Fault 62.
+TEST_F(OrderReconcilerTest, ACertificateThatNeverComesEndsWithTheCasOrder) {
+  Create({"a.test"});
+  const Result waiting = Pass();
+  Prove();
+  for (int i = 0; i < 2; ++i) {
+    ca_->FailNext("DownloadCertificate",
+                  acme::ErrorWithClass(absl::StatusCode::kNotFound, "not there",
+                                       acme::ErrorClass::kRetryBackoff));
+  }
+  EXPECT_FALSE(TryPass()->ok());
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("not there"));
+}
+
+// Fault 63.
 TEST_F(OrderReconcilerTest, TakesThePreferredChain) {
   const pki::TestCa other("Other Root");
   ca_->settings.set_preferred_chain("Other Root");
@@ -586,6 +719,7 @@ TEST_F(OrderReconcilerTest, TakesThePreferredChain) {
   EXPECT_EQ(Read().status().reason(), "");
 }
 
+// Fault 63.
 TEST_F(OrderReconcilerTest, TakesTheDefaultChainWhereThePreferredOneIsNotOffered) {
   ca_->settings.set_preferred_chain("Other Root");
   Create({"a.test"});
@@ -612,6 +746,7 @@ TEST_F(OrderReconcilerTest, AsksForWhatTheSpecAndTheIssuerSay) {
   EXPECT_EQ(ca_->last_request.replaces, "aki.serial");
 }
 
+// Fault 37.
 TEST_F(OrderReconcilerTest, TwoOrdersForTheSameNamesDoNotShareOneOfTheCa) {
   Create({"a.test"}, "o");
   Create({"a.test"}, "p");
@@ -626,6 +761,7 @@ TEST_F(OrderReconcilerTest, TwoOrdersForTheSameNamesDoNotShareOneOfTheCa) {
   EXPECT_EQ(Read("p").status().url(), "https://ca.test/order/2");
 }
 
+// Fault 42.
 TEST_F(OrderReconcilerTest, ANameThatNobodyAskedForIsNotProven) {
   Create({"a.test"});
   store_.BeforeNextCommit([this] {
@@ -711,6 +847,7 @@ TEST_F(OrderReconcilerTest, AChallengeThatVanishedIsMadeAgain) {
   EXPECT_THAT(challenges_.challenges, SizeIs(1));
 }
 
+// Fault 90.
 TEST_F(OrderReconcilerTest, ASolverServiceThatIsDownIsTriedAgain) {
   challenges_.create_error = absl::UnavailableError("connection refused");
   Create({"a.test"});

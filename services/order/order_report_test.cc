@@ -48,6 +48,7 @@ TEST(DescribePendingTest, SaysTheStateWhereTheSolverGivesNoReason) {
             "1 of 1 challenge is not valid yet: n0.test (HTTP01): the CA is looking at it");
 }
 
+// Fault 54.
 TEST(AddProblemTest, NamesThePartsThatNameAnIdentifier) {
   acme::Problem problem;
   problem.type = "urn:ietf:params:acme:error:rejectedIdentifier";
@@ -90,6 +91,7 @@ TEST(CollectFailuresTest, TakesTheOrdersOwnErrorWhereThereIsNoOther) {
   EXPECT_EQ(DescribeFailures(failures), "(dns): all is lost");
 }
 
+// Fault 40.
 TEST(CollectFailuresTest, SaysWhatTheCaCallsADeadAuthorization) {
   const v1::Order order = OrderFor(1);
   acme::Authorization authorization;

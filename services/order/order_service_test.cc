@@ -47,6 +47,7 @@ std::vector<std::string> FieldsOf(v1::Order order, std::string* descriptions = n
 
 TEST(ValidateOrderTest, AcceptsAGoodOrder) { EXPECT_THAT(FieldsOf(GoodOrder()), IsEmpty()); }
 
+// Fault 44.
 TEST(ValidateOrderTest, BringsNamesIntoTheirOneSpelling) {
   v1::Order order = GoodOrder();
   order.mutable_spec()->set_dns_names(0, "A.Test.");

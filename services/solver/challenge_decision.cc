@@ -36,8 +36,7 @@ Action Prove(const v1::Challenge& challenge, const Snapshot& snapshot, absl::Tim
   }
   if (MustPutOut(status, snapshot, now)) return {Step::kPresent};
   if (check.mode() == issuer::v1::SELF_CHECK_MODE_NONE) {
-    const absl::Time ready =
-        service::FromProto(status.presented_time()) + service::FromProto(check.wait());
+    const absl::Time ready = *snapshot.put_out_time + service::FromProto(check.wait());
     return now < ready ? WaitUntil(ready) : Action{Step::kAccept};
   }
   if (!snapshot.found_at.has_value()) return {Step::kCheck};

@@ -9,26 +9,30 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "lib/base/clock.h"
 #include "lib/base/mutex.h"
 
 namespace certwright::solver {
+
+constexpr base::MonotonicTime kLongAgo{-absl::InfiniteDuration()};
 
 // Only the pass over the challenge uses it, but for `hurry`.
 struct ChallengeMemory {
   // The challenge's, so that a later one of its name begins anew.
   std::string uid;
 
-  std::optional<absl::Time> slot_since;
+  // On the monotonic clock, so that what is due soon stays so when the wall clock is set.
+  std::optional<base::MonotonicTime> slot_since;
   int turns = 0;
   int checks_in_turn = 0;
   bool authorization_known = false;
   bool last_look_taken = false;
-  std::optional<absl::Time> put_out_time;
-  std::optional<absl::Time> found_at;
-  absl::Time due = absl::InfinitePast();
+  std::optional<base::MonotonicTime> put_out_time;
+  std::optional<base::MonotonicTime> found_at;
+  base::MonotonicTime due = kLongAgo;
   int polls = 0;
   // When its status was written last.
-  absl::Time written = absl::InfinitePast();
+  base::MonotonicTime written = kLongAgo;
   // Its counter may be ahead of the stored one.
   int checks = 0;
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "lib/acme/problem.h"
+#include "lib/base/clock_conversion.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
@@ -55,16 +56,22 @@ Snapshot ChallengePass::MakeSnapshot() const {
   snapshot.solver_unknown = solver_unknown_;
   snapshot.exclusive =
       provider_ != nullptr && provider_->capabilities().max_values_per_name == 1;
-  snapshot.slot_since = memory_->slot_since;
+  snapshot.slot_since = WallAt(memory_->slot_since);
   snapshot.slot_denied = slot_denied_;
   snapshot.turns = memory_->turns;
   snapshot.checks_in_turn = memory_->checks_in_turn;
   snapshot.authorization_known = memory_->authorization_known;
   snapshot.last_look_taken = memory_->last_look_taken;
-  snapshot.put_out_time = memory_->put_out_time;
-  snapshot.found_at = memory_->found_at;
-  snapshot.due = memory_->due;
+  snapshot.put_out_time = WallAt(memory_->put_out_time);
+  snapshot.found_at = WallAt(memory_->found_at);
+  snapshot.due = base::WallAt(environment_.clock(), memory_->due);
   return snapshot;
+}
+
+std::optional<absl::Time> ChallengePass::WallAt(
+    const std::optional<base::MonotonicTime>& time) const {
+  if (!time.has_value()) return std::nullopt;
+  return base::WallAt(environment_.clock(), *time);
 }
 
 Awaitable<absl::StatusOr<controller::Result>> ChallengePass::Run(Context context) {
@@ -126,7 +133,7 @@ Awaitable<absl::StatusOr<controller::Result>> ChallengePass::Suspend(Context con
     GiveSlotBack();
     ++memory_->turns;
     memory_->authorization_known = false;
-    memory_->due = action.wake_at;
+    memory_->due = base::MonotonicAt(environment_.clock(), action.wake_at);
     status.set_state(v1::CHALLENGE_STATE_QUEUED);
   }
   if (!IsFinal(status.state())) SetNextCheck(action);
@@ -170,7 +177,7 @@ Awaitable<std::optional<absl::StatusOr<controller::Result>>> ChallengePass::OnEr
   Report(state == v1::CHALLENGE_STATE_ACCEPTED ? state : v1::CHALLENGE_STATE_QUEUED,
          action.reason.empty() ? "WaitingForCA" : action.reason, message);
   if (action.recovery == Recovery::kRetryAt) {
-    memory_->due = action.wake_at;
+    memory_->due = base::MonotonicAt(environment_.clock(), action.wake_at);
     const Action wait{Step::kWait, std::min(action.wake_at, Deadline())};
     absl::StatusOr<controller::Result> suspended = co_await Suspend(context, wait);
     co_return Outcome(std::move(suspended));
@@ -182,8 +189,9 @@ Awaitable<std::optional<absl::StatusOr<controller::Result>>> ChallengePass::OnEr
 // What a restart has to wait for: not what an event ends.
 void ChallengePass::SetNextCheck(const Action& action) {
   v1::ChallengeStatus& status = *challenge_.mutable_status();
-  if (memory_->due > Now()) {
-    *status.mutable_next_check_time() = service::ToProto(memory_->due);
+  if (memory_->due > MonotonicNow()) {
+    *status.mutable_next_check_time() =
+        service::ToProto(base::WallAt(environment_.clock(), memory_->due));
   } else if (action.step == Step::kWait && !slot_denied_) {
     *status.mutable_next_check_time() = service::ToProto(action.wake_at);
   } else {
@@ -228,13 +236,13 @@ ChallengePass::Task ChallengePass::Save(Context context, std::vector<store::Muta
   ChallengeStore::SetRevision(next, revision);
   stored_ = next;
   challenge_ = std::move(next);
-  memory_->written = Now();
+  memory_->written = MonotonicNow();
   co_return absl::OkStatus();
 }
 
 ChallengePass::Task ChallengePass::SaveNews(Context context) {
   const bool news = !SayTheSame(stored_.status(), challenge_.status());
-  if (!news && Now() - memory_->written < kWriteInterval) co_return absl::OkStatus();
+  if (!news && MonotonicNow() - memory_->written < kWriteInterval) co_return absl::OkStatus();
   co_return co_await Save(std::move(context));
 }
 

@@ -74,6 +74,8 @@ class ChallengePass {
   Task SaveNews(runtime::Context context);
 
   absl::Time Now() const { return environment_.Now(); }
+  base::MonotonicTime MonotonicNow() const { return environment_.clock().MonotonicNow(); }
+  std::optional<absl::Time> WallAt(const std::optional<base::MonotonicTime>& time) const;
   std::string Issuer() const;
   // The name, with "*." for a wildcard.
   std::string DisplayName() const;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lib/base/clock_conversion.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
 #include "lib/store/resource_key.h"
@@ -38,12 +39,16 @@ std::shared_ptr<ChallengeMemory> ChallengeReconciler::Remember(const std::string
     // The order service reads the authorization right before it creates a challenge.
     memory->authorization_known = status.state() == v1::CHALLENGE_STATE_UNSPECIFIED;
     memory->checks = status.checks();
-    if (status.has_next_check_time()) {
-      memory->due = service::FromProto(status.next_check_time());
+    // What was written down under a clock that has been set back since says nothing.
+    const bool in_order =
+        service::FromProto(challenge.metadata().create_time()) <= environment_.Now();
+    if (status.has_next_check_time() && in_order) {
+      memory->due =
+          base::MonotonicAt(environment_.clock(), service::FromProto(status.next_check_time()));
     }
   }
   if (memory->hurry.exchange(false)) {
-    memory->due = absl::InfinitePast();
+    memory->due = kLongAgo;
     memory->turns = 0;
   }
   return memory;

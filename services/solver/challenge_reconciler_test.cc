@@ -68,6 +68,7 @@ TEST(ChallengeReconcilerTest, WhatIsPutOutIsInTheLedgerFirst) {
   EXPECT_TRUE(world.Get("a").status().presented());
 }
 
+// Fault 79.
 TEST(ChallengeReconcilerTest, ServesTheTokenOfAnHttp01ChallengeUntilItIsCleanedUp) {
   SolverWorld world;
   world.Create(world.Make("a", "www.example.test", v1::CHALLENGE_TYPE_HTTP01));
@@ -82,6 +83,7 @@ TEST(ChallengeReconcilerTest, ServesTheTokenOfAnHttp01ChallengeUntilItIsCleanedU
 
 class RestartTest : public testing::TestWithParam<std::tuple<int, bool, v1::ChallengeType>> {};
 
+// Fault 80.
 TEST_P(RestartTest, AKillAtAnyCommitEndsValidAndLeavesNothing) {
   const auto [commit, applied, type] = GetParam();
   SolverWorld world;
@@ -128,6 +130,20 @@ TEST(ChallengeReconcilerTest, ASelfCheckThatNeverSucceedsGivesItsSlotToOthers) {
   EXPECT_EQ(world.StateOf("good"), v1::CHALLENGE_STATE_VALID);
 }
 
+// Fault 91.
+TEST(ChallengeReconcilerTest, LooksOnAsBeforeWhenTheClockIsSetBackADay) {
+  SolverWorld world;
+  int looks = 0;
+  world.dns01_check.sees = [&looks](const v1::Challenge&) { return ++looks > 5; };
+  world.Create(world.Make("a"));
+  ASSERT_TRUE(world.Pass("a").has_value());
+  ASSERT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_PRESENTED);
+  world.clock.StepWall(-absl::Hours(24));
+  ASSERT_TRUE(world.Settle("a", absl::Seconds(10)));
+  EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
+}
+
+// Fault 49.
 TEST(ChallengeReconcilerTest, ASelfCheckThatNeverSucceedsEndsExpiredWithItsFindings) {
   SolverWorld world;
   world.dns01_check.sees = [](const v1::Challenge&) { return false; };
@@ -176,6 +192,7 @@ TEST(ChallengeReconcilerTest, ARecordThatSomebodyRemovedIsPutOutAgain) {
   EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
 }
 
+// Fault 78.
 TEST(ChallengeReconcilerTest, TheCasRefusalIsFinal) {
   SolverWorld world;
   FakeAuthority& authority = world.AuthorityOf("a");
@@ -193,6 +210,7 @@ TEST(ChallengeReconcilerTest, TheCasRefusalIsFinal) {
   EXPECT_EQ(world.scheduler->in_flight(), 0);
 }
 
+// Fault 39.
 TEST(ChallengeReconcilerTest, AfterARestartAValidAuthorizationNeedsNoProof) {
   SolverWorld world;
   world.limits.total = 0;
@@ -209,6 +227,7 @@ TEST(ChallengeReconcilerTest, AfterARestartAValidAuthorizationNeedsNoProof) {
   EXPECT_EQ(world.AuthorityOf("a").accepts, 0);
 }
 
+// Fault 40.
 TEST(ChallengeReconcilerTest, ADeadAuthorizationIsNotProven) {
   SolverWorld world;
   v1::Challenge challenge = world.Make("a");
@@ -248,6 +267,7 @@ TEST(ChallengeReconcilerTest, DeletionBeforeTheIntentPutsNothingOut) {
   EXPECT_EQ(world.scheduler->in_flight(), 0);
 }
 
+// Fault 46.
 TEST(ChallengeReconcilerTest, WildcardAndApexAreProvenTogether) {
   SolverWorld world;
   world.dns01_check.sees = [&](const v1::Challenge&) {
@@ -266,6 +286,7 @@ TEST(ChallengeReconcilerTest, WildcardAndApexAreProvenTogether) {
               ElementsAre(Pair(kRecord, "key-of-a"), Pair(kRecord, "key-of-b")));
 }
 
+// Fault 47.
 TEST(ChallengeReconcilerTest, AProviderWithOneValuePerNameIsUsedByOneChallengeAtATime) {
   SolverWorld world;
   world.providers.max_values_per_name = 1;
@@ -446,6 +467,21 @@ TEST(ChallengeReconcilerTest, ACaThatNeverDecidesEndsExpired) {
   ASSERT_TRUE(world.Settle("a"));
   EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_EXPIRED);
   EXPECT_THAT(world.Get("a").status().reason(), HasSubstr("the CA did not decide in time"));
+}
+
+// Fault 39.
+TEST(ChallengeReconcilerTest, ANameThatIsProvenWithoutUsMeanwhileIsValid) {
+  SolverWorld world;
+  FakeAuthority& authority = world.AuthorityOf("a");
+  authority.accept_error = acme::ErrorWithClass(absl::StatusCode::kInvalidArgument, "malformed",
+                                                acme::ErrorClass::kPermanent);
+  authority.on_accept = [&] { authority.status = acme::AuthorizationStatus::kValid; };
+  world.Create(world.Make("a"));
+  ASSERT_TRUE(world.Settle("a"));
+  EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
+  EXPECT_EQ(authority.accepts, 1);
+  world.CleanUp();
+  EXPECT_THAT(world.providers.values, IsEmpty());
 }
 
 TEST(ChallengeReconcilerTest, ARefusedAcceptOfAPendingChallengeIsAnError) {

@@ -91,7 +91,7 @@ absl::Status ChallengePass::Acquire() {
     Report(v1::CHALLENGE_STATE_QUEUED, "Queued", "waiting for a slot of the scheduler");
     return absl::OkStatus();
   }
-  memory_->slot_since = Now();
+  memory_->slot_since = MonotonicNow();
   memory_->checks_in_turn = 0;
   challenge_.mutable_status()->set_processing(true);
   Report(v1::CHALLENGE_STATE_SCHEDULED, "Presenting", "putting the proof out");
@@ -118,7 +118,7 @@ ChallengePass::Task ChallengePass::Present(Context context) {
   if (!memory_->put_out_time.has_value()) {
     *challenge_.mutable_status()->mutable_presented_time() = service::ToProto(now);
   }
-  memory_->put_out_time = now;
+  memory_->put_out_time = MonotonicNow();
   Report(v1::CHALLENGE_STATE_PRESENTED, "WaitingForPropagation",
          challenge_.status().reason().empty() || memory_->checks_in_turn == 0
              ? "the proof is out and has not been seen yet"
@@ -164,7 +164,7 @@ ChallengePass::Task ChallengePass::Check(Context context) {
   const absl::Duration delay = CheckDelay(memory_->checks_in_turn++, environment_.random);
   status.clear_propagation();
   if (!result.ok()) {
-    memory_->due = Now() + delay;
+    memory_->due = MonotonicNow() + delay;
     Report(v1::CHALLENGE_STATE_PRESENTED, "WaitingForPropagation",
            absl::StrCat("the self-check failed: ", result.status().message()));
     co_return absl::OkStatus();
@@ -173,10 +173,10 @@ ChallengePass::Task ChallengePass::Check(Context context) {
     *status.add_propagation() = std::move(finding);
   }
   if (result->found) {
-    memory_->found_at = Now();
+    memory_->found_at = MonotonicNow();
     Report(v1::CHALLENGE_STATE_PROPAGATED, "WaitingForCA", "the proof can be seen");
   } else {
-    memory_->due = Now() + delay;
+    memory_->due = MonotonicNow() + delay;
     Report(v1::CHALLENGE_STATE_PRESENTED, "WaitingForPropagation", result->reason);
   }
   co_return absl::OkStatus();
@@ -195,9 +195,9 @@ ChallengePass::Task ChallengePass::Accept(Context context) {
   const bool decided = accepted.ok() && (accepted->status == acme::ChallengeStatus::kValid ||
                                          accepted->status == acme::ChallengeStatus::kInvalid);
   if (!decided) {
-    memory_->due =
-        Now() + acme::NextPollDelay(0, accepted.ok() ? accepted->retry_at : std::nullopt, Now(),
-                                    environment_.random);
+    memory_->due = MonotonicNow() +
+                   acme::NextPollDelay(0, accepted.ok() ? accepted->retry_at : std::nullopt,
+                                       Now(), environment_.random);
   }
   co_return absl::OkStatus();
 }
@@ -208,14 +208,14 @@ ChallengePass::Task ChallengePass::Poll(Context context) {
     candidate.key = key_;
     candidate.issuer = Issuer();
     environment_.scheduler.Hold(candidate);
-    memory_->slot_since = Now();
+    memory_->slot_since = MonotonicNow();
   }
   memory_->last_look_taken = Now() >= Deadline();
   const absl::StatusOr<acme::Authorization> authorization =
       co_await (*authority_)->GetAuthorization(context, challenge_.spec().authorization_url());
   if (!authorization.ok()) co_return authorization.status();
-  memory_->due = Now() + acme::NextPollDelay(++memory_->polls, authorization->retry_at, Now(),
-                                             environment_.random);
+  memory_->due = MonotonicNow() + acme::NextPollDelay(++memory_->polls, authorization->retry_at,
+                                                      Now(), environment_.random);
   co_return co_await Judge(context, *authorization);
 }
 

@@ -42,6 +42,7 @@ TEST(CleanUpReconcilerTest, LeavesWhatIsStillNeeded) {
   EXPECT_THAT(world.Ledger(), SizeIs(1));
 }
 
+// Fault 46.
 TEST(CleanUpReconcilerTest, LeavesTheOtherValueOfTheName) {
   SolverWorld world;
   world.dns01_check.sees = [](const v1::Challenge& challenge) {
@@ -68,6 +69,7 @@ TEST(CleanUpReconcilerTest, FailuresAreTriedAgainAndKeepTheRecord) {
   EXPECT_THAT(world.Ledger(), IsEmpty());
 }
 
+// Fault 74.
 TEST(CleanUpReconcilerTest, AfterACrashTheLedgerIsWorkedOffForChallengesThatAreGone) {
   SolverWorld world;
   world.dns01_check.sees = [](const v1::Challenge&) { return false; };
@@ -81,6 +83,7 @@ TEST(CleanUpReconcilerTest, AfterACrashTheLedgerIsWorkedOffForChallengesThatAreG
   EXPECT_THAT(world.Ledger(), IsEmpty());
 }
 
+// Fault 47.
 TEST(CleanUpReconcilerTest, TheSameValueOfALaterChallengeStays) {
   SolverWorld world;
   world.dns01_check.sees = [](const v1::Challenge&) { return false; };

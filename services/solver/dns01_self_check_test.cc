@@ -124,6 +124,7 @@ TEST_F(RecordLocationTest, FindsTheZoneWithOneQuestion) {
   EXPECT_EQ(resolver_.queries().size(), 1u);
 }
 
+// Fault 75.
 TEST_F(RecordLocationTest, FollowsAliasesUnlessToldNotTo) {
   dns::Message alias = dns::NxDomain("dyn.test");
   alias.answers.push_back(dns::CnameRecord(kName, "x.dyn.test"));

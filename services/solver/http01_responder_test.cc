@@ -50,6 +50,7 @@ TEST(Http01TokensTest, RecordsOfDns01AreNoTokens) {
   EXPECT_EQ(tokens.size(), 0u);
 }
 
+// Fault 79.
 TEST(Http01ResponderTest, AnswersKnownTokensAsOftenAsAsked) {
   Http01Tokens tokens;
   tokens.Add("default/a", Http01("t", "t.k"));
@@ -61,6 +62,7 @@ TEST(Http01ResponderTest, AnswersKnownTokensAsOftenAsAsked) {
   }
 }
 
+// Fault 81.
 TEST(Http01ResponderTest, WhatIsUnknownIsNotFoundAndNotEchoed) {
   Http01Tokens tokens;
   tokens.Add("default/a", Http01("t", "t.k"));
@@ -74,6 +76,7 @@ TEST(Http01ResponderTest, WhatIsUnknownIsNotFoundAndNotEchoed) {
   }
 }
 
+// Fault 83.
 TEST(Http01ResponderTest, APortInUseIsAClearError) {
   runtime::ThreadPool pool(1);
   const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());

@@ -134,6 +134,7 @@ TEST_F(Http01SelfCheckTest, ARefusedConnectionIsNamed) {
   EXPECT_EQ(Reason(), "93.184.216.34:80: connection refused");
 }
 
+// Fault 84.
 TEST_F(Http01SelfCheckTest, Ipv6GoesFirstAndAlone) {
   SetAddresses({"93.184.216.34"}, {"2606:2800:220:1::1"});
   Answer("[2606:2800:220:1::1]:80", 200, kKey);
@@ -141,12 +142,14 @@ TEST_F(Http01SelfCheckTest, Ipv6GoesFirstAndAlone) {
   EXPECT_THAT(Connections(), ElementsAre("[2606:2800:220:1::1]:80"));
 }
 
+// Fault 84.
 TEST_F(Http01SelfCheckTest, Ipv4CountsWhereIpv6CannotBeConnectedTo) {
   SetAddresses({"93.184.216.34"}, {"2606:2800:220:1::1"});
   Answer("93.184.216.34:80", 200, kKey);
   EXPECT_EQ(Reason(), "");
 }
 
+// Fault 84.
 TEST_F(Http01SelfCheckTest, AWrongAnswerOverIpv6IsNotMadeGoodByIpv4) {
   SetAddresses({"93.184.216.34"}, {"2606:2800:220:1::1"});
   Answer("[2606:2800:220:1::1]:80", 404, "");
@@ -183,6 +186,7 @@ TEST_F(Http01SelfCheckTest, AllowedRangesAreConnectedTo) {
   EXPECT_EQ(Reason(), "");
 }
 
+// Fault 85.
 TEST_F(Http01SelfCheckTest, RedirectsAreFollowedToHttps) {
   SetAddresses({"93.184.216.40"}, {}, "other.test");
   Answer("93.184.216.34:80", 301, "", "https://other.test/token");
@@ -192,6 +196,7 @@ TEST_F(Http01SelfCheckTest, RedirectsAreFollowedToHttps) {
   EXPECT_TRUE(http_.requests()[1].trust.skip_verify);
 }
 
+// Fault 85.
 TEST_F(Http01SelfCheckTest, ARedirectToTheInsideIsNotFollowed) {
   SetAddresses({"10.0.0.1"}, {}, "other.test");
   for (const char* location : {"http://other.test/", "http://169.254.169.254/latest",
@@ -202,6 +207,7 @@ TEST_F(Http01SelfCheckTest, ARedirectToTheInsideIsNotFollowed) {
   for (const std::string& server : Connections()) EXPECT_EQ(server, "93.184.216.34:80");
 }
 
+// Fault 85.
 TEST_F(Http01SelfCheckTest, ARedirectToAnotherPortIsNotFollowed) {
   Answer("93.184.216.34:80", 302, "", "http://www.example.test:8080/x");
   EXPECT_THAT(Reason(), HasSubstr("redirects to port 8080"));

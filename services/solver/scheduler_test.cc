@@ -141,6 +141,7 @@ TEST_F(SchedulerTest, AnAccountAtItsLimitHoldsUpNoOther) {
   EXPECT_THAT(Woken(), ElementsAre("a2"));
 }
 
+// Fault 47.
 TEST_F(SchedulerTest, TheSameRecordIsHeldByOneAtATime) {
   Scheduler scheduler = With(10);
   EXPECT_TRUE(scheduler.TryAcquire(Make("a", 1, "i", "dns", "dns x")));

@@ -73,6 +73,7 @@ TEST_F(SolverAppTest, StartsAndStopsWithoutTheIssuerService) {
   app_->StopWork(absl::Seconds(5));
 }
 
+// Fault 83.
 TEST_F(SolverAppTest, APortInUseIsAStartUpError) {
   CW_ASSERT_OK_AND_ASSIGN(const auto other,
                           http::HttpServer::Start(pool_.executor(), *timers_, "127.0.0.1:0",
@@ -87,6 +88,7 @@ TEST_F(SolverAppTest, APortInUseIsAStartUpError) {
   other->Stop();
 }
 
+// Fault 74.
 TEST_F(SolverAppTest, WorksOffTheLedgerOfAProcessThatWasKilled) {
   std::unique_ptr<store::Store> store = OpenStore();
   PresentationStore presentations(*store, kPresentationKind, base::Clock::Real(),

@@ -45,7 +45,8 @@ struct SolverEnvironment {
   // Told of every challenge that reaches its final state.
   std::function<void(const v1::Challenge& challenge)> on_final;
 
-  absl::Time Now() const { return timers.clock().Now(); }
+  const base::Clock& clock() const { return timers.clock(); }
+  absl::Time Now() const { return clock().Now(); }
 };
 
 }  // namespace certwright::solver

@@ -167,6 +167,7 @@ TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
               base::IsOkAndHolds("Revoked"));
 }
 
+// Fault 32.
 TEST_P(AccountTest, WithoutTheBindingThatTheCaWantsItSaysSo) {
   StartWorld({{"customer-1", kMacKey}});
   issuer::v1::CreateClusterIssuerRequest request;
@@ -209,6 +210,7 @@ TEST_P(AccountTest, RevokedCertificatesAreReplaced) {
   }
 }
 
+// Fault 34.
 TEST_P(AccountTest, AKillInTheMiddleOfARolloverLosesNeitherKeyNorAccount) {
   StartWorld();
   CW_ASSERT_OK(
@@ -233,6 +235,7 @@ TEST_P(AccountTest, AKillInTheMiddleOfARolloverLosesNeitherKeyNorAccount) {
   Issue("www", absl::Minutes(3));
 }
 
+// Fault 29.
 TEST_P(AccountTest, AnAccountThatTheCaForgotIsRegisteredAgain) {
   StartWorld();
   auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});

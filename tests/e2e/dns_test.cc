@@ -58,6 +58,7 @@ TEST(DnsTest, IssuesThroughBind) {
   CW_EXPECT_OK(world->VerifySecret(secret, names));
 }
 
+// Fault 68.
 TEST(DnsTest, FollowsACnameIntoAnotherZone) {
   // Pebble follows no CNAME into another zone itself, so both ask a recursive resolver.
   harness::KnotOptions knot_options;
@@ -88,6 +89,7 @@ TEST(DnsTest, FollowsACnameIntoAnotherZone) {
   EXPECT_EQ(challenges[0].status().resolved_zone(), "delegated.test");
 }
 
+// Fault 69.
 TEST(DnsTest, WaitsForANameserverThatLagsThreeSeconds) {
   harness::WorldOptions options;
   options.zones = {{"example.test",

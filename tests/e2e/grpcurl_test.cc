@@ -285,6 +285,7 @@ TEST_F(GrpcurlTest, SeesOrdersAndChallengesOfACertificate) {
   Call(absl::StrCat(kCertificates, "DeleteCertificate"), R"({"name": "parts"})");
 }
 
+// Fault 96.
 TEST_F(GrpcurlTest, EveryBadFieldIsNamedAtOnce) {
   const Output refused =
       Call(absl::StrCat(kCertificates, "CreateCertificate"), R"({"certificate": {

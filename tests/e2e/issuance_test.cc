@@ -41,6 +41,7 @@ std::string WaitForText(World& world, const std::string& name, const std::string
   return last;
 }
 
+// Fault 46.
 TEST(IssuanceTest, IssuesByHttp01AndByDns01WithApexAndWildcardTogether) {
   const auto world = StartWorld();
   ASSERT_NE(world, nullptr);
@@ -60,6 +61,7 @@ TEST(IssuanceTest, IssuesByHttp01AndByDns01WithApexAndWildcardTogether) {
   EXPECT_GT(certificate.status().renewal_time().seconds(), absl::ToUnixSeconds(absl::Now()));
 }
 
+// Fault 80.
 TEST(IssuanceTest, SaysPerChallengeWhyAnHttp01ListenerIsNotReached) {
   const auto world = StartWorld();
   ASSERT_NE(world, nullptr);

@@ -190,6 +190,7 @@ TEST(RenewalTest, TakesTheProfileAndThePreferredChain) {
   CW_EXPECT_OK(pki::VerifyAgainstRoots(chain, alternate, absl::Now()));
 }
 
+// Fault 93.
 TEST(RenewalTest, FallsBackWhileTheFirstCaIsAwayAndReturnsToIt) {
   harness::WorldOptions options = Newest();
   options.extra_config[static_cast<std::size_t>(harness::Service::kIssuer)] =
@@ -278,6 +279,7 @@ std::vector<std::pair<absl::Time, int>> OrdersSince(World& world, absl::Time beg
   return made;
 }
 
+// Fault 94.
 TEST(RenewalTest, RenewsAThousandPacedByTheLimitNearestEndFirst) {
   constexpr int kCertificates = 1000;
   constexpr int kBurst = 200;

@@ -219,6 +219,15 @@ std::string Process::LogTail(int lines) const {
   return absl::StrJoin(all.end() - static_cast<std::ptrdiff_t>(keep), all.end(), "\n");
 }
 
+int Process::CountLogLines(absl::string_view text) const {
+  std::ifstream log(spec_.log_file);
+  int count = 0;
+  for (std::string line; std::getline(log, line);) {
+    if (absl::StrContains(line, text)) ++count;
+  }
+  return count;
+}
+
 absl::StatusOr<std::string> FindProgram(const std::string& name, const std::string& package) {
   if (absl::StrContains(name, '/')) {
     if (access(name.c_str(), X_OK) == 0) return name;

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -56,6 +57,8 @@ class Process {
   int64_t PeakRssKib() const;
   // The last `lines` lines of its log, for error messages.
   std::string LogTail(int lines = 15) const;
+  // How many lines of its log hold `text`.
+  int CountLogLines(absl::string_view text) const;
 
  private:
   Process(ProcessSpec spec, pid_t pid) : spec_(std::move(spec)), pid_(pid) {}

@@ -86,13 +86,22 @@ void Suite::WriteConfiguration() {
         "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $2}\n",
         address(service), store_path(service), options_.acme_config);
   };
-  const auto peer = [this](Service service) {
-    return absl::Substitute("$0: {address: \"$1\"}\n", ServiceName(service), address(service));
+  const auto peer = [this](Service from, Service to) {
+    int port = ports_[Index(to)];
+    if (options_.peer_port != nullptr) port = options_.peer_port(from, to, port);
+    return absl::Substitute("$0: {address: \"127.0.0.1:$1\"}\n", ServiceName(to), port);
+  };
+  const auto peers = [&peer](Service from) {
+    std::string text;
+    for (const Service to : kServices) {
+      if (to != from) text += peer(from, to);
+    }
+    return text;
   };
   const std::string configurations[3] = {
-      absl::StrCat(common(Service::kIssuer), peer(Service::kOrder), peer(Service::kSolver)),
-      absl::StrCat(common(Service::kOrder), peer(Service::kIssuer), peer(Service::kSolver)),
-      absl::StrCat(common(Service::kSolver), peer(Service::kIssuer),
+      absl::StrCat(common(Service::kIssuer), peers(Service::kIssuer)),
+      absl::StrCat(common(Service::kOrder), peers(Service::kOrder)),
+      absl::StrCat(common(Service::kSolver), peer(Service::kSolver, Service::kIssuer),
                    absl::Substitute("http01Listen: \"127.0.0.1:$0\"\n"
                                     "recursiveNameservers: [\"$1\"]\n"
                                     "authoritativePort: $2\n"

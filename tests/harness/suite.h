@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,6 +39,8 @@ struct SuiteOptions {
   int http01_port = 0;
   // Of each service's "acme" configuration, as YAML, besides allowedRanges.
   std::string acme_config;
+  // Where `from` is told to find `to`, which listens at `port` of 127.0.0.1; unset: there.
+  std::function<int(Service from, Service to, int port)> peer_port;
   // Appended to a service's configuration, as YAML.
   std::string extra_config[3];
 };

@@ -2,26 +2,20 @@
 
 #include <sys/stat.h>
 
-#include <set>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/dns/resolver.h"
-#include "lib/pki/certificate.h"
-#include "lib/pki/key.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
-#include "lib/service/conditions.h"
 
 namespace certwright::harness {
 namespace {
 
 constexpr char kIssuerName[] = "pebble";
 constexpr char kTsigSecretName[] = "knot-tsig";
-constexpr char kClusterNamespace[] = "certwright";
 
 std::string SubFolder(const std::string& folder, const std::string& name) {
   const std::string path = absl::StrCat(folder, "/", name);
@@ -29,36 +23,7 @@ std::string SubFolder(const std::string& folder, const std::string& name) {
   return path;
 }
 
-bool IsReady(const issuer::v1::Certificate& certificate) {
-  const auto* ready = service::FindCondition(certificate.status().conditions(), "Ready");
-  return ready != nullptr && ready->status() == meta::v1::CONDITION_STATUS_TRUE &&
-         ready->observed_generation() == certificate.metadata().generation();
-}
-
 }  // namespace
-
-std::unique_ptr<grpc::ClientContext> MakeContext(absl::Duration timeout) {
-  auto context = std::make_unique<grpc::ClientContext>();
-  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-  context->set_wait_for_ready(true);
-  return context;
-}
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      status.error_message());
-}
-
-std::string DescribeConditions(
-    const google::protobuf::RepeatedPtrField<meta::v1::Condition>& conditions) {
-  std::vector<std::string> texts;
-  for (const meta::v1::Condition& condition : conditions) {
-    const bool holds = condition.status() == meta::v1::CONDITION_STATUS_TRUE;
-    texts.push_back(absl::StrCat(condition.type(), "=", holds ? "True" : "False", " ",
-                                 condition.reason(), ": ", condition.message()));
-  }
-  return absl::StrJoin(texts, "; ");
-}
 
 absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   std::unique_ptr<World> world(new World);
@@ -101,17 +66,8 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   pebble.nonce_reject_percent = options.nonce_reject_percent;
   pebble.authorization_reuse_percent = options.authorization_reuse_percent;
   CW_ASSIGN_OR_RETURN(world->pebble_, Pebble::Start(std::move(pebble)));
-  world->MakeStubs();
+  world->Connect(*world->suite_);
   return world;
-}
-
-void World::MakeStubs() {
-  const auto issuer = suite_->channel(Service::kIssuer);
-  certificates_ = issuer::v1::CertificateService::NewStub(issuer);
-  issuers_ = issuer::v1::IssuerService::NewStub(issuer);
-  secrets_ = issuer::v1::SecretService::NewStub(issuer);
-  orders_ = order::v1::OrderService::NewStub(suite_->channel(Service::kOrder));
-  challenges_ = solver::v1::ChallengeService::NewStub(suite_->channel(Service::kSolver));
 }
 
 issuer::v1::ClusterIssuer World::MakeClusterIssuer(
@@ -138,130 +94,14 @@ issuer::v1::ClusterIssuer World::MakeClusterIssuer(
 }
 
 absl::Status World::CreateClusterIssuer(const issuer::v1::ClusterIssuer& issuer) {
-  issuer::v1::CreateSecretRequest secret;
-  secret.mutable_secret()->mutable_metadata()->set_namespace_(kClusterNamespace);
-  secret.mutable_secret()->mutable_metadata()->set_name(kTsigSecretName);
-  (*secret.mutable_secret()->mutable_data())["tsig-secret"] = knot_->tsig_secret();
-  issuer::v1::CreateSecretResponse secret_response;
-  const absl::Status created =
-      FromGrpc(secrets_->CreateSecret(MakeContext().get(), secret, &secret_response));
-  if (!absl::IsAlreadyExists(created)) CW_RETURN_IF_ERROR(created);
-
-  issuer::v1::CreateClusterIssuerRequest request;
-  *request.mutable_cluster_issuer() = issuer;
-  issuer::v1::CreateClusterIssuerResponse response;
   CW_RETURN_IF_ERROR(
-      FromGrpc(issuers_->CreateClusterIssuer(MakeContext().get(), request, &response)));
-
-  return WaitForClusterIssuer(issuer.metadata().name(), absl::Seconds(30));
-}
-
-absl::Status World::WaitForClusterIssuer(const std::string& name, absl::Duration timeout) {
-  issuer::v1::WatchClusterIssuersRequest watch;
-  watch.set_name(name);
-  const absl::Time end = absl::Now() + timeout;
-  std::string last;
-  absl::Status ended;
-  while (absl::Now() < end) {
-    const auto context = MakeContext(end - absl::Now());
-    auto stream = issuers_->WatchClusterIssuers(context.get(), watch);
-    issuer::v1::WatchClusterIssuersResponse event;
-    while (stream->Read(&event)) {
-      const auto& conditions = event.cluster_issuer().status().conditions();
-      if (service::IsTrue(conditions, "Ready")) return absl::OkStatus();
-      if (event.has_cluster_issuer()) last = DescribeConditions(conditions);
-    }
-    ended = FromGrpc(stream->Finish());
-    Pause();
-  }
-  return absl::DeadlineExceededError(
-      absl::StrCat("the ClusterIssuer does not get Ready: ", last, "; the watch ended with ",
-                   ended.ToString()));
+      CreateClusterSecret(kTsigSecretName, {{"tsig-secret", knot_->tsig_secret()}}));
+  return SuiteClient::CreateClusterIssuer(issuer);
 }
 
 issuer::v1::Certificate World::MakeCertificate(const std::string& name,
                                                const std::vector<std::string>& dns_names) {
-  issuer::v1::Certificate certificate;
-  certificate.mutable_metadata()->set_name(name);
-  certificate.mutable_spec()->set_secret_name(name + "-tls");
-  certificate.mutable_spec()->mutable_issuer_ref()->set_name(kIssuerName);
-  certificate.mutable_spec()->mutable_issuer_ref()->set_kind(
-      meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
-  certificate.mutable_spec()->mutable_dns_names()->Assign(dns_names.begin(), dns_names.end());
-  return certificate;
-}
-
-absl::Status World::CreateCertificate(const issuer::v1::Certificate& certificate) {
-  issuer::v1::CreateCertificateRequest request;
-  *request.mutable_certificate() = certificate;
-  issuer::v1::CreateCertificateResponse response;
-  return FromGrpc(certificates_->CreateCertificate(MakeContext().get(), request, &response));
-}
-
-absl::Status World::WaitUntilReady(const std::vector<std::string>& names,
-                                   absl::Duration timeout) {
-  std::set<std::string> missing(names.begin(), names.end());
-  const absl::Time end = absl::Now() + timeout;
-  std::string last;
-  while (!missing.empty() && absl::Now() < end) {
-    const auto context = MakeContext(end - absl::Now());
-    auto stream = certificates_->WatchCertificates(context.get(), {});
-    issuer::v1::WatchCertificatesResponse event;
-    while (!missing.empty() && stream->Read(&event)) {
-      if (!event.has_certificate()) continue;
-      const std::string& name = event.certificate().metadata().name();
-      if (IsReady(event.certificate())) {
-        missing.erase(name);
-      } else if (missing.contains(name)) {
-        last = absl::StrCat(name, ": ",
-                            DescribeConditions(event.certificate().status().conditions()));
-      }
-    }
-    context->TryCancel();
-    stream->Finish();
-    // The service went away in the middle: it is being started again, or the time is up.
-    if (!missing.empty()) Pause();
-  }
-  if (missing.empty()) return absl::OkStatus();
-  return absl::DeadlineExceededError(
-      absl::StrCat(missing.size(), " of ", names.size(), " certificates are not Ready after ",
-                   absl::FormatDuration(timeout), ", for example ", *missing.begin(),
-                   "; the last that was seen: ", last));
-}
-
-absl::StatusOr<issuer::v1::Certificate> World::GetCertificate(const std::string& name) {
-  issuer::v1::GetCertificateRequest request;
-  request.set_name(name);
-  issuer::v1::GetCertificateResponse response;
-  CW_RETURN_IF_ERROR(
-      FromGrpc(certificates_->GetCertificate(MakeContext().get(), request, &response)));
-  return response.certificate();
-}
-
-absl::StatusOr<issuer::v1::Secret> World::GetSecret(const std::string& name) {
-  issuer::v1::GetSecretRequest request;
-  request.set_name(name);
-  issuer::v1::GetSecretResponse response;
-  CW_RETURN_IF_ERROR(FromGrpc(secrets_->GetSecret(MakeContext().get(), request, &response)));
-  return response.secret();
-}
-
-std::vector<order::v1::Order> World::ListOrders() {
-  order::v1::ListOrdersRequest request;
-  request.set_page_size(1000);
-  order::v1::ListOrdersResponse response;
-  // The service may be killed under the call, and is started again then.
-  while (!orders_->ListOrders(MakeContext().get(), request, &response).ok()) Pause();
-  return {response.orders().begin(), response.orders().end()};
-}
-
-std::vector<solver::v1::Challenge> World::ListChallenges() {
-  solver::v1::ListChallengesRequest request;
-  request.set_page_size(1000);
-  solver::v1::ListChallengesResponse response;
-  // The service may be killed under the call, and is started again then.
-  while (!challenges_->ListChallenges(MakeContext().get(), request, &response).ok()) Pause();
-  return {response.challenges().begin(), response.challenges().end()};
+  return SuiteClient::MakeCertificate(name, dns_names, kIssuerName);
 }
 
 std::vector<std::string> World::TxtValues(const std::string& dns_name) {
@@ -278,28 +118,16 @@ std::vector<std::string> World::TxtValues(const std::string& dns_name) {
   if (!answer.ok()) return {answer.status().ToString()};
   std::vector<std::string> values;
   for (const dns::Record& record : answer->message.answers) {
-    if (record.type == dns::RecordType::kTxt) values.push_back(record.name);
+    const auto* text = std::get_if<dns::TextData>(&record.data);
+    if (text != nullptr) values.push_back(text->text);
   }
   return values;
 }
 
 absl::Status World::VerifySecret(const issuer::v1::Secret& secret,
                                  const std::vector<std::string>& dns_names) {
-  const auto& data = secret.data();
-  if (!data.contains("tls.crt") || !data.contains("tls.key")) {
-    return absl::FailedPreconditionError("the Secret has no tls.crt or no tls.key");
-  }
-  CW_ASSIGN_OR_RETURN(const auto chain, pki::ParseChainPem(data.at("tls.crt")));
-  CW_ASSIGN_OR_RETURN(const auto key, pki::PrivateKey::ParsePem(data.at("tls.key")));
   CW_ASSIGN_OR_RETURN(const std::string root_pem, pebble_->FetchRootPem());
-  CW_ASSIGN_OR_RETURN(const auto roots, pki::ParseChainPem(root_pem));
-  const pki::PublicKey public_key = key.public_key();
-  pki::ChainExpectation expected;
-  expected.public_key = &public_key;
-  expected.names.dns_names = dns_names;
-  expected.now = absl::Now();
-  CW_RETURN_IF_ERROR(pki::VerifyIssuedChain(chain, expected));
-  return pki::VerifyAgainstRoots(chain, roots, absl::Now());
+  return harness::VerifySecret(secret, dns_names, root_pem);
 }
 
 }  // namespace certwright::harness

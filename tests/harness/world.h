@@ -1,5 +1,4 @@
 // World: a CA, a nameserver and the three services, wired together: what a certificate needs.
-// And the calls that a user of it makes, blocking.
 #pragma once
 
 #include <map>
@@ -10,14 +9,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "certwright/issuer/v1/certificate.grpc.pb.h"
-#include "certwright/issuer/v1/issuer.grpc.pb.h"
-#include "certwright/issuer/v1/secret.grpc.pb.h"
-#include "certwright/order/v1/order.grpc.pb.h"
-#include "certwright/solver/v1/challenge.grpc.pb.h"
 #include "tests/harness/knot.h"
 #include "tests/harness/pebble.h"
 #include "tests/harness/suite.h"
+#include "tests/harness/suite_client.h"
 
 namespace certwright::harness {
 
@@ -51,7 +46,7 @@ struct WorldOptions {
   std::string extra_config[3];
 };
 
-class World {
+class World : public SuiteClient {
  public:
   static absl::StatusOr<std::unique_ptr<World>> Start(WorldOptions options);
 
@@ -66,22 +61,11 @@ class World {
                                               const std::vector<std::string>& dns_zones) const;
   // Stores the TSIG secret and that issuer, and waits until it is Ready.
   absl::Status CreateClusterIssuer(const issuer::v1::ClusterIssuer& issuer);
-  // Waits on a Watch until it is Ready, also through restarts of the issuer service.
-  absl::Status WaitForClusterIssuer(const std::string& name, absl::Duration timeout);
 
   // A Certificate of the ClusterIssuer "pebble" in namespace "default".
   static issuer::v1::Certificate MakeCertificate(const std::string& name,
                                                  const std::vector<std::string>& dns_names);
-  absl::Status CreateCertificate(const issuer::v1::Certificate& certificate);
 
-  // Waits on a Watch until each of them is Ready. The error says why those that are not are
-  // not.
-  absl::Status WaitUntilReady(const std::vector<std::string>& names, absl::Duration timeout);
-
-  absl::StatusOr<issuer::v1::Certificate> GetCertificate(const std::string& name);
-  absl::StatusOr<issuer::v1::Secret> GetSecret(const std::string& name);
-  std::vector<order::v1::Order> ListOrders();
-  std::vector<solver::v1::Challenge> ListChallenges();
   // The TXT values that Knot has for the DNS-01 proof of a name, without "*.".
   std::vector<std::string> TxtValues(const std::string& dns_name);
 
@@ -89,35 +73,13 @@ class World {
   absl::Status VerifySecret(const issuer::v1::Secret& secret,
                             const std::vector<std::string>& dns_names);
 
-  issuer::v1::CertificateService::Stub& certificates() { return *certificates_; }
-  issuer::v1::IssuerService::Stub& issuers() { return *issuers_; }
-  issuer::v1::SecretService::Stub& secrets() { return *secrets_; }
-  order::v1::OrderService::Stub& orders() { return *orders_; }
-  solver::v1::ChallengeService::Stub& challenges() { return *challenges_; }
-
  private:
   World() = default;
-  void MakeStubs();
 
   std::string folder_;
   std::unique_ptr<Knot> knot_;
   std::unique_ptr<Suite> suite_;
   std::unique_ptr<Pebble> pebble_;
-  std::unique_ptr<issuer::v1::CertificateService::Stub> certificates_;
-  std::unique_ptr<issuer::v1::IssuerService::Stub> issuers_;
-  std::unique_ptr<issuer::v1::SecretService::Stub> secrets_;
-  std::unique_ptr<order::v1::OrderService::Stub> orders_;
-  std::unique_ptr<solver::v1::ChallengeService::Stub> challenges_;
 };
-
-// For a blocking call: a context with a deadline of 10 s.
-std::unique_ptr<grpc::ClientContext> MakeContext(absl::Duration timeout = absl::Seconds(10));
-
-// OK, or code and message of `status`.
-absl::Status FromGrpc(const grpc::Status& status);
-
-// "Ready=False IssuerNotReady: …" of a resource's conditions, for messages.
-std::string DescribeConditions(
-    const google::protobuf::RepeatedPtrField<meta::v1::Condition>& conditions);
 
 }  // namespace certwright::harness

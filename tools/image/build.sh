@@ -41,13 +41,13 @@ build_program() {
   use_writable_home
   install_packages build
   cd "$CW_ROOT"
-  bazel build -c opt --jobs="$(build_jobs)" "//services/$service:certwright-$service"
+  bazel build --config=opt --jobs="$(build_jobs)" "//services/$service:certwright-$service"
 }
 
 install_packages checks
 if [[ -z $binaries ]]; then
   (build_program)
-  binaries=$(cd "$CW_ROOT" && bazel info -c opt bazel-bin 2>/dev/null)
+  binaries=$(cd "$CW_ROOT" && bazel info --config=opt bazel-bin 2>/dev/null)
 fi
 
 name=certwright-$service

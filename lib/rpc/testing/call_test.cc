@@ -109,6 +109,7 @@ TEST_F(CallTest, ACallWithoutDeadlineGetsTheDefault) {
   EXPECT_THAT(left.get(), AllOf(Gt(absl::Seconds(25)), Le(absl::Seconds(30))));
 }
 
+// Fault 96.
 TEST_F(CallTest, ACallWithTooLittleTimeLeftIsRefusedBeforeWorkBegins) {
   auto ran = std::make_shared<std::atomic<bool>>(false);
   service.handler = [ran](CallContext, const EchoRequest&) {
