@@ -41,6 +41,12 @@ runtime::Awaitable<void> Controller::Process(std::string key) {
       co_return;
     }
   }
+  if (const absl::Status open = options_.gate ? options_.gate() : absl::OkStatus();
+      !open.ok()) {
+    Settle(key, open);
+    queue_.Done(key);
+    co_return;
+  }
   const base::Clock& clock = timers_.clock();
   const base::MonotonicTime start = clock.MonotonicNow();
   const runtime::Context context(clock, start + options_.reconcile_deadline, cancellation_);

@@ -13,6 +13,7 @@
 // Lifetime: Stop() must have ended, or the executor have been stopped, before destruction.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,6 +48,9 @@ struct ControllerOptions {
   absl::Duration reconcile_deadline = absl::Seconds(60);
   // Conflicts of one key in a row that are retried at once.
   int max_fast_conflicts = 5;
+  // While this is an error, keys are not reconciled, as if each had failed with it: a store that
+  // cannot be written could not keep what was begun. Empty: always OK.
+  std::function<absl::Status()> gate = {};
 };
 
 class Controller {

@@ -81,6 +81,7 @@ class ControllerTest : public testing::Test {
     options.queue.backoff = {absl::Seconds(1), absl::Seconds(60), 0.1};
     options.queue.observer = &observer_;
     options.workers = 2;
+    options.gate = [this] { return gate_; };
     return options;
   }
   void Enqueue(const std::string& key) {
@@ -101,6 +102,7 @@ class ControllerTest : public testing::Test {
     Poll();
   }
 
+  absl::Status gate_;
   base::FakeClock clock_;
   boost::asio::io_context loop_;
   runtime::FakeTimers timers_{clock_};
@@ -134,6 +136,16 @@ TEST_F(ControllerTest, ErrorsAreRepeatedWithGrowingDelaysUntilSuccess) {
   Advance(absl::Seconds(4));
   EXPECT_EQ(reconciler_.keys.size(), 4u);
   EXPECT_EQ(controller_.queue().NumRequeues("a"), 0);
+}
+
+TEST_F(ControllerTest, NothingIsReconciledWhileTheGateIsShut) {
+  gate_ = absl::UnavailableError("the disk is full");
+  Enqueue("a");
+  Advance(absl::Seconds(10));
+  EXPECT_THAT(reconciler_.keys, IsEmpty());
+  gate_ = absl::OkStatus();
+  Advance(absl::Seconds(60));
+  EXPECT_THAT(reconciler_.keys, ElementsAre("a"));
 }
 
 // Fault 95.

@@ -2,6 +2,9 @@
 // the network and metrics. The main makes the real ones, tests make their own.
 #pragma once
 
+#include <functional>
+
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
@@ -10,6 +13,7 @@
 #include "lib/rpc/audit.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/timers.h"
+#include "lib/store/storage_health.h"
 #include "lib/telemetry/metrics.h"
 
 namespace certwright::service {
@@ -27,6 +31,15 @@ struct Environment {
   rpc::AuditSink* audit = nullptr;
   // For one request to an ACME server.
   absl::Duration acme_request_timeout = absl::Seconds(30);
+
+  // Of the service's store; null: nobody asks.
+  store::StorageHealth* storage = nullptr;
+
+  // Keeps controllers from beginning what the store could not keep (ControllerOptions::gate).
+  std::function<absl::Status()> StorageGate() const {
+    if (storage == nullptr) return {};
+    return [health = storage] { return health->status(); };
+  }
 
   const base::Clock& clock() const { return timers.clock(); }
 };

@@ -30,6 +30,8 @@
 #include "lib/service/audit.h"
 #include "lib/service/conditions.h"
 #include "lib/service/peers.h"
+#include "lib/service/process_hardening.h"
+#include "lib/service/store_commands.h"
 #include "lib/telemetry/log.h"
 #include "lib/telemetry/metrics.h"
 
@@ -47,7 +49,17 @@ constexpr absl::Duration kDefaultGrace = absl::Seconds(5);
 struct Flags {
   std::string config_file;
   bool check_config = false;
+  StoreCommand store;
 };
+
+std::string Examples(const ServiceDescription& description) {
+  const std::string command =
+      absl::StrCat("  ", description.program, " --config=", description.program, ".yaml");
+  return absl::StrCat("Examples:\n", command, "\n", command, " --backup=/backup/",
+                      description.program, "-2026-01-31.db\n", command, " --restore=/backup/",
+                      description.program, "-2026-01-31.db\n", description.backup_note, "\n",
+                      description.program, ".yaml:\n", description.example_config);
+}
 
 // An exit status, if the process shall end here.
 std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& description,
@@ -57,9 +69,17 @@ std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& d
   app.add_option("--config", flags.config_file, "Configuration file (YAML)")->required();
   app.add_flag("--check_config", flags.check_config,
                "Check the configuration file, say what is wrong with it, and exit");
-  app.footer(absl::StrCat("Example:\n  ", description.program,
-                          " --config=", description.program, ".yaml\n\n", description.program,
-                          ".yaml:\n", description.example_config));
+  auto* backup = app.add_option("--backup", flags.store.backup_file,
+                                "Copy the store, also while the service runs, to this new "
+                                "file, check the copy, and exit");
+  auto* restore = app.add_option("--restore", flags.store.restore_file,
+                                 "Make the store of this backup, and exit; the service must "
+                                 "not run");
+  restore->excludes(backup);
+  app.add_flag("--replace_store", flags.store.replace_store,
+               "Let --restore replace a store that is there")
+      ->needs(restore);
+  app.footer(Examples(description));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -179,6 +199,33 @@ void PauseUntilSignal(absl::Duration duration) {
   sigtimedwait(&signals, nullptr, &limit);
 }
 
+// Readiness follows whether the store can be written.
+store::StorageHealth::Listener StorageListener(rpc::Server& server,
+                                               telemetry::Metrics& metrics) {
+  auto& writable =
+      metrics.GetGauge("certwright_store_writable", "1 if the store can be written, 0 if not.");
+  return [&server, &writable, was_ok = true](const absl::Status& status) mutable {
+    if (!status.ok()) {
+      LogError("the store cannot be written; nothing is begun until it can",
+               {{"error", status.message()}});
+    } else if (!was_ok) {
+      LogInfo("the store can be written again");
+    }
+    was_ok = status.ok();
+    writable.Set(status.ok() ? 1 : 0);
+    server.SetServing(status.ok());
+  };
+}
+
+void LogHardening() {
+  const Hardening hardening = HardenProcess();
+  LogInfo("hardened", {{"done", absl::StrJoin(hardening.done, ", ")}});
+  if (!hardening.failed.empty()) {
+    telemetry::LogWarning("not hardened as far as it should be",
+                          {{"failed", absl::StrJoin(hardening.failed, ", ")}});
+  }
+}
+
 absl::Status Serve(ServiceFactory& factory) {
   const CommonConfig common = factory.common();
   runtime::ThreadPool pool;
@@ -194,9 +241,11 @@ absl::Status Serve(ServiceFactory& factory) {
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Permissions> permissions,
                       rpc::Permissions::Make(ToAccessPolicy(common.access, common.server),
                                              factory.Permissions()));
+  store::StorageHealth storage;
   Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
   environment.permissions = permissions.get();
   environment.audit = audit.get();
+  environment.storage = &storage;
   if (common.acme.has_request_timeout()) {
     environment.acme_request_timeout = FromProto(common.acme.request_timeout());
   }
@@ -208,17 +257,18 @@ absl::Status Serve(ServiceFactory& factory) {
   CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(common.server, environment));
   CW_RETURN_IF_ERROR(app->Start());
   CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
-  server->SetServing(true);
   if (!permissions->enforced() && common.access.ByteSizeLong() > 0) {
     LogWarning(
         "access is configured but does not count: without server.tls everyone may do all");
   }
+  storage.Listen(StorageListener(*server, metrics));
   LogInfo("serving", {{"program", factory.Describe().program},
                       {"listen", common.server.listen()},
                       {"port", server->port()}});
 
   const int signal = rpc::WaitForTerminationSignal();
   LogInfo("draining", {{"signal", signal}});
+  storage.Listen(nullptr);
   rpc::DrainOptions drain;
   drain.delay = FromProto(common.server.drain_delay());
   drain.grace =
@@ -251,8 +301,19 @@ int RunMain(int argc, char** argv, ServiceFactory& factory) {
     std::cout << flags.config_file << ": OK\n";
     return 0;
   }
+  if (flags.store.given()) {
+    const auto report =
+        RunStoreCommand(flags.store, factory.common().store, description.program);
+    if (report.ok()) {
+      std::cout << *report << "\n";
+      return 0;
+    }
+    std::cerr << description.program << ": " << report.status().message() << "\n";
+    return 1;
+  }
   telemetry::SetLogLevel(
       telemetry::ParseLevel(factory.common().log.level()).value_or(telemetry::Level::kInfo));
+  LogHardening();
   const absl::Status served = Serve(factory);
   if (served.ok()) return 0;
   LogError("cannot run", {{"program", description.program}, {"error", served.message()}});

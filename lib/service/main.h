@@ -47,6 +47,8 @@ struct ServiceDescription {
   std::string summary;
   // A configuration file for --help.
   std::string example_config;
+  // What --help says besides about backups.
+  std::string backup_note = {};
 };
 
 struct CommonConfig {
@@ -54,6 +56,7 @@ struct CommonConfig {
   const config::v1::Log& log;
   const config::v1::Acme& acme;
   const config::v1::Access& access;
+  const config::v1::Store& store;
 };
 
 // The parts that differ per service.
@@ -72,8 +75,8 @@ class ServiceFactory {
   virtual absl::StatusOr<std::unique_ptr<App>> Build(Environment environment) = 0;
 };
 
-// The body of main(): returns the exit status. Flags: --config=FILE, --check_config, --help,
-// --version.
+// The body of main(): returns the exit status. Flags: --config=FILE, --check_config,
+// --backup=FILE, --restore=FILE, --replace_store, --help, --version.
 int RunMain(int argc, char** argv, ServiceFactory& factory);
 
 }  // namespace certwright::service

@@ -58,6 +58,9 @@ class MortalStore final : public Store {
                                            int64_t revision) override {
     return inner_.Compact(std::move(context), revision);
   }
+  runtime::Awaitable<absl::Status> Scrub(runtime::Context context) override {
+    return inner_.Scrub(std::move(context));
+  }
 
  private:
   // The coroutine that waits for it is destroyed.

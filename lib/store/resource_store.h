@@ -23,21 +23,22 @@
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
+#include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
 #include "lib/store/resource_key.h"
 #include "lib/store/store.h"
 
 namespace certwright::store {
 
-// Changes values on their way to and from the store: how Secrets are sealed. `key` is the
-// record's, so that a sealed value cannot be moved to another key.
+// Changes values on their way to and from the store: how Secrets are sealed (sealing_codec.h).
+// `key` is the record's, so that a sealed value cannot be moved to another key.
 class ValueCodec {
  public:
   virtual ~ValueCodec() = default;
   virtual absl::StatusOr<std::string> Seal(absl::string_view key,
                                            absl::string_view value) const = 0;
-  virtual absl::StatusOr<std::string> Open(absl::string_view key,
-                                           absl::string_view stored) const = 0;
+  virtual absl::StatusOr<base::Secret> Open(absl::string_view key,
+                                            absl::string_view stored) const = 0;
 };
 
 template <typename T>
@@ -180,7 +181,7 @@ class ResourceStore {
     }
     if constexpr (kHasStatus) CopyStatus(current, resource);
     *resource.mutable_metadata() = current.metadata();
-    if (Serialize(current) != Serialize(resource)) {
+    if (!Equal(current, resource)) {
       metadata.set_generation(metadata.generation() + 1);
     }
     *resource.mutable_metadata() = std::move(metadata);
@@ -217,9 +218,12 @@ class ResourceStore {
   absl::StatusOr<T> Decode(const Record& record) const {
     T resource;
     if (codec_ != nullptr) {
-      absl::StatusOr<std::string> value = codec_->Open(record.key, record.value);
+      const absl::StatusOr<base::Secret> value = codec_->Open(record.key, record.value);
       if (!value.ok()) return base::Annotate(value.status(), record.key);
-      if (!resource.ParseFromString(*value)) return DecodeError(record.key);
+      const absl::string_view bytes = value->Reveal();
+      if (!resource.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return DecodeError(record.key);
+      }
     } else if (!resource.ParseFromString(record.value)) {
       return DecodeError(record.key);
     }
@@ -248,13 +252,18 @@ class ResourceStore {
 
   // Equal resources give equal bytes, whatever the order of their maps in memory.
   static std::string Serialize(const T& resource) {
-    std::string bytes;
-    google::protobuf::io::StringOutputStream stream(&bytes);
+    // Of its full size at once: a growing string would leave parts of a secret behind.
+    std::string bytes(resource.ByteSizeLong(), '\0');
+    google::protobuf::io::ArrayOutputStream stream(bytes.data(),
+                                                   static_cast<int>(bytes.size()));
     google::protobuf::io::CodedOutputStream output(&stream);
     output.SetSerializationDeterministic(true);
     resource.SerializeToCodedStream(&output);
-    output.Trim();
     return bytes;
+  }
+
+  static bool Equal(const T& a, const T& b) {
+    return base::Secret(Serialize(a)).Reveal() == base::Secret(Serialize(b)).Reveal();
   }
 
   static absl::Status DecodeError(const std::string& key) {
@@ -287,6 +296,7 @@ class ResourceStore {
     metadata.set_resource_version(version);
     if (codec_ != nullptr) {
       absl::StatusOr<std::string> sealed = codec_->Seal(key, value);
+      base::Wipe(value);
       if (!sealed.ok()) return base::Annotate(sealed.status(), key);
       value = *std::move(sealed);
     }
@@ -294,9 +304,7 @@ class ResourceStore {
   }
 
   absl::StatusOr<std::optional<Mutation>> ChangeMutation(const T& current, T& resource) const {
-    if (Serialize(current) == Serialize(resource)) {
-      return std::optional<Mutation>();
-    }
+    if (Equal(current, resource)) return std::optional<Mutation>();
     CW_ASSIGN_OR_RETURN(Mutation mutation, PutMutation(resource, Revision(current)));
     return std::optional<Mutation>(std::move(mutation));
   }

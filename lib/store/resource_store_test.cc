@@ -42,12 +42,12 @@ class PrefixCodec final : public ValueCodec {
                                    absl::string_view value) const override {
     return absl::StrCat("sealed for ", key, ":", value);
   }
-  absl::StatusOr<std::string> Open(absl::string_view key,
-                                   absl::string_view stored) const override {
+  absl::StatusOr<base::Secret> Open(absl::string_view key,
+                                    absl::string_view stored) const override {
     const std::string prefix = absl::StrCat("sealed for ", key, ":");
     if (!absl::StartsWith(stored, prefix))
       return absl::DataLossError("not sealed for this key");
-    return std::string(stored.substr(prefix.size()));
+    return base::Secret(std::string(stored.substr(prefix.size())));
   }
 };
 

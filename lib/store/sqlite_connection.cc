@@ -1,5 +1,6 @@
 #include "lib/store/sqlite_connection.h"
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -125,8 +126,11 @@ void SqliteConnection::Rollback() {
 absl::Status SqliteConnection::Error(int code) const {
   // A statement that could not be prepared has left its own code here.
   if (code == SQLITE_ERROR) code = sqlite3_extended_errcode(database_);
+  const int system = sqlite3_system_errno(database_);
+  const bool of_system = system != 0 && (code & 0xff) != SQLITE_CORRUPT;
   const std::string detail =
-      absl::StrCat(sqlite3_errmsg(database_), " (SQLite code ", code, ")");
+      absl::StrCat(sqlite3_errmsg(database_), " (SQLite code ", code,
+                   of_system ? absl::StrCat(", ", std::strerror(system)) : "", ")");
   switch (code & 0xff) {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(

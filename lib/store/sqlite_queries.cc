@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "boost/crc.hpp"
 #include "lib/base/status_macros.h"
 
 namespace certwright::store {
@@ -14,27 +15,30 @@ constexpr char kBegin[] = "BEGIN";
 constexpr char kCommit[] = "COMMIT";
 constexpr char kMeta[] = "SELECT revision, compacted FROM meta WHERE id = 1";
 constexpr char kRecord[] =
-    "SELECT value, create_revision, mod_revision FROM records WHERE key = ?1";
+    "SELECT value, create_revision, mod_revision, checksum FROM records WHERE key = ?1";
+constexpr char kAllRecords[] = "SELECT key, value, checksum FROM records";
 // ?1 <= key, ?2 < key, key < ?3 (NULL: no end).
 constexpr char kList[] =
-    "SELECT key, value, create_revision, mod_revision FROM records "
+    "SELECT key, value, create_revision, mod_revision, checksum FROM records "
     "WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key LIMIT ?4";
 // What was there at revision ?5: records that have not changed since, and what the first
 // later change of each other key replaced. ?6 is the id of the first change after it.
 constexpr char kListAt[] =
-    "SELECT key, value, create_revision, mod_revision FROM records "
+    "SELECT key, value, create_revision, mod_revision, checksum FROM records "
     "WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) AND mod_revision <= ?5 "
     "UNION ALL "
-    "SELECT key, previous_value, previous_create_revision, previous_mod_revision FROM changes "
+    "SELECT key, previous_value, previous_create_revision, previous_mod_revision, "
+    "previous_checksum FROM changes "
     "WHERE key >= ?1 AND key > ?2 AND (?3 IS NULL OR key < ?3) AND id >= ?6 "
     "AND previous_mod_revision <= ?5 "
     "ORDER BY key LIMIT ?4";
 constexpr char kChanges[] =
-    "SELECT id, key, deleted, previous_create_revision, previous_mod_revision, previous_value "
-    "FROM changes WHERE id >= ?1 AND id < ?2 ORDER BY id";
+    "SELECT id, key, deleted, previous_create_revision, previous_mod_revision, previous_value, "
+    "previous_checksum FROM changes WHERE id >= ?1 AND id < ?2 ORDER BY id";
 // The value that a put has written is what the key's next change replaced, or is still there.
 constexpr char kNextChange[] =
-    "SELECT previous_value FROM changes WHERE key = ?1 AND id > ?2 ORDER BY id LIMIT 1";
+    "SELECT previous_value, previous_checksum FROM changes WHERE key = ?1 AND id > ?2 ORDER BY "
+    "id LIMIT 1";
 
 // A read transaction, so that several statements see the same state.
 class Snapshot {
@@ -64,12 +68,25 @@ absl::Status CompactedError(const SqliteConnection& connection, int64_t revision
                                             " are; list again"));
 }
 
+// The value in a column of the row that `query` stands on, checked against its checksum.
+absl::StatusOr<std::string> CheckedValue(const SqliteConnection& connection,
+                                         const SqliteQuery& query, absl::string_view key,
+                                         int value_column, int checksum_column) {
+  const absl::string_view value = query.View(value_column);
+  if (!query.IsNull(checksum_column) && query.Int(checksum_column) != ChecksumOf(key, value)) {
+    return absl::DataLossError(
+        absl::StrCat(connection.path(), ": the value of ", key,
+                     " has changed on the disk: its checksum is wrong; restore a backup"));
+  }
+  return std::string(value);
+}
+
 absl::StatusOr<std::string> ReadWrittenValue(SqliteConnection& connection,
                                              const std::string& key, int64_t change_id) {
   SqliteQuery next = connection.Query(kNextChange);
   next.Bind(key).Bind(change_id);
   CW_ASSIGN_OR_RETURN(const bool replaced, next.Step());
-  if (replaced) return next.Bytes(0);
+  if (replaced) return CheckedValue(connection, next, key, 0, 1);
   CW_ASSIGN_OR_RETURN(std::optional<Record> record, ReadRecord(connection, key));
   if (!record.has_value()) {
     return absl::DataLossError(
@@ -89,7 +106,8 @@ absl::StatusOr<Event> ReadEvent(SqliteConnection& connection, const SqliteQuery&
     event.type = Event::kDelete;
     event.record.create_revision = changes.Int(3);
     event.record.mod_revision = changes.Int(4);
-    event.record.value = changes.Bytes(5);
+    CW_ASSIGN_OR_RETURN(event.record.value,
+                        CheckedValue(connection, changes, event.record.key, 5, 6));
     return event;
   }
   event.type = Event::kPut;
@@ -101,6 +119,22 @@ absl::StatusOr<Event> ReadEvent(SqliteConnection& connection, const SqliteQuery&
 }
 
 }  // namespace
+
+int64_t ChecksumOf(absl::string_view key, absl::string_view value) {
+  boost::crc_32_type crc;
+  crc.process_bytes(key.data(), key.size());
+  crc.process_bytes(value.data(), value.size());
+  return int64_t{crc.checksum()};
+}
+
+absl::Status CheckRecords(SqliteConnection& connection) {
+  SqliteQuery query = connection.Query(kAllRecords);
+  while (true) {
+    CW_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return absl::OkStatus();
+    CW_RETURN_IF_ERROR(CheckedValue(connection, query, query.View(0), 1, 2).status());
+  }
+}
 
 absl::StatusOr<StoreMeta> ReadMeta(SqliteConnection& connection) {
   SqliteQuery query = connection.Query(kMeta);
@@ -117,7 +151,8 @@ absl::StatusOr<std::optional<Record>> ReadRecord(SqliteConnection& connection,
   query.Bind(key);
   CW_ASSIGN_OR_RETURN(const bool found, query.Step());
   if (!found) return std::optional<Record>();
-  return std::optional<Record>(Record{key, query.Bytes(0), query.Int(1), query.Int(2)});
+  CW_ASSIGN_OR_RETURN(std::string value, CheckedValue(connection, query, key, 0, 3));
+  return std::optional<Record>(Record{key, std::move(value), query.Int(1), query.Int(2)});
 }
 
 absl::StatusOr<ListResult> ReadList(SqliteConnection& connection, const ListRequest& request) {
@@ -145,8 +180,10 @@ absl::StatusOr<ListResult> ReadList(SqliteConnection& connection, const ListRequ
       result.more = true;
       break;
     }
+    std::string key = query.Bytes(0);
+    CW_ASSIGN_OR_RETURN(std::string value, CheckedValue(connection, query, key, 1, 4));
     result.records.push_back(
-        Record{query.Bytes(0), query.Bytes(1), query.Int(2), query.Int(3)});
+        Record{std::move(key), std::move(value), query.Int(2), query.Int(3)});
   }
   return result;
 }

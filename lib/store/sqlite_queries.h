@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "lib/store/sqlite_connection.h"
 #include "lib/store/store.h"
 
@@ -29,6 +30,13 @@ struct ChangeBatch {
   int64_t revision = 0;  // all changes up to this one are in the batch or do not match
 };
 
+// Of a record, CRC-32: SQLite does not notice when bits of a value change on the disk.
+int64_t ChecksumOf(absl::string_view key, absl::string_view value);
+
+// Reads every record: DATA_LOSS, naming the first whose checksum is wrong.
+absl::Status CheckRecords(SqliteConnection& connection);
+
+// The functions below return DATA_LOSS for a value whose checksum is wrong.
 absl::StatusOr<StoreMeta> ReadMeta(SqliteConnection& connection);
 
 // Nothing if absent.

@@ -70,6 +70,17 @@ class OpenedSqliteStore final : public SqliteStore {
     co_return compacted.status();
   }
 
+  Awaitable<absl::Status> Scrub(Context context) override {
+    CW_CO_ASSIGN_OR_RETURN(const int64_t revision, co_await CurrentRevision(context));
+    CW_CO_RETURN_IF_ERROR(co_await Compact(context, revision));
+    auto start = [&](SqliteWriter::Done done) {
+      writer_.SubmitRewrite(std::move(context), std::move(done));
+    };
+    const auto rewritten =
+        co_await runtime::AwaitCallback<absl::StatusOr<int64_t>>(std::move(start));
+    co_return rewritten.status();
+  }
+
   SqliteStats stats() const override { return writer_.stats(); }
 
  private:
@@ -94,7 +105,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> OpenSqliteStore(const std::string& 
                                                              const SqliteOptions& options) {
   CW_ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, FileLock::Take(path));
   CW_ASSIGN_OR_RETURN(std::unique_ptr<SqliteConnection> connection,
-                      OpenDatabase(path, options));
+                      OpenDatabase(path, options, *lock));
   CW_ASSIGN_OR_RETURN(const StoreMeta meta, ReadMeta(*connection));
   return std::make_unique<OpenedSqliteStore>(std::move(lock),
                                              std::make_unique<SqliteReaders>(path),

@@ -6,12 +6,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "lib/base/fake_clock.h"
+#include "lib/base/mutex.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/store/sqlite_connection.h"
 #include "lib/store/store_contract_test.h"
@@ -157,6 +162,136 @@ TEST_F(SqliteStoreTest, NewerAndForeignFilesAreRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another program")));
 }
 
+TEST_F(SqliteStoreTest, AStoreThatHasVanishedIsNotMadeAnew) {
+  CW_ASSERT_OK(Put(*Open(), "k", "v"));
+  const auto vanished =
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               AllOf(HasSubstr(folder_.File() + ".lock"), HasSubstr("--restore")));
+  std::filesystem::resize_file(folder_.File(), 0);
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), vanished);
+  std::filesystem::remove(folder_.File());
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), vanished);
+  EXPECT_FALSE(std::filesystem::exists(folder_.File()));
+  // A sound SQLite database without anything in it.
+  std::ofstream(folder_.File()).flush();
+  CW_ASSERT_OK((*SqliteConnection::Open(folder_.File()))->Execute("VACUUM"));
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {}), vanished);
+  // What the message says.
+  std::filesystem::remove(folder_.File());
+  std::filesystem::remove(folder_.File() + ".lock");
+  EXPECT_NE(Open(), nullptr);
+}
+
+TEST_F(SqliteStoreTest, AMissingStoreBesideItsWitnessIsNotMade) {
+  SqliteOptions options;
+  options.witness = folder_.File() + ".key";
+  EXPECT_NE(Open(options), nullptr);
+  std::filesystem::remove(folder_.File());
+  std::filesystem::remove(folder_.File() + ".lock");
+  std::ofstream(options.witness) << "key";
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), options),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(options.witness)));
+}
+
+TEST_F(SqliteStoreTest, AStartThatWasCutShortIsNoVanishedStore) {
+  // The lock and an empty file are what a kill can leave before anything is stored.
+  std::ofstream(folder_.File() + ".lock") << "pid 1\n";
+  std::ofstream(folder_.File()).flush();
+  auto store = Open();
+  ASSERT_NE(store, nullptr);
+  CW_EXPECT_OK(Put(*store, "k", "v"));
+}
+
+TEST_F(SqliteStoreTest, AStoreOfAnotherServiceIsRefused) {
+  Open({.owner = "certwright-order"}).reset();
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {.owner = "certwright-solver"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("certwright-order"), HasSubstr("certwright-solver"))));
+  EXPECT_NE(Open({.owner = "certwright-order"}), nullptr);
+}
+
+TEST_F(SqliteStoreTest, AStoreOfTheFirstVersionIsTakenOver) {
+  CW_ASSERT_OK(Put(*Open(), "k", "v"));
+  {
+    auto connection = SqliteConnection::Open(folder_.File());
+    CW_ASSERT_OK(connection);
+    CW_ASSERT_OK(
+        (*connection)
+            ->Execute(
+                "ALTER TABLE meta DROP COLUMN owner; ALTER TABLE records DROP COLUMN checksum;"
+                "ALTER TABLE changes DROP COLUMN previous_checksum; PRAGMA user_version = 1"));
+  }
+  EXPECT_EQ(ValueOf(*Open({.owner = "certwright-order"}), "k"), "v");
+  EXPECT_THAT(OpenSqliteStore(folder_.File(), {.owner = "certwright-solver"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+// Wherever a file is cut off, what is in it is either all there or the store is refused.
+TEST_F(SqliteStoreTest, ATruncatedFileIsRefused) {
+  {
+    auto store = Open();
+    for (int i = 0; i < 100; ++i) {
+      CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), std::string(500, 'v')));
+    }
+  }
+  const auto size = std::filesystem::file_size(folder_.File());
+  const std::string whole = folder_.File() + ".whole";
+  std::filesystem::copy_file(folder_.File(), whole);
+  for (const auto left : {size - 1, size - 4096, size / 2, uintmax_t{4096}, uintmax_t{100}}) {
+    std::filesystem::copy_file(whole, folder_.File(),
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::resize_file(folder_.File(), left);
+    EXPECT_THAT(OpenSqliteStore(folder_.File(), {}),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--restore")))
+        << left;
+  }
+}
+
+// Whichever bit of the file changes, nothing is read that was not written.
+TEST_F(SqliteStoreTest, AFlippedBitIsRefusedOrDoesNoHarm) {
+  constexpr int kRecords = 60;
+  const auto value = [](int i) { return std::string(400, static_cast<char>('A' + i)); };
+  {
+    auto store = Open();
+    for (int i = 0; i < kRecords; ++i)
+      CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), value(i)));
+  }
+  std::ifstream in(folder_.File(), std::ios::binary);
+  const std::string sound((std::istreambuf_iterator<char>(in)), {});
+  int refused = 0;
+  for (std::size_t at = 17; at < sound.size(); at += sound.size() / 150) {
+    std::string flipped = sound;
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+    std::ofstream(folder_.File(), std::ios::binary) << flipped;
+    const auto store = OpenSqliteStore(folder_.File(), {});
+    if (!store.ok()) {
+      ++refused;
+      EXPECT_THAT(store.status().message(), HasSubstr(folder_.File()));
+      continue;
+    }
+    const auto all = List(**store, {});
+    if (!all.ok()) continue;
+    ASSERT_EQ(all->records.size(), static_cast<std::size_t>(kRecords)) << at;
+    for (const Record& record : all->records) {
+      EXPECT_EQ(record.value, value(std::stoi(record.key.substr(1)))) << at;
+    }
+  }
+  // Most of the file is what was stored.
+  EXPECT_GT(refused, 60);
+}
+
+TEST_F(SqliteStoreTest, AValueThatHasChangedUnderARunningStoreIsNotRead) {
+  auto store = Open();
+  CW_ASSERT_OK(Put(*store, "k", "v"));
+  CW_ASSERT_OK((*SqliteConnection::Open(folder_.File()))
+                   ->Execute("UPDATE records SET value = CAST('w' AS BLOB)"));
+  EXPECT_THAT(Get(*store, "k"),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("checksum"), HasSubstr(folder_.File()))));
+  EXPECT_THAT(List(*store, {}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(Delete(*store, "k"), IsOk());
+}
+
 TEST_F(SqliteStoreTest, ManyWritersShareTransactions) {
   auto store = Open();
   constexpr int kCommits = 500;
@@ -251,6 +386,35 @@ TEST_F(SqliteStoreTest, RecoversByItselfWhenTheDiskDoes) {
   EXPECT_EQ(ValueOf(*store, "during"), "NOT_FOUND");
   store.reset();
   EXPECT_EQ(ValueOf(*Open(), "after").size(), 100000u);
+}
+
+TEST_F(SqliteStoreTest, SaysWhetherItCanBeWrittenAndTriesByItself) {
+  StorageHealth health;
+  base::Mutex mutex;
+  std::vector<std::string> told;
+  std::condition_variable_any changed;
+  health.Listen([&](const absl::Status& status) {
+    base::MutexLock lock(mutex);
+    told.push_back(absl::StatusCodeToString(status.code()));
+    changed.notify_all();
+  });
+  auto store = Open({.health = &health});
+  CW_ASSERT_OK(Put(*store, "before", "v"));
+  ASSERT_NE(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  rlimit old_limit;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  rlimit tiny = old_limit;
+  tiny.rlim_cur = std::filesystem::file_size(folder_.File() + "-wal");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+  const auto failed = Put(*store, "during", std::string(100000, 'v'));
+  const absl::Status noted = health.status();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  EXPECT_THAT(failed, StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(noted, failed.status());
+  base::MutexLock lock(mutex);
+  EXPECT_TRUE(
+      changed.wait_for(mutex, std::chrono::seconds(30), [&] { return told.size() == 3; }));
+  EXPECT_THAT(told, ElementsAre("OK", "UNAVAILABLE", "OK"));
 }
 
 TEST_F(SqliteStoreTest, KeepsOnlyTheNewestRevisionsForWatches) {

@@ -1,6 +1,9 @@
 #include "lib/store/sqlite_writer.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -15,17 +18,24 @@ namespace {
 constexpr char kBegin[] = "BEGIN IMMEDIATE";
 constexpr char kCommit[] = "COMMIT";
 constexpr char kStored[] =
-    "SELECT id, value, create_revision, mod_revision FROM records WHERE key = ?1";
+    "SELECT id, value, create_revision, mod_revision, checksum FROM records WHERE key = ?1";
 constexpr char kInsert[] =
-    "INSERT INTO records(key, value, create_revision, mod_revision) VALUES (?1, ?2, ?3, ?4)";
-constexpr char kUpdate[] = "UPDATE records SET value = ?1, mod_revision = ?2 WHERE id = ?3";
+    "INSERT INTO records(key, value, create_revision, mod_revision, checksum) "
+    "VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kUpdate[] =
+    "UPDATE records SET value = ?1, mod_revision = ?2, checksum = ?3 WHERE id = ?4";
 constexpr char kDelete[] = "DELETE FROM records WHERE id = ?1";
 constexpr char kLogChange[] =
     "INSERT INTO changes(id, key, deleted, time, previous_value, previous_create_revision, "
-    "previous_mod_revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    "previous_mod_revision, previous_checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 constexpr char kSetMeta[] = "UPDATE meta SET revision = ?1, compacted = ?2 WHERE id = 1";
 constexpr char kOldestChanges[] = "SELECT id, time FROM changes ORDER BY id LIMIT ?1";
 constexpr char kDropChanges[] = "DELETE FROM changes WHERE id < ?1";
+
+// How often a store that cannot be written is tried, and how many bytes a full disk must have
+// again before it counts as writable: not just enough for the try.
+constexpr std::chrono::seconds kRetryInterval(1);
+constexpr uint64_t kRoomToGoOn = 1 << 20;
 
 // Changes dropped at most at a time, so that no commit waits long; more than one commit has.
 constexpr int64_t kCompactionStep = 4 * kMaxMutations;
@@ -68,11 +78,15 @@ SqliteWriter::~SqliteWriter() {
 
 void SqliteWriter::Submit(runtime::Context context, std::vector<Mutation> mutations,
                           Done done) {
-  Enqueue(Request{std::move(context), std::move(mutations), std::move(done), {}, {}});
+  Enqueue(Request{std::move(context), std::move(mutations), std::move(done), {}, {}, {}});
 }
 
 void SqliteWriter::SubmitCompaction(runtime::Context context, int64_t revision, Done done) {
-  Enqueue(Request{std::move(context), {}, std::move(done), revision, {}});
+  Enqueue(Request{std::move(context), {}, std::move(done), revision, {}, {}});
+}
+
+void SqliteWriter::SubmitRewrite(runtime::Context context, Done done) {
+  Enqueue(Request{std::move(context), {}, std::move(done), {}, true, {}});
 }
 
 void SqliteWriter::Enqueue(Request request) {
@@ -85,19 +99,42 @@ SqliteStats SqliteWriter::stats() const { return {commits_.load(), transactions_
 
 void SqliteWriter::Run() {
   while (true) {
-    Group group;
-    {
+    Group group = WaitForWork();
+    if (group.empty()) {
       base::MutexLock lock(mutex_);
-      while (queue_.empty() && !stopping_) wake_.wait(mutex_);
-      if (queue_.empty()) return;
-      const auto size = std::min<std::size_t>(queue_.size(), std::max(options_.max_group, 1));
-      for (std::size_t i = 0; i < size; ++i) {
-        group.push_back(std::move(queue_.front()));
-        queue_.pop_front();
-      }
+      if (stopping_ && queue_.empty()) return;
+    } else if (group.front().rewrite) {
+      Request& request = group.front();
+      const absl::Status rewritten = Rewrite(request.context);
+      request.done(rewritten.ok() ? absl::StatusOr<int64_t>(meta_.revision) : rewritten);
+    } else {
+      ServeGroup(group);
     }
-    ServeGroup(group);
+    if (group.empty() && !failure_.ok()) NoteOutcome(TryToWrite());
   }
+}
+
+// The next group; an empty one at the end, and when storage has failed and it is time to try
+// it.
+SqliteWriter::Group SqliteWriter::WaitForWork() {
+  const bool failing = !failure_.ok() && !absl::IsDataLoss(failure_);
+  base::MutexLock lock(mutex_);
+  const auto has_work = [this]() CW_REQUIRES(mutex_) { return !queue_.empty() || stopping_; };
+  if (failing) {
+    wake_.wait_for(mutex_, kRetryInterval, has_work);
+  } else {
+    wake_.wait(mutex_, has_work);
+  }
+  Group group;
+  const auto size = std::min<std::size_t>(queue_.size(), std::max(options_.max_group, 1));
+  for (std::size_t i = 0; i < size; ++i) {
+    // A rewrite is no transaction: it is alone in its group.
+    if (queue_.front().rewrite && i > 0) break;
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+    if (group.back().rewrite) break;
+  }
+  return group;
 }
 
 void SqliteWriter::ServeGroup(Group& group) {
@@ -107,7 +144,10 @@ void SqliteWriter::ServeGroup(Group& group) {
       group[i].result.reset();
       const absl::Status alone = group.size() == 1 ? status : Transact(group, i, i + 1);
       if (!alone.ok()) group[i].result = alone;
+      if (!alone.ok() || group.size() > 1) NoteOutcome(alone);
     }
+  } else {
+    NoteOutcome(status);
   }
   for (Request& request : group) {
     // A compaction that is not finished goes to the end of the queue.
@@ -198,6 +238,7 @@ absl::StatusOr<std::optional<SqliteWriter::Stored>> SqliteWriter::ReadStored(
   Stored stored;
   stored.id = query.Int(0);
   stored.record = Record{key, query.Bytes(1), query.Int(2), query.Int(3)};
+  if (!query.IsNull(4)) stored.checksum = query.Int(4);
   return std::optional<Stored>(std::move(stored));
 }
 
@@ -209,6 +250,7 @@ absl::Status SqliteWriter::LogChange(const Mutation& mutation,
     query.Bind(stored->record.value)
         .Bind(stored->record.create_revision)
         .Bind(stored->record.mod_revision);
+    stored->checksum.has_value() ? query.Bind(*stored->checksum) : query.BindNull();
   }
   return query.Run();
 }
@@ -229,17 +271,20 @@ absl::StatusOr<Event> SqliteWriter::Write(const Mutation& mutation,
   event.created = !stored.has_value();
   const int64_t created = event.created ? revision : stored->record.create_revision;
   event.record = Record{mutation.key, *mutation.value, created, revision};
+  const int64_t checksum = ChecksumOf(mutation.key, *mutation.value);
   if (event.created) {
     CW_RETURN_IF_ERROR(connection_->Query(kInsert)
                            .Bind(mutation.key)
                            .Bind(*mutation.value)
                            .Bind(revision)
                            .Bind(revision)
+                           .Bind(checksum)
                            .Run());
   } else {
     CW_RETURN_IF_ERROR(connection_->Query(kUpdate)
                            .Bind(*mutation.value)
                            .Bind(revision)
+                           .Bind(checksum)
                            .Bind(stored->id)
                            .Run());
   }
@@ -269,6 +314,38 @@ absl::Status SqliteWriter::CompactRequested(Request& request) {
   pending_.compacted = std::max(pending_.compacted, target);
   request.result = target;
   return absl::OkStatus();
+}
+
+// Before those who wait hear of it, so that they find it noted.
+void SqliteWriter::NoteOutcome(const absl::Status& status) {
+  failure_ = status;
+  if (options_.health != nullptr) options_.health->Set(status);
+}
+
+// Whether a commit would succeed now; it changes nothing.
+absl::Status SqliteWriter::TryToWrite() {
+  struct statvfs disk {};
+  if (absl::IsResourceExhausted(failure_) && statvfs(connection_->path().c_str(), &disk) == 0 &&
+      disk.f_bavail * disk.f_frsize < kRoomToGoOn) {
+    return failure_;
+  }
+  absl::Status status = connection_->Query(kBegin).Run();
+  if (status.ok()) {
+    status = connection_->Query(kSetMeta).Bind(meta_.revision).Bind(meta_.compacted).Run();
+  }
+  if (status.ok()) status = connection_->Query(kCommit).Run();
+  if (!status.ok()) connection_->Rollback();
+  return status;
+}
+
+absl::Status SqliteWriter::Rewrite(const runtime::Context& context) {
+  CW_RETURN_IF_ERROR(context.Check());
+  CW_RETURN_IF_ERROR(connection_->Execute("VACUUM"));
+  CW_ASSIGN_OR_RETURN(const int64_t busy,
+                      connection_->ReadInt("PRAGMA wal_checkpoint(TRUNCATE)"));
+  if (busy == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(connection_->path(), ": a reader keeps the write-ahead log in use"));
 }
 
 // Drops those of the oldest `limit` changes that are of revisions up to `target` or were made

@@ -45,6 +45,9 @@ class SqliteWriter {
   // Forgets the changes up to `revision`, a part at a time between commits.
   void SubmitCompaction(runtime::Context context, int64_t revision, Done done);
 
+  // Rewrites the file without its free space and empties the write-ahead log.
+  void SubmitRewrite(runtime::Context context, Done done);
+
   SqliteStats stats() const;
 
  private:
@@ -53,17 +56,20 @@ class SqliteWriter {
     std::vector<Mutation> mutations;
     Done done;
     std::optional<int64_t> compact_to;
+    bool rewrite = false;
     std::optional<absl::StatusOr<int64_t>> result;
   };
   // A record before its mutation.
   struct Stored {
     int64_t id = 0;
     Record record;
+    std::optional<int64_t> checksum;
   };
   using Group = std::deque<Request>;
 
   void Run();
   void Enqueue(Request request);
+  Group WaitForWork();
   void ServeGroup(Group& group);
   absl::Status Transact(Group& group, std::size_t begin, std::size_t end);
   absl::Status ApplyGroup(Group& group, std::size_t begin, std::size_t end);
@@ -75,6 +81,9 @@ class SqliteWriter {
                          int64_t change_id);
   absl::Status CompactOld();
   absl::Status CompactRequested(Request& request);
+  absl::Status Rewrite(const runtime::Context& context);
+  void NoteOutcome(const absl::Status& status);
+  absl::Status TryToWrite();
   absl::StatusOr<bool> DropChanges(int64_t target, int64_t oldest, int64_t limit);
 
   const std::unique_ptr<SqliteConnection> connection_;
@@ -86,6 +95,7 @@ class SqliteWriter {
   StoreMeta pending_;                      // as it will be after the open transaction
   int64_t now_ = 0;                        // seconds, of the open transaction
   std::vector<CommittedChanges> changes_;  // of the open transaction
+  absl::Status failure_;                   // of the last transaction
 
   std::atomic<int64_t> commits_{0};
   std::atomic<int64_t> transactions_{0};

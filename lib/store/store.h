@@ -134,6 +134,11 @@ class Store {
   virtual runtime::Awaitable<absl::Status> Compact(runtime::Context context,
                                                    int64_t before_revision) = 0;
 
+  // Leaves nothing on disk of values that have been replaced or deleted, also not in free
+  // space: compacts to the present revision and rewrites the file. It takes time and no other
+  // commit is made meanwhile. UNAVAILABLE, RESOURCE_EXHAUSTED: it may be tried again.
+  virtual runtime::Awaitable<absl::Status> Scrub(runtime::Context context) = 0;
+
   // Commit() of one mutation.
   runtime::Awaitable<absl::StatusOr<int64_t>> Put(
       runtime::Context context, std::string key, std::string value,

@@ -53,6 +53,9 @@ class HookedStore final : public store::Store {
                                            int64_t revision) override {
     return store_.Compact(std::move(context), revision);
   }
+  runtime::Awaitable<absl::Status> Scrub(runtime::Context context) override {
+    return store_.Scrub(std::move(context));
+  }
 
  private:
   store::Store& store_;

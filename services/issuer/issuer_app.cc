@@ -20,6 +20,8 @@
 #include "lib/service/issuer_ref.h"
 #include "lib/service/metadata.h"
 #include "lib/service/peers.h"
+#include "lib/store/resealing.h"
+#include "lib/store/sealing_codec.h"
 #include "lib/store/sqlite_store.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/account_rpc.h"
@@ -38,6 +40,7 @@
 #include "services/issuer/issuer_validation.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/renewal_info_reconciler.h"
+#include "services/issuer/sealing.h"
 #include "services/issuer/secret_rpc.h"
 #include "services/issuer/secret_users.h"
 
@@ -89,8 +92,9 @@ std::unique_ptr<typename Service::StubInterface> NewStubIf(
   return Service::NewStub(channel);
 }
 
-controller::ControllerOptions Options(int workers) {
+controller::ControllerOptions Options(const service::Environment& environment, int workers) {
   controller::ControllerOptions options;
+  options.gate = environment.StorageGate();
   options.queue.backoff = {absl::Milliseconds(100), absl::Seconds(30), 0.1};
   if (workers > 0) options.workers = workers;
   return options;
@@ -113,6 +117,11 @@ FallbackRules FallbackRulesOf(const config::v1::Fallback& config) {
   return rules;
 }
 
+telemetry::Gauge& SecretsToReseal(telemetry::Metrics& metrics) {
+  return metrics.GetGauge("certwright_secrets_to_reseal",
+                          "Secrets that are not sealed with the first key file yet.");
+}
+
 std::string KeyOf(const meta::v1::ObjectMeta& metadata) {
   return store::QueueKey(metadata.namespace_(), metadata.name());
 }
@@ -120,10 +129,16 @@ std::string KeyOf(const meta::v1::ObjectMeta& metadata) {
 class IssuerApp final : public service::App {
  public:
   IssuerApp(const config::v1::IssuerConfig& config, service::Environment environment,
-            Approval approval, std::unique_ptr<store::Store> store, const Channels& channels)
+            Approval approval, std::unique_ptr<store::Store> store,
+            std::unique_ptr<store::SealingCodec> sealing, const Channels& channels)
       : environment_(environment),
         store_(std::move(store)),
-        stores_(*store_, environment.clock(), environment.random),
+        sealing_(std::move(sealing)),
+        stores_(*store_, environment.clock(), environment.random, sealing_.get()),
+        resealing_(*store_, kSecretsPrefix, *sealing_, environment.executor, environment.timers,
+                   [&left = SecretsToReseal(environment.metrics)](int64_t count) {
+                     left.Set(static_cast<double>(count));
+                   }),
         accounts_(environment, stores_,
                   config.cluster_resource_namespace().empty()
                       ? "certwright"
@@ -155,14 +170,16 @@ class IssuerApp final : public service::App {
             [this](const std::string& key) { request_controller_.Enqueue(key); }),
         renewal_info_reconciler_(environment, stores_, accounts_),
         issuer_controller_("issuers", environment.executor, environment.timers,
-                           environment.random, Options(8), issuer_reconciler_),
+                           environment.random, Options(environment, 8), issuer_reconciler_),
         certificate_controller_("certificates", environment.executor, environment.timers,
-                                environment.random, Options(config.workers()),
+                                environment.random, Options(environment, config.workers()),
                                 certificate_reconciler_),
         request_controller_("certificaterequests", environment.executor, environment.timers,
-                            environment.random, Options(config.workers()), request_reconciler_),
+                            environment.random, Options(environment, config.workers()),
+                            request_reconciler_),
         renewal_info_controller_("renewalinfo", environment.executor, environment.timers,
-                                 environment.random, Options(8), renewal_info_reconciler_),
+                                 environment.random, Options(environment, 8),
+                                 renewal_info_reconciler_),
         issuer_rpc_(environment, stores_, accounts_, handlers_, hub_),
         account_rpc_(environment, stores_, accounts_, handlers_),
         secret_rpc_(environment, stores_, handlers_, hub_),
@@ -198,11 +215,13 @@ class IssuerApp final : public service::App {
     requests_.Start();
     certificates_.Start();
     order_cache_.Start();
+    resealing_.Start();
     return WatchSecrets();
   }
 
   void StopWork(absl::Duration grace) override {
     StopInformers();
+    resealing_.Stop();
     for (controller::Controller* controller :
          {&certificate_controller_, &request_controller_, &issuer_controller_,
           &renewal_info_controller_}) {
@@ -373,7 +392,9 @@ class IssuerApp final : public service::App {
 
   const service::Environment environment_;
   const std::unique_ptr<store::Store> store_;
+  const std::unique_ptr<store::SealingCodec> sealing_;
   Stores stores_;
+  store::Resealing resealing_;
   Accounts accounts_;
   const Callers callers_;
   service::CallMetrics call_metrics_;
@@ -424,15 +445,21 @@ absl::StatusOr<std::unique_ptr<service::App>> BuildIssuerApp(
   if (!approval.problems.empty()) {
     return absl::InvalidArgumentError(absl::StrJoin(approval.problems, "; "));
   }
-  CW_ASSIGN_OR_RETURN(auto store, store::OpenSqliteStore(config.store().sqlite().path(),
-                                                         store::SqliteOptions()));
+  store::SqliteOptions sqlite;
+  sqlite.owner = "certwright-issuer";
+  sqlite.health = environment.storage;
+  // The key is made after the store.
+  if (config.sealing().key_files().empty()) sqlite.witness = DefaultKeyFile(config);
+  CW_ASSIGN_OR_RETURN(auto store,
+                      store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
+  CW_ASSIGN_OR_RETURN(auto sealing, OpenSealing(config, *store));
   Channels channels;
   CW_ASSIGN_OR_RETURN(channels.order, service::MakePeerChannel(config.order()));
   if (config.has_solver()) {
     CW_ASSIGN_OR_RETURN(channels.solver, service::MakePeerChannel(config.solver()));
   }
   return std::make_unique<IssuerApp>(config, environment, std::move(approval), std::move(store),
-                                     channels);
+                                     std::move(sealing), channels);
 }
 
 std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& config) {
@@ -444,6 +471,7 @@ std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& co
   append(service::ValidatePeer(config.order(), "order"));
   if (config.has_solver()) append(service::ValidatePeer(config.solver(), "solver"));
   append(ParseApproval(config).problems);
+  append(ValidateSealing(config.sealing()));
   const std::string& cluster_namespace = config.cluster_resource_namespace();
   if (!cluster_namespace.empty() && !rpc::IsDnsLabel(cluster_namespace)) {
     problems.push_back("clusterResourceNamespace: must be a DNS label");

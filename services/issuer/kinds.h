@@ -28,14 +28,19 @@ inline constexpr char kRequestDigestAnnotation[] = "certwright.io/request-digest
 // On a Secret whose certificate is only there until the real one is.
 inline constexpr char kTemporaryAnnotation[] = "certwright.io/temporary-certificate";
 
-// The resource stores of the service, over one Store.
+// What the keys of Secrets begin with in the store.
+inline constexpr char kSecretsPrefix[] = "secrets/";
+
+// The resource stores of the service, over one Store. Private keys, account keys among them,
+// tokens and credentials are in Secrets only: `secret_codec` is what seals them.
 struct Stores {
-  Stores(store::Store& store, const base::Clock& clock, base::Random& random)
+  Stores(store::Store& store, const base::Clock& clock, base::Random& random,
+         const store::ValueCodec* secret_codec = nullptr)
       : issuers(store, "issuers", clock, random),
         cluster_issuers(store, "clusterissuers", clock, random),
         certificates(store, "certificates", clock, random),
         requests(store, "certificaterequests", clock, random),
-        secrets(store, "secrets", clock, random) {}
+        secrets(store, "secrets", clock, random, secret_codec) {}
 
   store::ResourceStore<issuer::v1::Issuer> issuers;
   store::ResourceStore<issuer::v1::ClusterIssuer> cluster_issuers;

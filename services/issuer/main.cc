@@ -21,11 +21,13 @@ class IssuerFactory final : public certwright::service::ServiceFactory {
     return {"certwright-issuer", "Keeps issuers, certificates, their keys and ACME accounts.",
             "  server: {listen: \"127.0.0.1:7001\"}\n"
             "  store: {sqlite: {path: issuer.db}}\n"
-            "  order: {address: \"127.0.0.1:7002\"}\n"};
+            "  order: {address: \"127.0.0.1:7002\"}\n",
+            "Secrets are sealed in the store, and so in its backups: keep a copy of the key\n"
+            "file (sealing.keyFiles) elsewhere, without which they cannot be read.\n"};
   }
   google::protobuf::Message& config() override { return config_; }
   CommonConfig common() const override {
-    return {config_.server(), config_.log(), config_.acme(), config_.access()};
+    return {config_.server(), config_.log(), config_.acme(), config_.access(), config_.store()};
   }
   certwright::rpc::PermissionTable Permissions() const override {
     return certwright::issuer_service::IssuerPermissions();

@@ -54,6 +54,9 @@ class MemoryStore final : public store::Store {
   runtime::Awaitable<absl::Status> Compact(runtime::Context, int64_t) override {
     co_return absl::OkStatus();
   }
+  runtime::Awaitable<absl::Status> Scrub(runtime::Context) override {
+    co_return absl::OkStatus();
+  }
 
  private:
   absl::Status Check(const store::Mutation& mutation) const {

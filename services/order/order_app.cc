@@ -25,8 +25,10 @@ constexpr absl::Duration kSyncTimeout = absl::Seconds(5);
 constexpr absl::Duration kReportDelay = absl::Seconds(2);
 constexpr int kMaxWorkers = 10'000;
 
-controller::ControllerOptions ControllerOptionsFor(int workers, OrderMetrics& metrics) {
+controller::ControllerOptions ControllerOptionsFor(const service::Environment& environment,
+                                                   int workers, OrderMetrics& metrics) {
   controller::ControllerOptions options;
+  options.gate = environment.StorageGate();
   options.workers = workers;
   options.queue.observer = &metrics;
   return options;
@@ -56,6 +58,8 @@ absl::StatusOr<std::unique_ptr<OrderApp>> OrderApp::Open(const config::v1::Order
                                                          service::Environment environment) {
   store::SqliteOptions sqlite;
   sqlite.clock = &environment.clock();
+  sqlite.owner = "certwright-order";
+  sqlite.health = environment.storage;
   CW_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store,
                       store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
   CW_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> issuer,
@@ -93,7 +97,7 @@ OrderApp::OrderApp(service::Environment environment, std::unique_ptr<store::Stor
           environment.timers, environment.random, orders_, *authorities_, *challenges_,
           options.retention, [this](const v1::Order& order) { metrics_.OnFinal(order); }}),
       controller_("orders", environment.executor, environment.timers, environment.random,
-                  ControllerOptionsFor(options.workers, metrics_), reconciler_),
+                  ControllerOptionsFor(environment, options.workers, metrics_), reconciler_),
       informer_(orders_, environment.executor, environment.timers, environment.random),
       start_cancellation_(std::make_shared<runtime::Cancellation>()) {
   informer_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {

@@ -26,7 +26,7 @@ class Factory final : public service::ServiceFactory {
   google::protobuf::Message& config() override { return config_; }
   service::CommonConfig common() const override {
     return service::CommonConfig{config_.server(), config_.log(), config_.acme(),
-                                 config_.access()};
+                                 config_.access(), config_.store()};
   }
   rpc::PermissionTable Permissions() const override { return SolverPermissions(); }
   std::vector<std::string> Validate() const override { return ValidateConfig(config_); }

@@ -20,8 +20,10 @@ namespace {
 constexpr absl::Duration kSyncTimeout = absl::Seconds(5);
 constexpr int kCleanUpWorkers = 128;
 
-controller::ControllerOptions ControllerOptionsFor(int workers, SolverMetrics& metrics) {
+controller::ControllerOptions ControllerOptionsFor(const service::Environment& environment,
+                                                   int workers, SolverMetrics& metrics) {
   controller::ControllerOptions options;
+  options.gate = environment.StorageGate();
   options.workers = workers;
   options.queue.observer = &metrics;
   // A challenge has minutes, not hours.
@@ -29,8 +31,9 @@ controller::ControllerOptions ControllerOptionsFor(int workers, SolverMetrics& m
   return options;
 }
 
-controller::ControllerOptions CleanUpOptions() {
+controller::ControllerOptions CleanUpOptions(const service::Environment& environment) {
   controller::ControllerOptions options;
+  options.gate = environment.StorageGate();
   options.workers = kCleanUpWorkers;
   options.queue.backoff.max = absl::Minutes(5);
   return options;
@@ -46,6 +49,8 @@ absl::StatusOr<std::unique_ptr<SolverApp>> SolverApp::Open(
     const config::v1::SolverConfig& config, service::Environment environment) {
   store::SqliteOptions sqlite;
   sqlite.clock = &environment.clock();
+  sqlite.owner = "certwright-solver";
+  sqlite.health = environment.storage;
   CW_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store,
                       store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
   CW_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> issuer,
@@ -85,10 +90,10 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
                              environment.random),
       reconciler_(MakeEnvironment()),
       controller_("challenges", environment.executor, environment.timers, environment.random,
-                  ControllerOptionsFor(options_.workers, metrics_), reconciler_),
+                  ControllerOptionsFor(environment, options_.workers, metrics_), reconciler_),
       clean_up_(MakeEnvironment(), [this] { return presentation_informer_.List(); }),
       clean_up_controller_("presentations", environment.executor, environment.timers,
-                           environment.random, CleanUpOptions(), clean_up_),
+                           environment.random, CleanUpOptions(environment), clean_up_),
       challenge_service_(handlers_, challenges_, environment.timers, hub_,
                          [this](const std::string& key) { Retry(key); }),
       propagation_service_(

@@ -98,14 +98,19 @@ std::string Suite::TlsConfig(Service service) const {
       files.certificate, files.private_key, files.ca);
 }
 
+std::string Suite::store_path(Service service) const {
+  const std::string& folder = options_.store_folders[Index(service)];
+  return absl::StrCat(folder.empty() ? options_.folder : folder, "/", ServiceName(service),
+                      ".db");
+}
+
 void Suite::WriteConfiguration() {
   const auto common = [this](Service service) {
     return absl::Substitute(
-        "server: {listen: \"$0\", drainGrace: 5s$4}\n"
-        "store: {sqlite: {path: \"$1/$2.db\"}}\n"
-        "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $3}\n",
-        address(service), options_.folder, ServiceName(service), options_.acme_config,
-        TlsConfig(service));
+        "server: {listen: \"$0\", drainGrace: 5s$3}\n"
+        "store: {sqlite: {path: \"$1\"}}\n"
+        "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $2}\n",
+        address(service), store_path(service), options_.acme_config, TlsConfig(service));
   };
   const auto peer = [this](Service from, Service to) {
     int port = ports_[Index(to)];
@@ -147,6 +152,21 @@ absl::Status Suite::Launch(Service service) {
   spec.environment = environments_[Index(service)];
   CW_ASSIGN_OR_RETURN(processes_[Index(service)], Process::Start(std::move(spec)));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Suite::RunCommand(Service service, std::vector<std::string> flags) {
+  ProcessSpec spec;
+  spec.name = absl::StrCat("certwright-", ServiceName(service));
+  spec.arguments = {Binary(options_, service), absl::StrCat("--config=", options_.folder, "/",
+                                                            ServiceName(service), ".yaml")};
+  spec.arguments.insert(spec.arguments.end(), flags.begin(), flags.end());
+  spec.log_file = absl::StrCat(options_.folder, "/", ServiceName(service), "-command.log");
+  WriteFile(spec.log_file, "");
+  CW_ASSIGN_OR_RETURN(const auto process, Process::Start(spec));
+  CW_ASSIGN_OR_RETURN(const int status, process->Wait(kStartTimeout));
+  CW_ASSIGN_OR_RETURN(std::string output, ReadFile(spec.log_file));
+  if (status != 0) return absl::FailedPreconditionError(output);
+  return output;
 }
 
 void Suite::Kill(Service service) { process(service).Kill(); }

@@ -27,6 +27,8 @@ const char* ServiceName(Service service);
 struct SuiteOptions {
   // A folder of its own, which exists: configuration, stores and logs.
   std::string folder;
+  // Where each service's store is; default: `folder`.
+  std::string store_folders[3];
   // Where the binaries are: <binaries>/services/<name>/certwright-<name>. Default: Bazel's
   // runfiles of a test, or the working directory.
   std::string binaries;
@@ -62,6 +64,7 @@ class Suite {
   int http01_port() const { return options_.http01_port; }
   Process& process(Service service) { return *processes_[Index(service)]; }
   const std::string& folder() const { return options_.folder; }
+  std::string store_path(Service service) const;
 
   // As a crash would: SIGKILL, now.
   void Kill(Service service);
@@ -69,6 +72,10 @@ class Suite {
   void SetEnvironment(Service service, std::map<std::string, std::string> environment) {
     environments_[Index(service)] = std::move(environment);
   }
+  // Starts the program of a service with these flags besides its configuration, as an operator
+  // does, and returns what it printed once it has ended; FAILED_PRECONDITION with that unless
+  // its exit status was 0.
+  absl::StatusOr<std::string> RunCommand(Service service, std::vector<std::string> flags);
   // After Kill(), or after the process ended by itself. Returns once it is healthy.
   absl::Status Restart(Service service);
 

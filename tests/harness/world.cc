@@ -46,7 +46,10 @@ absl::StatusOr<std::unique_ptr<World>> World::Start(WorldOptions options) {
   suite.acme_config = options.acme_config;
   suite.certificates = options.certificates;
   suite.client = options.client;
-  for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
+  for (int i = 0; i < 3; ++i) {
+    suite.extra_config[i] = options.extra_config[i];
+    suite.store_folders[i] = options.store_folders[i];
+  }
   if (options.order_workers > 0) {
     absl::StrAppend(&suite.extra_config[static_cast<std::size_t>(Service::kOrder)],
                     "workers: ", options.order_workers, "\n");

@@ -21,6 +21,7 @@ struct WorldOptions {
   std::string folder;
   // See SuiteOptions.
   std::string binaries;
+  std::string store_folders[3];
   // Zones that Knot serves; default: example.test, every name at 127.0.0.1.
   std::vector<KnotZone> zones;
   int nonce_reject_percent = -1;

@@ -1,0 +1,230 @@
+#include "lib/store/resealing.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lib/base/random.h"
+#include "lib/base/status_matchers.h"
+#include "lib/runtime/thread_pool.h"
+#include "lib/store/mortal_store.h"
+#include "lib/store/resource_store.h"
+#include "lib/store/sealed_record.h"
+#include "lib/store/sqlite_store.h"
+#include "lib/store/store_testing.h"
+#include "lib/store/widget.pb.h"
+
+namespace certwright::store {
+namespace {
+
+using base::StatusIs;
+using testing::Contains;
+using testing::HasSubstr;
+using Box = ::certwright::widget::Box;
+
+constexpr char kPlain[] = "what nobody may read on the disk";
+
+std::unique_ptr<SealingCodec> Codec(const std::string& fills) {
+  std::vector<SealingKey> keys;
+  for (const char fill : fills) keys.emplace_back(base::Secret(std::string(32, fill)));
+  return std::make_unique<SealingCodec>(std::move(keys));
+}
+
+class ResealingTest : public testing::Test {
+ protected:
+  ResealingTest() {
+    std::string pattern = absl::StrCat(testing::TempDir(), "/resealing_XXXXXX");
+    folder_ = mkdtemp(pattern.data());
+    Open();
+  }
+  ~ResealingTest() override {
+    pool_.Stop();
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void Open() {
+    store_.reset();
+    store_ = OpenSqliteStore(folder_ + "/test.db", {}).value();
+  }
+  void PutSealed(const SealingCodec& codec, const std::string& key) {
+    CW_ASSERT_OK(Put(*store_, key, *codec.Seal(key, kPlain)));
+  }
+  absl::Status Reseal(SealingCodec& codec, Store& store) {
+    Resealing resealing(store, "secrets/", codec, pool_.executor(), *timers_,
+                        [this](int64_t left) { left_ = left; });
+    return Await(resealing.Run(TestContext()));
+  }
+  // Whether any file of the store holds these bytes.
+  bool OnDisk(absl::string_view bytes) const {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      std::ifstream file(entry.path(), std::ios::binary);
+      const std::string content((std::istreambuf_iterator<char>(file)), {});
+      if (absl::StrContains(content, bytes)) return true;
+    }
+    return false;
+  }
+  bool SealedWith(const std::string& key, char fill) {
+    const std::string stored = ValueOf(*store_, key);
+    return IsSealed(stored) && ParseSealedRecord(stored)->key_id ==
+                                   SealingKey(base::Secret(std::string(32, fill))).id();
+  }
+
+  runtime::ThreadPool pool_{1};
+  std::unique_ptr<runtime::Timers> timers_ =
+      runtime::MakeAsioTimers(pool_.executor(), base::Clock::Real());
+  std::string folder_;
+  std::unique_ptr<SqliteStore> store_;
+  std::atomic<int64_t> left_{-1};
+};
+
+TEST_F(ResealingTest, SealedResourcesAreNowhereOnDiskInTheClear) {
+  const auto codec = Codec("a");
+  ResourceStore<Box> boxes(*store_, "secrets", base::Clock::Real(), base::Random::Real(),
+                           codec.get());
+  Box box;
+  box.mutable_metadata()->set_namespace_("web");
+  box.mutable_metadata()->set_name("b");
+  (*box.mutable_data())["k"] = kPlain;
+  CW_ASSERT_OK_AND_ASSIGN(box, Await(boxes.Create(TestContext(), box)));
+  (*box.mutable_data())["k"] = absl::StrCat(kPlain, ", changed");
+  CW_ASSERT_OK(Await(boxes.Update(TestContext(), box)));
+  CW_ASSERT_OK(Await(boxes.Delete(TestContext(), "web", "b")));
+  EXPECT_FALSE(OnDisk(kPlain));
+}
+
+TEST_F(ResealingTest, UnsealedRecordsAreSealedAndLeaveNoTraceOnDisk) {
+  for (int i = 0; i < 250; ++i) {
+    CW_ASSERT_OK(Put(*store_, absl::StrCat("secrets/web/", i), absl::StrCat(kPlain, i)));
+  }
+  CW_ASSERT_OK(Put(*store_, "secrets/web/gone", kPlain));
+  CW_ASSERT_OK(Delete(*store_, "secrets/web/gone"));
+  CW_ASSERT_OK(Put(*store_, "other/web/x", "not secret"));
+  Open();
+  ASSERT_TRUE(OnDisk(kPlain));
+  const auto codec = Codec("a");
+  codec->AllowUnsealed(true);
+  CW_ASSERT_OK(Reseal(*codec, *store_));
+  EXPECT_EQ(left_, 0);
+  EXPECT_FALSE(OnDisk(kPlain));
+  for (const int i : {0, 99, 100, 249}) {
+    const std::string key = absl::StrCat("secrets/web/", i);
+    EXPECT_EQ(codec->Open(key, ValueOf(*store_, key))->Reveal(), absl::StrCat(kPlain, i));
+    EXPECT_TRUE(SealedWith(key, 'a'));
+  }
+  EXPECT_EQ(ValueOf(*store_, "other/web/x"), "not secret");
+}
+
+TEST_F(ResealingTest, AfterARotationTheOldKeyIsNotNeeded) {
+  for (int i = 0; i < 10; ++i) PutSealed(*Codec("a"), absl::StrCat("secrets/web/", i));
+  const auto both = Codec("ba");
+  CW_ASSERT_OK(Reseal(*both, *store_));
+  const auto fresh = Codec("b");
+  CW_ASSERT_OK_AND_ASSIGN(const ListResult all, List(*store_, {.prefix = "secrets/"}));
+  EXPECT_EQ(all.records.size(), 10u);
+  for (const Record& record : all.records) CW_EXPECT_OK(fresh->Open(record.key, record.value));
+  EXPECT_FALSE(OnDisk(SealingKey(base::Secret(std::string(32, 'a'))).id()));
+}
+
+TEST_F(ResealingTest, AnUnsealedRecordIsRefusedOnceAllAreSealed) {
+  CW_ASSERT_OK(Put(*store_, "secrets/web/a", kPlain));
+  const auto codec = Codec("a");
+  codec->AllowUnsealed(true);
+  CW_ASSERT_OK(Reseal(*codec, *store_));
+  EXPECT_THAT(codec->Open("secrets/web/b", kPlain), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST_F(ResealingTest, WhatOneRunHasNotDoneTheNextDoes) {
+  for (int i = 0; i < 20; ++i) PutSealed(*Codec("a"), absl::StrCat("secrets/web/", i));
+  const auto both = Codec("ba");
+  {
+    MortalStore mortal(*store_);
+    mortal.DieAtCommit(7, true);
+    Resealing resealing(mortal, "secrets/", *both, pool_.executor(), *timers_, [](int64_t) {});
+    runtime::SpawnThen<absl::Status>(pool_.executor(), resealing.Run(TestContext()),
+                                     [](const absl::Status&) {});
+    // The killed coroutine is destroyed on the pool.
+    for (int i = 0; i < 2000 && !mortal.dead(); ++i)
+      CW_ASSERT_OK(Get(*store_, "secrets/web/0"));
+    ASSERT_TRUE(mortal.dead());
+    pool_.Stop();
+  }
+  int old = 0;
+  for (int i = 0; i < 20; ++i) old += SealedWith(absl::StrCat("secrets/web/", i), 'a') ? 1 : 0;
+  EXPECT_EQ(old, 13);
+  EXPECT_EQ(ValueOf(*store_, kSealingNote), "NOT_FOUND");
+  CW_ASSERT_OK(Reseal(*both, *store_));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(SealedWith(absl::StrCat("secrets/web/", i), 'b'));
+}
+
+TEST_F(ResealingTest, ARecordThatChangesMeanwhileKeepsTheChange) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  const auto both = Codec("ba");
+  MortalStore store(*store_);
+  store.BeforeNextCommit([&] {
+    CW_ASSERT_OK(Put(*store_, "secrets/web/a", *both->Seal("secrets/web/a", "changed")));
+  });
+  CW_ASSERT_OK(Reseal(*both, store));
+  EXPECT_EQ(both->Open("secrets/web/a", ValueOf(*store_, "secrets/web/a"))->Reveal(),
+            "changed");
+  EXPECT_EQ(left_, 0);
+}
+
+TEST_F(ResealingTest, ADamagedRecordStaysCountedAndKeepsTheOldKeyInUse) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  CW_ASSERT_OK(Put(*store_, "secrets/web/b", *Codec("a")->Seal("secrets/web/a", kPlain)));
+  const auto both = Codec("ba");
+  EXPECT_THAT(Reseal(*both, *store_), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(left_, 1);
+  EXPECT_TRUE(SealedWith("secrets/web/a", 'b'));
+  EXPECT_TRUE(SealedWith("secrets/web/b", 'a'));
+  EXPECT_EQ(ValueOf(*store_, kSealingNote), "NOT_FOUND");
+}
+
+TEST_F(ResealingTest, NothingIsReadOrWrittenOnceTheNoteNamesTheKey) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  const auto codec = Codec("a");
+  CW_ASSERT_OK(Reseal(*codec, *store_));
+  CW_ASSERT_OK_AND_ASSIGN(const int64_t revision,
+                          Await(store_->CurrentRevision(TestContext())));
+  CW_ASSERT_OK(Reseal(*codec, *store_));
+  EXPECT_EQ(*Await(store_->CurrentRevision(TestContext())), revision);
+  EXPECT_EQ(left_, 0);
+}
+
+TEST_F(ResealingTest, RunsInTheBackgroundUntilItIsStopped) {
+  for (int i = 0; i < 50; ++i) PutSealed(*Codec("a"), absl::StrCat("secrets/web/", i));
+  const auto both = Codec("ba");
+  WatchLog log;
+  const auto watch = store_->Watch(kSealingNote, 50, log.Callback());
+  Resealing resealing(*store_, "secrets/", *both, pool_.executor(), *timers_, [](int64_t) {});
+  resealing.Start();
+  EXPECT_THAT(log.WaitFor(2), Contains(HasSubstr("sealing/key=")));
+  resealing.Stop();
+  EXPECT_TRUE(SealedWith("secrets/web/49", 'b'));
+}
+
+TEST_F(ResealingTest, StopsBetweenTwoRecords) {
+  for (int i = 0; i < 50; ++i) PutSealed(*Codec("a"), absl::StrCat("secrets/web/", i));
+  const auto both = Codec("ba");
+  MortalStore store(*store_);
+  auto cancellation = std::make_shared<runtime::Cancellation>();
+  store.BeforeNextCommit([&] { cancellation->Cancel(); });
+  Resealing resealing(store, "secrets/", *both, pool_.executor(), *timers_, [](int64_t) {});
+  const runtime::Context context(base::Clock::Real(), TestContext().deadline(), cancellation);
+  EXPECT_THAT(Await(resealing.Run(context)), StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_EQ(store.commits(), 1);
+}
+
+}  // namespace
+}  // namespace certwright::store
