@@ -36,6 +36,9 @@ struct Resource {
   // Without parameters (";x"), which some servers take off, and without empty ones.
   std::vector<std::string> segments;
   std::vector<std::string> query;
+  // Servers may disagree about the path: it has dots or, be it in a parameter, an encoded
+  // slash.
+  bool ambiguous = false;
 };
 
 // `text` is a URL.
@@ -46,7 +49,9 @@ Resource ResourceOf(absl::string_view text) {
   const std::size_t path_end = std::min(text.find('?'), text.size());
   for (const absl::string_view part : absl::StrSplit(text.substr(0, path_end), '/')) {
     std::string segment = Decoded(part);
+    resource.ambiguous |= segment.find_first_of("/\\") != std::string::npos;
     segment.resize(std::min(segment.find(';'), segment.size()));
+    resource.ambiguous |= segment == "." || segment == "..";
     if (!segment.empty()) resource.segments.push_back(std::move(segment));
   }
   for (const absl::string_view part :
@@ -54,15 +59,6 @@ Resource ResourceOf(absl::string_view text) {
     resource.query.push_back(Decoded(part));
   }
   return resource;
-}
-
-// Whether servers may disagree about the path.
-bool IsAmbiguous(const Resource& resource) {
-  return std::any_of(resource.segments.begin(), resource.segments.end(),
-                     [](const std::string& segment) {
-                       return segment == "." || segment == ".." ||
-                              segment.find_first_of("/\\") != std::string::npos;
-                     });
 }
 
 // Whether a server may take `url` for `reserved`: one that ignores parameters or empty segments
@@ -88,7 +84,7 @@ absl::Status CheckJwsUrl(absl::string_view url, JwsCaller caller,
       (origin != OriginOf(directory_url) && origin != OriginOf(directory.new_order))) {
     return absl::PermissionDeniedError("url: is not one of the account's CA");
   }
-  if (IsAmbiguous(ResourceOf(url))) {
+  if (ResourceOf(url).ambiguous) {
     return absl::PermissionDeniedError("url: its path has dots or an encoded slash");
   }
   // Below the account's URL are, for example, its orders; it is the URL itself that counts.

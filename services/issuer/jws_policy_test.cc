@@ -64,8 +64,8 @@ TEST(CheckJwsUrlTest, RefusesAccountKeyChangeAndRevocationHoweverTheyAreSpelled)
 }
 
 TEST(CheckJwsUrlTest, RefusesPathsThatServersReadDifferently) {
-  for (const char* path : {"x/../authz/1", "x%2F..%2Fauthz/1", "authz%2f1", "..;x/authz/1",
-                           "authz%5C1", "%2e%2E/authz/1"}) {
+  for (const char* path : {"x/../authz/1", "x%2F..%2Fauthz/1", "authz%2f1", "x;%2F..%2Fauthz/1",
+                           "..;x/authz/1", "authz%5C1", "%2e%2E/authz/1"}) {
     EXPECT_THAT(Check(absl::StrCat("https://ca.test/", path)),
                 base::StatusIs(absl::StatusCode::kPermissionDenied))
         << path;
