@@ -15,7 +15,8 @@
 namespace certwright::pki {
 namespace {
 
-constexpr size_t kMaxCsrPemBytes = 64 * 1024;
+constexpr size_t kMaxCsrBytes = 64 * 1024;
+constexpr absl::string_view kWhat = "certificate request";
 constexpr absl::string_view kCsrLabel = "CERTIFICATE REQUEST";
 // RFC 5280 §4.2.1.10.
 constexpr absl::string_view kConstraintsWithoutCa =
@@ -178,11 +179,21 @@ DecodeCache<Csr>& KnownRequests() {
 
 }  // namespace
 
+absl::StatusOr<Csr> ParseCsrDer(std::string der) {
+  OpensslErrorScope scope;
+  if (der.size() > kMaxCsrBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kWhat, " is longer than ", kMaxCsrBytes, " bytes"));
+  }
+  absl::StatusOr<Csr> csr = DecodeCsr(std::move(der));
+  if (!csr.ok()) return base::Annotate(csr.status(), kWhat);
+  return csr;
+}
+
 absl::StatusOr<Csr> ParseCsrPem(absl::string_view pem) {
-  constexpr absl::string_view kWhat = "certificate request";
   OpensslErrorScope scope;
   absl::StatusOr<std::vector<PemBlock>> blocks =
-      ParsePem(pem, {.max_bytes = kMaxCsrPemBytes, .max_blocks = 1});
+      ParsePem(pem, {.max_bytes = kMaxCsrBytes, .max_blocks = 1});
   if (!blocks.ok()) return base::Annotate(blocks.status(), kWhat);
   // Old tools write the second label (RFC 7468 §7).
   if (blocks->empty() || (blocks->front().label != kCsrLabel &&
