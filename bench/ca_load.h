@@ -12,8 +12,10 @@ namespace certwright::bench {
 
 struct CaLoadResult {
   absl::Duration elapsed;
-  // User and system time of this process meanwhile.
-  absl::Duration cpu;
+  // User and system time meanwhile: of the threads that drive the CA, and of the rest of this
+  // process, which is the CA.
+  absl::Duration client_cpu;
+  absl::Duration ca_cpu;
   // Of each certificate, from newOrder to the chain.
   std::vector<absl::Duration> latencies;
   int requests = 0;

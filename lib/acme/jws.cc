@@ -12,7 +12,6 @@
 #include "lib/acme/json.h"
 #include "lib/base/base64.h"
 #include "lib/base/status_macros.h"
-#include "lib/pki/jose.h"
 #include "openssl/evp.h"
 
 namespace certwright::acme {
@@ -83,8 +82,11 @@ absl::string_view RequestKindName(RequestKind kind) {
   return "unknown";
 }
 
-LocalJwsSigner::LocalJwsSigner(pki::PrivateKey key, std::string kid)
-    : key_(std::move(key)), kid_(std::move(kid)), jwk_(pki::JwkJson(key_.public_key())) {}
+LocalJwsSigner::LocalJwsSigner(const pki::PrivateKey& key, std::string kid)
+    : signer_(key),
+      kid_(std::move(kid)),
+      algorithm_(pki::JoseAlgorithm(key.public_key())),
+      jwk_(pki::JwkJson(key.public_key())) {}
 
 runtime::Awaitable<absl::StatusOr<SignedRequest>> LocalJwsSigner::Sign(runtime::Context context,
                                                                        SignRequest request) {
@@ -101,11 +103,11 @@ absl::StatusOr<SignedRequest> LocalJwsSigner::SignNow(const SignRequest& request
   }
   const std::string identity =
       by_key ? absl::StrCat(R"("jwk":)", jwk_) : absl::StrCat(R"("kid":)", JsonQuote(kid_));
-  const std::string header = absl::StrCat(
-      R"({"alg":")", pki::JoseAlgorithm(key_.public_key()), R"(",)", identity, R"(,"nonce":)",
-      JsonQuote(request.nonce), R"(,"url":)", JsonQuote(request.url), "}");
+  const std::string header =
+      absl::StrCat(R"({"alg":")", algorithm_, R"(",)", identity, R"(,"nonce":)",
+                   JsonQuote(request.nonce), R"(,"url":)", JsonQuote(request.url), "}");
   const SigningInput input(header, request.payload);
-  CW_ASSIGN_OR_RETURN(std::string signature, pki::SignJose(key_, input.Text()));
+  CW_ASSIGN_OR_RETURN(std::string signature, signer_.Sign(input.Text()));
   return SignedRequest{Flatten(input, signature)};
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/secret.h"
+#include "lib/pki/jose.h"
 #include "lib/pki/key.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
@@ -54,15 +55,16 @@ class JwsSigner {
 class LocalJwsSigner final : public JwsSigner {
  public:
   // `kid` is the account's URL, empty before registration.
-  explicit LocalJwsSigner(pki::PrivateKey key, std::string kid = "");
+  explicit LocalJwsSigner(const pki::PrivateKey& key, std::string kid = "");
   runtime::Awaitable<absl::StatusOr<SignedRequest>> Sign(runtime::Context context,
                                                          SignRequest request) override;
   // The same at once, for those who sign on behalf of others.
   absl::StatusOr<SignedRequest> SignNow(const SignRequest& request) const;
 
  private:
-  const pki::PrivateKey key_;
+  const pki::JoseSigner signer_;
   const std::string kid_;
+  const std::string algorithm_;
   const std::string jwk_;
 };
 

@@ -15,6 +15,7 @@
 #include "lib/pki/general_name.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
+#include "lib/pki/spki.h"
 #include "lib/pki/usages.h"
 
 namespace certwright::pki {
@@ -185,23 +186,21 @@ absl::Status AddRequestedExtensions(X509* x509, const CertificateTemplate& value
   return Add(x509, NID_basic_constraints, no_ca.get(), /*critical=*/true);
 }
 
-absl::StatusOr<Certificate> Decode(X509* x509) {
+absl::StatusOr<std::string> Encode(X509* x509) {
   unsigned char* der = nullptr;
   int length = i2d_X509(x509, &der);
   if (length <= 0) return Failed("its encoding");
   std::string bytes(reinterpret_cast<char*>(der), static_cast<size_t>(length));
   OPENSSL_free(der);
-  CW_ASSIGN_OR_RETURN(std::vector<Certificate> chain,
-                      ParseChainPem(EncodePem("CERTIFICATE", bytes)));
-  return std::move(chain.front());
+  return bytes;
 }
 
 }  // namespace
 
-absl::StatusOr<Certificate> BuildCertificate(const CertificateTemplate& values,
-                                             absl::string_view serial,
-                                             const Certificate* issuer,
-                                             const PrivateKey& issuer_key) {
+absl::StatusOr<std::string> BuildCertificateDer(const CertificateTemplate& values,
+                                                absl::string_view serial,
+                                                const Certificate* issuer,
+                                                const PrivateKey& issuer_key) {
   OpensslErrorScope scope;
   OpensslPtr<X509> x509(X509_new());
   X509* issuer_x509 = issuer == nullptr ? nullptr : issuer->x509.get();
@@ -216,7 +215,7 @@ absl::StatusOr<Certificate> BuildCertificate(const CertificateTemplate& values,
   CW_RETURN_IF_ERROR(SetSubject(x509.get(), values.subject_der));
   X509* named = issuer_x509 == nullptr ? x509.get() : issuer_x509;
   if (X509_set_issuer_name(x509.get(), X509_get_subject_name(named)) != 1 ||
-      X509_set_pubkey(x509.get(), values.public_key.get()) != 1) {
+      !SetPublicKey(x509.get(), values.public_key.get())) {
     return Failed("its issuer or its key");
   }
   CW_RETURN_IF_ERROR(AddRequestedExtensions(x509.get(), values));
@@ -226,7 +225,18 @@ absl::StatusOr<Certificate> BuildCertificate(const CertificateTemplate& values,
   if (X509_sign(x509.get(), issuer_key.get(), SignatureDigest(issuer_key.spec())) <= 0) {
     return Failed("its signature");
   }
-  return Decode(x509.get());
+  return Encode(x509.get());
+}
+
+absl::StatusOr<Certificate> BuildCertificate(const CertificateTemplate& values,
+                                             absl::string_view serial,
+                                             const Certificate* issuer,
+                                             const PrivateKey& issuer_key) {
+  CW_ASSIGN_OR_RETURN(const std::string der,
+                      BuildCertificateDer(values, serial, issuer, issuer_key));
+  CW_ASSIGN_OR_RETURN(std::vector<Certificate> chain,
+                      ParseChainPem(EncodePem("CERTIFICATE", der)));
+  return std::move(chain.front());
 }
 
 absl::StatusOr<std::string> RandomSerial() {

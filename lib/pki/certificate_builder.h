@@ -2,6 +2,8 @@
 // and what the CA of tests does not care for.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lib/pki/certificate.h"
@@ -18,6 +20,12 @@ absl::StatusOr<Certificate> BuildCertificate(const CertificateTemplate& values,
                                              absl::string_view serial,
                                              const Certificate* issuer,
                                              const PrivateKey& issuer_key);
+
+// The DER of such a certificate, which costs more to read than to sign.
+absl::StatusOr<std::string> BuildCertificateDer(const CertificateTemplate& values,
+                                                absl::string_view serial,
+                                                const Certificate* issuer,
+                                                const PrivateKey& issuer_key);
 
 // 128 random bits, not all zero.
 absl::StatusOr<std::string> RandomSerial();

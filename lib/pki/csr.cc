@@ -9,37 +9,18 @@
 #include "lib/pki/extensions.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
+#include "lib/pki/spki.h"
 #include "lib/pki/usages.h"
 
 namespace certwright::pki {
 namespace {
 
-constexpr size_t kMaxCsrPemBytes = 64 * 1024;
+constexpr size_t kMaxCsrBytes = 64 * 1024;
+constexpr absl::string_view kWhat = "certificate request";
 constexpr absl::string_view kCsrLabel = "CERTIFICATE REQUEST";
 // RFC 5280 §4.2.1.10.
 constexpr absl::string_view kConstraintsWithoutCa =
     "name constraints are only for a CA's certificate, and none is asked for";
-
-// What X509_REQ_set_pubkey() does, but for ECDSA without the generic encoder and decoder,
-// which take five times as long as the signature.
-bool SetPublicKey(X509_REQ* request, EVP_PKEY* key) {
-  if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC) return X509_REQ_set_pubkey(request, key) == 1;
-  char group[64] = {};
-  if (EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) != 1) return false;
-  unsigned char* point = nullptr;
-  size_t length = EVP_PKEY_get1_encoded_public_key(key, &point);
-  // RFC 5480 §2.1.1: the algorithm's parameter is the curve's name.
-  ASN1_OBJECT* curve = OBJ_txt2obj(group, /*no_name=*/0);
-  if (length > 0 && curve != nullptr &&
-      X509_PUBKEY_set0_param(X509_REQ_get_X509_PUBKEY(request),
-                             OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT, curve, point,
-                             static_cast<int>(length)) == 1) {
-    return true;
-  }
-  ASN1_OBJECT_free(curve);
-  OPENSSL_free(point);
-  return false;
-}
 
 absl::StatusOr<std::string> Encode(X509_REQ* request) {
   unsigned char* der = nullptr;
@@ -132,16 +113,17 @@ absl::StatusOr<ExtensionValues> DecodeRequestedExtensions(X509_REQ* request) {
 absl::StatusOr<Csr> DecodeCsr(std::string der) {
   const auto* begin = reinterpret_cast<const unsigned char*>(der.data());
   const unsigned char* position = begin;
-  OpensslPtr<X509_REQ> request(d2i_X509_REQ(nullptr, &position, static_cast<long>(der.size())));
+  OpensslPtr<X509_REQ> request =
+      DecodeRequestWithoutKey(&position, static_cast<long>(der.size()));
   if (request == nullptr || position != begin + der.size()) {
     return OpensslError(absl::StatusCode::kInvalidArgument, "malformed DER");
   }
-  EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
+  OpensslPtr<EVP_PKEY> key = DecodePublicKey(X509_REQ_get_X509_PUBKEY(request.get()));
   if (key == nullptr) {
     return OpensslError(absl::StatusCode::kInvalidArgument, "its public key cannot be read");
   }
-  CW_ASSIGN_OR_RETURN(PublicKey public_key, PublicKey::FromOpenssl(key));
-  if (X509_REQ_verify(request.get(), key) != 1) {
+  CW_ASSIGN_OR_RETURN(PublicKey public_key, PublicKey::FromOpenssl(key.get()));
+  if (X509_REQ_verify(request.get(), key.get()) != 1) {
     return OpensslError(absl::StatusCode::kInvalidArgument,
                         "its signature does not fit its public key");
   }
@@ -197,11 +179,21 @@ DecodeCache<Csr>& KnownRequests() {
 
 }  // namespace
 
+absl::StatusOr<Csr> ParseCsrDer(std::string der) {
+  OpensslErrorScope scope;
+  if (der.size() > kMaxCsrBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kWhat, " is longer than ", kMaxCsrBytes, " bytes"));
+  }
+  absl::StatusOr<Csr> csr = DecodeCsr(std::move(der));
+  if (!csr.ok()) return base::Annotate(csr.status(), kWhat);
+  return csr;
+}
+
 absl::StatusOr<Csr> ParseCsrPem(absl::string_view pem) {
-  constexpr absl::string_view kWhat = "certificate request";
   OpensslErrorScope scope;
   absl::StatusOr<std::vector<PemBlock>> blocks =
-      ParsePem(pem, {.max_bytes = kMaxCsrPemBytes, .max_blocks = 1});
+      ParsePem(pem, {.max_bytes = kMaxCsrBytes, .max_blocks = 1});
   if (!blocks.ok()) return base::Annotate(blocks.status(), kWhat);
   // Old tools write the second label (RFC 7468 §7).
   if (blocks->empty() || (blocks->front().label != kCsrLabel &&

@@ -51,5 +51,7 @@ absl::StatusOr<std::string> CreateCsrPem(const CsrSpec& spec, const PrivateKey& 
 // At most 64 KiB and one PEM block; the request's own signature is verified. Refused are names
 // and constraints of kinds that Csr cannot hold, and constraints in a request for no CA.
 absl::StatusOr<Csr> ParseCsrPem(absl::string_view pem);
+// The same of DER. For requests that come once: it does not remember them, as that does.
+absl::StatusOr<Csr> ParseCsrDer(std::string der);
 
 }  // namespace certwright::pki

@@ -80,6 +80,19 @@ TEST(CsrTest, EveryKindOfKeySigns) {
   }
 }
 
+TEST(CsrTest, DerReadsAsItsPem) {
+  const PrivateKey key = NewKey();
+  CW_ASSERT_OK_AND_ASSIGN(const std::string pem, CreateCsrPem(FullSpec(), key));
+  CW_ASSERT_OK_AND_ASSIGN(const Csr csr, ParseCsrPem(pem));
+  CW_ASSERT_OK_AND_ASSIGN(const Csr same, ParseCsrDer(csr.der));
+  EXPECT_EQ(same.der, csr.der);
+  EXPECT_EQ(same.names, csr.names);
+  EXPECT_EQ(same.public_key, key.public_key());
+  EXPECT_THAT(ParseCsrDer(csr.der + "x"), StatusIs(kInvalid, HasSubstr("certificate request")));
+  EXPECT_THAT(ParseCsrDer(std::string(64 * 1024 + 1, 'x')),
+              StatusIs(kInvalid, HasSubstr("longer")));
+}
+
 TEST(CsrTest, RequestWithoutExtensionsHasNone) {
   CsrSpec spec;
   spec.subject.common_name = "example.com";

@@ -96,22 +96,34 @@ std::string JwkThumbprint(const PublicKey& key) {
 }
 
 absl::StatusOr<std::string> SignJose(const PrivateKey& key, absl::string_view message) {
+  return JoseSigner(key).Sign(message);
+}
+
+JoseSigner::JoseSigner(const PrivateKey& key)
+    : spec_(key.spec()), max_size_(static_cast<std::size_t>(EVP_PKEY_get_size(key.get()))) {
   OpensslErrorScope scope;
-  KeySpec spec = key.spec();
-  std::string signature(static_cast<size_t>(EVP_PKEY_get_size(key.get())), '\0');
+  OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  if (context != nullptr && EVP_DigestSignInit(context.get(), nullptr, SignatureDigest(spec_),
+                                               nullptr, key.get()) == 1) {
+    prepared_ = std::shared_ptr<EVP_MD_CTX>(context.release(), EVP_MD_CTX_free);
+  }
+}
+
+absl::StatusOr<std::string> JoseSigner::Sign(absl::string_view message) const {
+  OpensslErrorScope scope;
+  std::string signature(max_size_, '\0');
   size_t length = signature.size();
   OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  if (context == nullptr ||
-      EVP_DigestSignInit(context.get(), nullptr, SignatureDigest(spec), nullptr, key.get()) !=
-          1 ||
+  if (prepared_ == nullptr || context == nullptr ||
+      EVP_MD_CTX_copy_ex(context.get(), prepared_.get()) != 1 ||
       EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
                      reinterpret_cast<const unsigned char*>(message.data()),
                      message.size()) != 1) {
     return OpensslError(absl::StatusCode::kInternal, "cannot sign with the private key");
   }
   signature.resize(length);
-  if (spec.algorithm != KeyAlgorithm::kEcdsa) return signature;
-  return RawEcdsaSignature(signature, spec.size);
+  if (spec_.algorithm != KeyAlgorithm::kEcdsa) return signature;
+  return RawEcdsaSignature(signature, spec_.size);
 }
 
 }  // namespace certwright::pki

@@ -179,6 +179,19 @@ TEST(JoseTest, EcCoordinatesAreAlwaysPadded) {
   }
 }
 
+TEST(JoseTest, OneSignerSignsMessageAfterMessage) {
+  for (KeySpec spec : {KeySpec{KeyAlgorithm::kRsa, 2048}, KeySpec{KeyAlgorithm::kEcdsa, 384},
+                       KeySpec{KeyAlgorithm::kEd25519, 0}}) {
+    CW_ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate(spec));
+    const JoseSigner signer(key);
+    for (const std::string message : {"first", "second", "third"}) {
+      CW_ASSERT_OK_AND_ASSIGN(std::string signature, signer.Sign(message));
+      if (spec.algorithm == KeyAlgorithm::kEcdsa) signature = RawToDer(signature);
+      EXPECT_TRUE(Verify(key.public_key(), SignatureDigest(spec), message, signature));
+    }
+  }
+}
+
 TEST(JoseTest, RsaSignatureVerifies) {
   CW_ASSERT_OK_AND_ASSIGN(PrivateKey key, PrivateKey::Generate({KeyAlgorithm::kRsa, 2048}));
   CW_ASSERT_OK_AND_ASSIGN(std::string signature, SignJose(key, "message"));

@@ -12,6 +12,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
+#include "lib/pki/spki.h"
 
 namespace certwright::pki {
 namespace {
@@ -104,23 +105,9 @@ OpensslPtr<EVP_PKEY> DecodeBlock(const PemBlock& block) {
   return key;
 }
 
-// The curve's parameters as a template, which halves the time of a key generation.
-// Never freed; OpenSSL only reads it.
-EVP_PKEY* CurveTemplate(int nid) {
-  EVP_PKEY* parameters = nullptr;
-  OpensslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
-  if (context != nullptr && EVP_PKEY_paramgen_init(context.get()) == 1 &&
-      EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context.get(), nid) == 1) {
-    EVP_PKEY_paramgen(context.get(), &parameters);
-  }
-  return parameters;
-}
-
+// Keys made of a template take half the time.
 OpensslPtr<EVP_PKEY> GenerateEcdsa(int size) {
-  static EVP_PKEY* const p256 = CurveTemplate(NID_X9_62_prime256v1);
-  static EVP_PKEY* const p384 = CurveTemplate(NID_secp384r1);
-  static EVP_PKEY* const p521 = CurveTemplate(NID_secp521r1);
-  EVP_PKEY* parameters = size == 256 ? p256 : size == 384 ? p384 : p521;
+  EVP_PKEY* parameters = CurveTemplate(CurveNid(size));
   EVP_PKEY* key = nullptr;
   OpensslPtr<EVP_PKEY_CTX> context(
       parameters == nullptr ? nullptr : EVP_PKEY_CTX_new(parameters, nullptr));

@@ -30,10 +30,7 @@ std::string MakeSubject(const std::string& common_name) {
   return Require(EncodeSubject(subject), "bad common name");
 }
 
-// Signed by `issuer_key`; self-signed if `issuer` is nullptr. No question is asked: tests want
-// wrong certificates too.
-Certificate MakeCertificate(const PublicKey& key, const TestCertificateSpec& spec,
-                            const Certificate* issuer, const PrivateKey& issuer_key) {
+CertificateTemplate MakeTemplate(const PublicKey& key, const TestCertificateSpec& spec) {
   CertificateTemplate values;
   values.public_key = key;
   values.subject_der = MakeSubject(spec.common_name);
@@ -42,8 +39,19 @@ Certificate MakeCertificate(const PublicKey& key, const TestCertificateSpec& spe
   values.is_ca = spec.is_ca;
   values.not_before = spec.not_before;
   values.not_after = spec.not_after;
-  std::string serial = spec.serial.empty() ? Require(RandomSerial(), "serial") : spec.serial;
-  return Require(BuildCertificate(values, serial, issuer, issuer_key), "certificate");
+  return values;
+}
+
+std::string SerialFor(const TestCertificateSpec& spec) {
+  return spec.serial.empty() ? Require(RandomSerial(), "serial") : spec.serial;
+}
+
+// Signed by `issuer_key`; self-signed if `issuer` is nullptr. No question is asked: tests want
+// wrong certificates too.
+Certificate MakeCertificate(const PublicKey& key, const TestCertificateSpec& spec,
+                            const Certificate* issuer, const PrivateKey& issuer_key) {
+  return Require(BuildCertificate(MakeTemplate(key, spec), SerialFor(spec), issuer, issuer_key),
+                 "certificate");
 }
 
 TestCertificateSpec CaSpec(absl::string_view common_name) {
@@ -80,6 +88,12 @@ TestCa TestCa::MakeIntermediate(absl::string_view common_name) const {
 
 Certificate TestCa::Sign(const PublicKey& key, const TestCertificateSpec& spec) const {
   return MakeCertificate(key, spec, &certificate(), key_);
+}
+
+std::string TestCa::SignDer(const PublicKey& key, const TestCertificateSpec& spec) const {
+  return Require(
+      BuildCertificateDer(MakeTemplate(key, spec), SerialFor(spec), &certificate(), key_),
+      "certificate");
 }
 
 Certificate TestCa::SignCsr(absl::string_view csr_pem, TestCertificateSpec spec) const {

@@ -48,6 +48,8 @@ class TestCa {
   TestCa MakeIntermediate(absl::string_view common_name = "Test Intermediate") const;
 
   Certificate Sign(const PublicKey& key, const TestCertificateSpec& spec) const;
+  // The DER of what Sign() makes.
+  std::string SignDer(const PublicKey& key, const TestCertificateSpec& spec) const;
   // Sign() for the names, and the key of `csr_pem`; `spec.names` is ignored.
   Certificate SignCsr(absl::string_view csr_pem, TestCertificateSpec spec = {}) const;
 

@@ -133,7 +133,7 @@ Reply CaServer::KeyChange(Call& call) {
   }
   absl::StatusOr<pki::PublicKey> new_key = ReadJwk(jwk->as_object());
   if (!new_key.ok()) return ProblemReply(400, "badPublicKey", new_key.status().message());
-  if (!IsSignedBy(*inner, *new_key) || inner->header.contains("nonce") ||
+  if (!JwsVerifier(*new_key).Accepts(*inner) || inner->header.contains("nonce") ||
       StringAt(inner->header, "url") != call.Url(call.http.target)) {
     return ProblemReply(400, "malformed", "the inner JWS is wrong");
   }
@@ -159,6 +159,7 @@ Reply CaServer::KeyChange(Call& call) {
   accounts_by_thumbprint_.erase(account->second.thumbprint);
   accounts_by_thumbprint_[thumbprint] = call.account;
   account->second.jwk = pki::JwkJson(*new_key);
+  account->second.verifier = JwsVerifier(*new_key);
   account->second.key = *std::move(new_key);
   account->second.thumbprint = thumbprint;
   return AccountReply(call, 200, call.account);

@@ -26,9 +26,9 @@ constexpr int kKeyCompromise = 1;
 
 absl::StatusOr<pki::Csr> ReadCsr(const std::optional<json::object>& payload) {
   if (!payload.has_value()) return absl::InvalidArgumentError("no JSON object");
-  const auto der = base::Base64UrlDecode(StringAt(*payload, "csr"));
+  std::optional<std::string> der = base::Base64UrlDecode(StringAt(*payload, "csr"));
   if (!der.has_value()) return absl::InvalidArgumentError("csr is not base64url");
-  return pki::ParseCsrPem(pki::EncodePem("CERTIFICATE REQUEST", *der));
+  return pki::ParseCsrDer(*std::move(der));
 }
 
 std::set<Identifier> NamesOf(const pki::Csr& csr) {
@@ -83,14 +83,13 @@ std::optional<Reply> CaServer::ClaimOrder(const Call& call, Id id, const pki::Cs
   return std::nullopt;
 }
 
-Reply CaServer::StoreCertificate(const Call& call, Id order_id,
-                                 const pki::Certificate& certificate) {
+Reply CaServer::StoreCertificate(const Call& call, Id order_id, IssuedLeaf leaf) {
   CertificateEntry entry;
   entry.account = call.account;
-  entry.der = certificate.der;
-  entry.cert_id = acme::CertId(certificate).value_or("");
-  entry.not_before = certificate.not_before;
-  entry.not_after = certificate.not_after;
+  entry.der = std::move(leaf.der);
+  entry.cert_id = std::move(leaf.cert_id);
+  entry.not_before = leaf.not_before;
+  entry.not_after = leaf.not_after;
   base::MutexLock lock(mutex_);
   const auto order = orders_.find(order_id);
   if (order == orders_.end()) return ProblemReply(404, "malformed", "no such order");
@@ -102,7 +101,8 @@ Reply CaServer::StoreCertificate(const Call& call, Id order_id,
   order->second.certificate = id;
   order->second.valid_at = absl::Now() + behaviour_.processing;
   Reply reply = OrderReply(call, 200, order_id);
-  if (!behaviour_.finalize_has_location) reply = Spoil(reply, RemoveHeader("Location"));
+  if (!behaviour_.finalize_has_location)
+    reply = Spoil(std::move(reply), RemoveHeader("Location"));
   return reply;
 }
 

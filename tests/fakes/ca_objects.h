@@ -11,6 +11,7 @@
 #include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
 #include "tests/fakes/behaviour.h"
+#include "tests/fakes/jws.h"
 
 namespace certwright::fakes {
 
@@ -25,9 +26,11 @@ struct Identifier {
 };
 
 struct AccountEntry {
-  explicit AccountEntry(pki::PublicKey public_key) : key(std::move(public_key)) {}
+  explicit AccountEntry(const pki::PublicKey& public_key)
+      : key(public_key), verifier(public_key) {}
 
   pki::PublicKey key;
+  JwsVerifier verifier;
   std::string jwk;
   std::string thumbprint;
   bool active = true;

@@ -106,6 +106,7 @@ Reply CaServer::Handle(const Request& request) {
               .rest = request.target.substr(path.size()),
               .payload = "",
               .key = std::nullopt,
+              .verifier = std::nullopt,
               .jwk = ""};
     Reply reply = HandleRoute(route, call);
     if (route.endpoint != Endpoint::kDirectory) {
@@ -131,7 +132,8 @@ Reply CaServer::HandleRoute(const Route& route, Call& call) {
   const bool takes_effect = !fault.has_value() || fault->takes_effect;
   Reply reply = takes_effect ? (this->*route.handle)(call) : Reply();
   if (is_signed) AddHeader(reply, "Replay-Nonce", nonces_.Make());
-  return fault.has_value() ? Spoil(std::move(reply), *fault) : reply;
+  if (fault.has_value()) return Spoil(std::move(reply), *fault);
+  return reply;
 }
 
 std::optional<Reply> CaServer::Authenticate(const Route& route, Call& call) {
@@ -145,17 +147,9 @@ std::optional<Reply> CaServer::Authenticate(const Route& route, Call& call) {
   absl::StatusOr<Jws> jws = ReadJws(call.http.body);
   if (!jws.ok()) return ProblemReply(400, "malformed", jws.status().message());
   if (std::optional<Reply> refusal = FindKey(route, *jws, call)) return refusal;
-  const std::vector<std::string> algorithms = Algorithms();
   const std::string algorithm = StringAt(jws->header, "alg");
-  if (algorithm != pki::JoseAlgorithm(*call.key) ||
-      std::find(algorithms.begin(), algorithms.end(), algorithm) == algorithms.end()) {
-    json::object problem = ProblemObject(400, "badSignatureAlgorithm", "not this algorithm");
-    problem["algorithms"] = json::array(algorithms.begin(), algorithms.end());
-    Reply reply = JsonReply(400, problem);
-    reply.headers[0].value = "application/problem+json";
-    return reply;
-  }
-  if (!IsSignedBy(*jws, *call.key)) {
+  if (std::optional<Reply> refusal = CheckAlgorithm(algorithm, *call.key)) return refusal;
+  if (!call.verifier->Accepts(*jws)) {
     return ProblemReply(400, "malformed", "the signature is wrong");
   }
   if (StringAt(jws->header, "url") != call.Url(call.http.target)) {
@@ -181,6 +175,7 @@ std::optional<Reply> CaServer::FindKey(const Route& route, const Jws& jws, Call&
     absl::StatusOr<pki::PublicKey> key = ReadJwk(jwk->as_object());
     if (!key.ok()) return ProblemReply(400, "badPublicKey", key.status().message());
     call.jwk = pki::JwkJson(*key);
+    call.verifier = JwsVerifier(*key);
     call.key = *std::move(key);
     return std::nullopt;
   }
@@ -198,12 +193,23 @@ std::optional<Reply> CaServer::FindKey(const Route& route, const Jws& jws, Call&
   }
   call.account = account->first;
   call.key = account->second.key;
+  call.verifier = account->second.verifier;
   return std::nullopt;
 }
 
-std::vector<std::string> CaServer::Algorithms() const {
+std::optional<Reply> CaServer::CheckAlgorithm(const std::string& algorithm,
+                                              const pki::PublicKey& key) const {
   base::MutexLock lock(mutex_);
-  return behaviour_.algorithms;
+  const std::vector<std::string>& known = behaviour_.algorithms;
+  if (algorithm == pki::JoseAlgorithm(key) &&
+      std::find(known.begin(), known.end(), algorithm) != known.end()) {
+    return std::nullopt;
+  }
+  json::object problem = ProblemObject(400, "badSignatureAlgorithm", "not this algorithm");
+  problem["algorithms"] = json::array(known.begin(), known.end());
+  Reply reply = JsonReply(400, problem);
+  reply.headers[0].value = "application/problem+json";
+  return reply;
 }
 
 bool CaServer::RefusesNonceByChance() {

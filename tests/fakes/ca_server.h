@@ -118,6 +118,7 @@ class CaServer {
     Id account = 0;
     // Of a request by key, and for keyChange and revocation the account's.
     std::optional<pki::PublicKey> key;
+    std::optional<JwsVerifier> verifier;
     std::string jwk;
 
     std::string Url(const std::string& path) const { return base + path; }
@@ -146,7 +147,8 @@ class CaServer {
   std::optional<Reply> FindKey(const Route& route, const Jws& jws, Call& call);
   Reply Directory(Call& call);
   Reply NewNonce(Call& call);
-  std::vector<std::string> Algorithms() const;
+  std::optional<Reply> CheckAlgorithm(const std::string& algorithm,
+                                      const pki::PublicKey& key) const;
   bool RefusesNonceByChance();
 
   // ca_accounts.cc
@@ -189,7 +191,7 @@ class CaServer {
   Reply Finalize(Call& call);
   // The refusal, or the order is this call's to finalize.
   std::optional<Reply> ClaimOrder(const Call& call, Id id, const pki::Csr& csr);
-  Reply StoreCertificate(const Call& call, Id order_id, const pki::Certificate& certificate);
+  Reply StoreCertificate(const Call& call, Id order_id, IssuedLeaf leaf);
   Reply Certificate(Call& call);
   Reply RevokeCert(Call& call);
   Reply RenewalInfo(Call& call);
@@ -226,8 +228,8 @@ class CaServer {
   // By account, name and whether it is for the wildcard.
   std::map<std::tuple<Id, std::string, bool>, Id> newest_authorizations_ CW_GUARDED_BY(mutex_);
   // By names, profile and account.
-  std::map<std::string, Id> newest_orders_ CW_GUARDED_BY(mutex_);
-  std::map<std::string, int> orders_by_names_ CW_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, Id> newest_orders_ CW_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, int> orders_by_names_ CW_GUARDED_BY(mutex_);
   std::deque<Id> orders_by_age_ CW_GUARDED_BY(mutex_);
 
   // Declared before what runs on it; stopped first of all.

@@ -5,7 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "lib/base/base64.h"
+#include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
+#include "tests/fakes/random_bytes.h"
 
 namespace certwright::fakes {
 namespace {
@@ -17,6 +20,19 @@ pki::TestCa CrossSign(const pki::TestCa& root, const pki::PrivateKey& key) {
   spec.common_name = kIntermediateName;
   spec.is_ca = true;
   return pki::TestCa(key, {root.Sign(key.public_key(), spec), root.root()});
+}
+
+std::string SubjectKeyId(const pki::Certificate& certificate) {
+  const ASN1_OCTET_STRING* id = X509_get0_subject_key_id(certificate.x509.get());
+  return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(id)),
+                     static_cast<std::size_t>(ASN1_STRING_length(id)));
+}
+
+// Sixteen octets that are in a certificate as they are: positive, and no zeros in front.
+std::string RandomSerial() {
+  std::string serial = RandomBytes(16);
+  serial[0] = static_cast<char>((serial[0] & 0x3f) | 0x40);
+  return serial;
 }
 
 pki::SubjectAltNames NamesFor(pki::SubjectAltNames names, ChainVariant variant) {
@@ -37,10 +53,11 @@ IssuingCa::IssuingCa(int alternate_roots) {
     const pki::TestCa root(absl::StrCat("Fake Alternate Root ", i));
     issuers_.push_back(CrossSign(root, issuers_[0].key()));
   }
+  key_id_ = base::Base64UrlEncode(SubjectKeyId(issuers_[0].certificate()));
 }
 
-pki::Certificate IssuingCa::Issue(const pki::Csr& csr, absl::Duration lifetime,
-                                  ChainVariant variant) const {
+IssuedLeaf IssuingCa::Issue(const pki::Csr& csr, absl::Duration lifetime,
+                            ChainVariant variant) const {
   pki::TestCertificateSpec spec;
   spec.names = NamesFor(csr.names, variant);
   spec.usages = {"digital signature", "server auth"};
@@ -48,8 +65,14 @@ pki::Certificate IssuingCa::Issue(const pki::Csr& csr, absl::Duration lifetime,
   if (variant == ChainVariant::kExpired) spec.not_before -= lifetime + absl::Hours(1);
   if (variant == ChainVariant::kNotYetValid) spec.not_before += absl::Hours(2);
   spec.not_after = spec.not_before + lifetime;
-  if (variant != ChainVariant::kForOtherKey) return issuers_[0].Sign(csr.public_key, spec);
-  return issuers_[0].Sign(pki::PrivateKey::Generate({}).value().public_key(), spec);
+  spec.serial = RandomSerial();
+  const pki::PublicKey key = variant == ChainVariant::kForOtherKey
+                                 ? pki::PrivateKey::Generate({}).value().public_key()
+                                 : csr.public_key;
+  return {.der = issuers_[0].SignDer(key, spec),
+          .cert_id = absl::StrCat(key_id_, ".", base::Base64UrlEncode(spec.serial)),
+          .not_before = spec.not_before,
+          .not_after = spec.not_after};
 }
 
 std::string IssuingCa::Chain(const std::string& leaf_der, std::size_t root,

@@ -8,19 +8,25 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "lib/pki/certificate.h"
 #include "lib/pki/csr.h"
 #include "lib/pki/test_ca.h"
 #include "tests/fakes/behaviour.h"
 
 namespace certwright::fakes {
 
+struct IssuedLeaf {
+  std::string der;
+  // RFC 9773 §4.1.
+  std::string cert_id;
+  absl::Time not_before;
+  absl::Time not_after;
+};
+
 class IssuingCa {
  public:
   explicit IssuingCa(int alternate_roots);
 
-  pki::Certificate Issue(const pki::Csr& csr, absl::Duration lifetime,
-                         ChainVariant variant) const;
+  IssuedLeaf Issue(const pki::Csr& csr, absl::Duration lifetime, ChainVariant variant) const;
   // As application/pem-certificate-chain; `root` 0 is the default chain's.
   std::string Chain(const std::string& leaf_der, std::size_t root, ChainVariant variant) const;
 
@@ -30,6 +36,8 @@ class IssuingCa {
  private:
   // The same intermediate key, certified by each root.
   std::vector<pki::TestCa> issuers_;
+  // base64url, as certificates' identifiers begin.
+  std::string key_id_;
 };
 
 }  // namespace certwright::fakes

@@ -151,17 +151,25 @@ absl::StatusOr<pki::PublicKey> ReadJwk(const json::object& jwk) {
   return absl::InvalidArgumentError("unknown kind of key");
 }
 
-bool IsSignedBy(const Jws& jws, const pki::PublicKey& key) {
+JwsVerifier::JwsVerifier(const pki::PublicKey& key) : spec_(key.spec()) {
+  const pki::OpensslErrorScope scope;
+  pki::OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  if (EVP_DigestVerifyInit(context.get(), nullptr, pki::SignatureDigest(spec_), nullptr,
+                           key.get()) == 1) {
+    prepared_ = std::shared_ptr<EVP_MD_CTX>(context.release(), EVP_MD_CTX_free);
+  }
+}
+
+bool JwsVerifier::Accepts(const Jws& jws) const {
   const pki::OpensslErrorScope scope;
   std::string signature = jws.signature;
-  if (key.spec().algorithm == pki::KeyAlgorithm::kEcdsa) {
-    std::optional<std::string> der = EcdsaDer(jws.signature, key.spec().size);
+  if (spec_.algorithm == pki::KeyAlgorithm::kEcdsa) {
+    std::optional<std::string> der = EcdsaDer(jws.signature, spec_.size);
     if (!der.has_value()) return false;
     signature = *std::move(der);
   }
   const pki::OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  return EVP_DigestVerifyInit(context.get(), nullptr, pki::SignatureDigest(key.spec()), nullptr,
-                              key.get()) == 1 &&
+  return prepared_ != nullptr && EVP_MD_CTX_copy_ex(context.get(), prepared_.get()) == 1 &&
          EVP_DigestVerify(context.get(), Data(signature), signature.size(),
                           Data(jws.signed_text), jws.signed_text.size()) == 1;
 }

@@ -4,12 +4,14 @@
 // Errors: INVALID_ARGUMENT says what is wrong. Threading: functions without state.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "boost/json/object.hpp"
 #include "lib/pki/key.h"
+#include "lib/pki/openssl.h"
 
 namespace certwright::fakes {
 
@@ -27,8 +29,18 @@ absl::StatusOr<Jws> ReadJws(const boost::json::object& jws);
 
 absl::StatusOr<pki::PublicKey> ReadJwk(const boost::json::object& jwk);
 
-// Whether `jws` is signed by `key` with the algorithm that keys of its kind have.
-bool IsSignedBy(const Jws& jws, const pki::PublicKey& key);
+// Whether a JWS is signed by `key` with the algorithm that keys of its kind have. Made once for
+// a key, as OpenSSL takes its time to get ready for one. Cheap to copy; safe from any thread.
+class JwsVerifier {
+ public:
+  explicit JwsVerifier(const pki::PublicKey& key);
+  bool Accepts(const Jws& jws) const;
+
+ private:
+  pki::KeySpec spec_;
+  std::shared_ptr<const EVP_MD_CTX> prepared_;
+};
+
 // Whether its signature is the HMAC-SHA256 (HS256) by `mac_key`.
 bool HasMac(const Jws& jws, absl::string_view mac_key);
 
