@@ -73,11 +73,14 @@ std::string DescribeUserAction(const absl::Status& error) {
                       url.empty() ? "" : ": visit ", url, ". It says: ", error.message());
 }
 
-// What a CA says to every order of an account that it has ended (RFC 8555 §7.3.6).
+// What a CA says to every request of an account that it has ended (RFC 8555 §7.3.6). Once there
+// is an order, a name that is unauthorized is one whose proof failed.
 bool WasRefusedAsUnauthorized(const order::v1::OrderStatus& status) {
-  return status.url().empty() &&
-         std::any_of(status.failures().begin(), status.failures().end(),
-                     [](const auto& failure) { return failure.type() == "unauthorized"; });
+  return std::any_of(status.failures().begin(), status.failures().end(),
+                     [&status](const auto& failure) {
+                       return failure.type() == "unauthorized" &&
+                              (status.url().empty() || failure.identifier().empty());
+                     });
 }
 
 // Whether the CA refused the order because of its account.

@@ -359,7 +359,10 @@ TEST_F(IssuerReconcilerTest, AnOrderRefusedAsUnauthorizedHasTheAccountLookedUp) 
   refused.mutable_status()->add_failures()->set_type("unauthorized");
   order::v1::Order unproven = refused;
   unproven.mutable_status()->set_url("https://ca.test/order/1");
+  order::v1::Order ended_under_way = unproven;
+  unproven.mutable_status()->mutable_failures(0)->set_identifier("www.example.test");
   EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &unproven), "") << "that was a proof of ours";
+  EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &ended_under_way), kKey);
   EXPECT_EQ(reconciler_.DoubtedBy(nullptr, &refused), kKey);
   CW_ASSERT_OK(Pass());
   EXPECT_EQ(Ready(), "False ErrVerifyACMEAccount");

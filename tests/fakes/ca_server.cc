@@ -266,6 +266,11 @@ void CaServer::ForgetAccounts() {
   accounts_by_thumbprint_.clear();
 }
 
+void CaServer::DeactivateAccounts() {
+  base::MutexLock lock(mutex_);
+  for (auto& [id, account] : accounts_) account.active = false;
+}
+
 void CaServer::EndAuthorizations(const std::string& status) {
   base::MutexLock lock(mutex_);
   for (auto& [id, authorization] : authorizations_) {
@@ -298,6 +303,13 @@ int CaServer::orders_for(const std::vector<std::string>& names) const {
   base::MutexLock lock(mutex_);
   const auto found = orders_by_names_.find(absl::StrJoin(names, " "));
   return found == orders_by_names_.end() ? 0 : found->second;
+}
+
+int CaServer::orders() const {
+  base::MutexLock lock(mutex_);
+  int count = 0;
+  for (const auto& [names, orders] : orders_by_names_) count += orders;
+  return count;
 }
 
 int CaServer::accounts() const {

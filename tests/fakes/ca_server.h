@@ -89,6 +89,8 @@ class CaServer {
 
   // As a CA that lost its database.
   void ForgetAccounts();
+  // As an operator of the CA does to abusers.
+  void DeactivateAccounts();
   // All authorizations that are pending or valid become "expired", "deactivated" or "revoked".
   void EndAuthorizations(const std::string& status);
   // Suggests this window for the renewal of a certificate; NOT_FOUND for one of another CA.
@@ -99,6 +101,7 @@ class CaServer {
   int requests(Endpoint endpoint) const { return requests_[Index(endpoint)]; }
   // Orders made for exactly these names, sorted.
   int orders_for(const std::vector<std::string>& names) const;
+  int orders() const;
   int accounts() const;
   // Requests to finalize that were accepted.
   int finalized() const { return finalized_; }

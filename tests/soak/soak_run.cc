@@ -87,7 +87,7 @@ absl::StatusOr<SoakReport> Soak::Run() {
   report_.duration = absl::Now() - start_;
   report_.issuances = population_.issued();
   report_.retried = population_.retried();
-  report_.ca_orders = world_.ca().requests(fakes::Endpoint::kNewOrder);
+  report_.ca_orders = world_.ca().orders();
   report_.ca_certificates = world_.ca().finalized();
   if (report_.issuances < options_.issuances) {
     report_.failures.push_back(absl::StrCat("only ", report_.issuances, " were issued"));

@@ -46,7 +46,7 @@ struct SoakReport {
   int retried = 0;
   // Of what was asked of the CA, those that were answered wrongly.
   int faults = 0;
-  // newOrder requests, and certificates, of the CA.
+  // What the CA has made.
   int ca_orders = 0;
   int ca_certificates = 0;
   // Orders and Challenges that should be gone.
