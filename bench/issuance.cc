@@ -153,7 +153,8 @@ int Main(int argc, char** argv) {
                  "How many processors Pebble uses; with more than one it may lock up")
       ->check(CLI::Range(1, 1024));
   app.footer(
-      "Example:\n  bazel run --config=opt //bench:issuance -- --challenge=dns01 --certificates=500 "
+      "Example:\n  bazel run --config=opt //bench:issuance -- --challenge=dns01 "
+      "--certificates=500 "
       "--concurrency=64");
   try {
     app.parse(argc, argv);

@@ -48,8 +48,8 @@ struct ControllerOptions {
   absl::Duration reconcile_deadline = absl::Seconds(60);
   // Conflicts of one key in a row that are retried at once.
   int max_fast_conflicts = 5;
-  // While this is an error, keys are not reconciled, as if each had failed with it: a store that
-  // cannot be written could not keep what was begun. Empty: always OK.
+  // While this is an error, keys are not reconciled, as if each had failed with it: a store
+  // that cannot be written could not keep what was begun. Empty: always OK.
   std::function<absl::Status()> gate = {};
 };
 
