@@ -365,6 +365,7 @@ TEST_F(AccessTest, TheTableHasEveryMethodOnce) {
   EXPECT_EQ(rows, methods);
 }
 
+// Fault 96.
 TEST_F(AccessTest, EveryMethodAnswersEveryoneAsTheTableSays) {
   CW_ASSERT_OK_AND_ASSIGN(const auto suite, StartSuite());
   const std::vector<Identity> everyone = Everyone(*suite);

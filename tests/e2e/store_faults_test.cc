@@ -111,6 +111,7 @@ class StoreFaultsTest : public testing::TestWithParam<Service> {
   std::vector<std::string> accepted_;
 };
 
+// Fault 92.
 TEST_P(StoreFaultsTest, AFullDiskIsNamedBeginsNothingAndIsRecoveredFrom) {
   const Service service = GetParam();
   const pid_t process = world_->suite().process(service).pid();
@@ -151,6 +152,7 @@ TEST_P(StoreFaultsTest, AFullDiskIsNamedBeginsNothingAndIsRecoveredFrom) {
   EXPECT_LE(CountNewOrders(), static_cast<int>(accepted_.size()) + 1);
 }
 
+// Fault 92.
 TEST_P(StoreFaultsTest, AReadOnlyDiskStopsTheStartAndChangesNothing) {
   const Service service = GetParam();
   world_->suite().Kill(service);

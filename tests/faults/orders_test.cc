@@ -103,7 +103,7 @@ TEST(OrderFaultsTest, OrderNotReadyIsFollowedByOneCertificate) {
   EXPECT_EQ(world->ca().orders_for({DnsName("www")}), 1);
 }
 
-// Faults 23 and 24 and 56.
+// Faults 23, 24 and 56.
 TEST(OrderFaultsTest, ARateLimitOfOneNameParksThatOneOnlyAlsoAcrossKills) {
   constexpr absl::Duration kWait = absl::Seconds(25);
   const auto world = StartWorld(BelievingCa());
@@ -145,8 +145,7 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
   for (const ChainVariant variant :
        {ChainVariant::kWithPrivateKey, ChainVariant::kForOtherKey, ChainVariant::kMissingName,
         ChainVariant::kExtraName, ChainVariant::kExpired, ChainVariant::kNotYetValid,
-        ChainVariant::kWrongOrder, ChainVariant::kDuplicate,
-        ChainVariant::kWithoutIntermediate}) {
+        ChainVariant::kWrongOrder, ChainVariant::kDuplicate}) {
     SCOPED_TRACE(static_cast<int>(variant));
     Behaviour behaviour;
     behaviour.chain = variant;

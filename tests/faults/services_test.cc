@@ -1,5 +1,5 @@
 // Faults of the services themselves, and many faults at once.
-#include <set>
+#include <cstdlib>
 
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
@@ -17,9 +17,10 @@ TEST(ServiceFaultsTest, AnOrderWaitsForASolverThatIsDownAndGoesOn) {
   ASSERT_NE(world, nullptr);
   world->suite().Kill(Service::kSolver);
   Create(*world, "www");
-  const order::v1::Order waiting = WaitForOrder(
-      *world, "www",
-      [](const order::v1::Order& order) { return ReadyReason(order) == "SolverUnavailable"; });
+  const order::v1::Order waiting =
+      WaitForOrder(*world, "www", [](const order::v1::Order& order) {
+        return ReadyMessage(order).find("The solver service") != std::string::npos;
+      });
   EXPECT_NE(waiting.status().url(), "");
   CW_ASSERT_OK(world->suite().Restart(Service::kSolver));
   ExpectIssued(*world, {"www"});
@@ -61,8 +62,8 @@ TEST(ServiceFaultsTest, ASecondOrderServiceOnTheSameStoreDoesNotStart) {
   CW_ASSERT_OK_AND_ASSIGN(const auto second, harness::Process::Start(std::move(spec)));
   CW_ASSERT_OK_AND_ASSIGN(const int status, second->Wait(kTimeout));
   EXPECT_NE(status, 0);
-  EXPECT_THAT(second->LogTail(), testing::HasSubstr("order.db")) << second->LogTail();
-  EXPECT_GE(second->CountLogLines("in use"), 1) << second->LogTail();
+  EXPECT_THAT(second->LogTail(),
+              testing::HasSubstr("order.db: the store is open in another process"));
   // The first does not mind.
   Create(*world, "www");
   ExpectIssued(*world, {"www"});
@@ -92,7 +93,7 @@ TEST(ServiceFaultsTest, OneThatTheCaAlwaysFailsDelaysNoOther) {
   ExpectIssued(*world, {"poison"});
 }
 
-// Faults 16 to 22.
+// Faults 16 and 22.
 TEST(ServiceFaultsTest, TwoHundredAreIssuedWhileEveryTwentiethAnswerIsWrong) {
   constexpr int kCertificates = 200;
   const auto world = StartWorld({}, {"dns.example.test"});
