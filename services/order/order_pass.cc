@@ -263,8 +263,8 @@ OrderPass::AwaitableOutcome OrderPass::CreateChallenges() {
       co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(error.message()),
                               Failures());
     }
-    SetNotReady(record_.mutable_order(), "ServerUnavailable", std::string(error.message()),
-                Now());
+    // Not a trouble of the CA, to which another CA would be an answer.
+    SetNotReady(record_.mutable_order(), "Pending", std::string(error.message()), Now());
     CW_CO_RETURN_IF_ERROR(co_await record_.Save());
     co_return error;
   }
