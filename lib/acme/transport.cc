@@ -141,9 +141,12 @@ runtime::Awaitable<absl::StatusOr<std::string>> Transport::FetchNonce(
       if (nonce.empty()) co_return SenselessAnswer("newNonce gave no valid Replay-Nonce");
       co_return nonce;
     }
-    if (!first) co_return base::Annotate(status, "newNonce");
-    const bool moved = co_await HasMoved(context, status, directory, &Directory::new_nonce);
-    if (!moved) co_return base::Annotate(status, "newNonce");
+    bool moved = false;
+    if (first) moved = co_await HasMoved(context, status, directory, &Directory::new_nonce);
+    if (moved) continue;
+    // It has nothing of the request that the nonce is for, so it cannot mean to refuse that.
+    const bool refused = ClassOf(status) == ErrorClass::kPermanent;
+    co_return base::Annotate(refused ? SenselessAnswer(status.message()) : status, "newNonce");
   }
 }
 

@@ -64,6 +64,13 @@ TEST_F(TransportTest, NoncesComeFromAnswersAndOnlyTheFirstFromNewNonce) {
   EXPECT_EQ(ca_.Count("GET", "/directory"), 1);
 }
 
+TEST_F(TransportTest, ARefusalOfNewNonceIsAnOutageAndNoRefusalOfTheRequest) {
+  ca_.http.On("HEAD", "https://ca.test/nonce").Reply(400, "");
+  const auto result = Read();
+  EXPECT_THAT(result, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("newNonce")));
+  EXPECT_EQ(ClassOf(result.status()), ErrorClass::kRetryBackoff);
+}
+
 TEST_F(TransportTest, ErrorAnswersGiveNoncesToo) {
   ca_.OnPost("/order/1", {Refuse(404, "malformed"), Reply(200, "{}")});
   EXPECT_THAT(Read(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("because of malformed")));

@@ -104,7 +104,7 @@ TEST(IssuerFaultsTest, TheSecondCaIssuesWhileTheFirstIsAwayAndReplacesCrossesNoC
   });
   Renew(world, "www");
   WaitFor(world, "www", IssuedBy("fake", 3));
-  EXPECT_TRUE(Replaced(world).contains(of_first));
+  EXPECT_THAT(Replaced(world), testing::Contains(of_first));
 }
 
 // Fault 30.

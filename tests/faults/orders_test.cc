@@ -110,7 +110,10 @@ TEST(OrderFaultsTest, ARateLimitOfOneNameParksThatOneOnlyAlsoAcrossKills) {
   ASSERT_NE(world, nullptr);
   Behaviour behaviour;
   behaviour.refused_names[DnsName("limited")] = {
-      .status = 429, .type = "rateLimited", .retry_after = kWait};
+      .status = 429,
+      .type = "rateLimited",
+      .detail = "too many certificates (5) already issued for this exact set of identifiers",
+      .retry_after = kWait};
   world->ca().SetBehaviour(behaviour);
   Create(*world, "limited");
   const order::v1::Order parked = WaitForOrder(
