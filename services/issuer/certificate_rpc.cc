@@ -13,6 +13,9 @@ namespace v1 = issuer::v1;
 
 namespace {
 
+// Of RenewCertificate, against writes that come in between.
+constexpr int kMostRenewAttempts = 10;
+
 std::string WithDefault(const std::string& resource_namespace) {
   return resource_namespace.empty() ? service::kDefaultNamespace : resource_namespace;
 }
@@ -41,20 +44,27 @@ runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(
 
 runtime::Awaitable<absl::StatusOr<v1::RenewCertificateResponse>> CertificateRpc::Renew(
     rpc::CallContext call, std::string resource_namespace, std::string name) {
-  CW_CO_ASSIGN_OR_RETURN(v1::Certificate certificate,
-                         co_await Find(call.context, resource_namespace, name));
   v1::RenewCertificateResponse response;
-  // One on the way is what was asked for.
-  if (certificate.status().certificate_request_name().empty()) {
+  for (int attempt = 1;; ++attempt) {
+    CW_CO_ASSIGN_OR_RETURN(v1::Certificate certificate,
+                           co_await Find(call.context, resource_namespace, name));
+    // One on the way is what was asked for.
+    if (!certificate.status().certificate_request_name().empty()) {
+      *response.mutable_certificate() = std::move(certificate);
+      co_return response;
+    }
     const service::ConditionUpdate issuing{"Issuing", true, "ManuallyTriggered",
                                            "A new certificate was asked for."};
     service::SetCondition(*certificate.mutable_status()->mutable_conditions(), issuing,
                           certificate.metadata().generation(), environment_.clock().Now());
-    CW_CO_ASSIGN_OR_RETURN(certificate, co_await stores_.certificates.UpdateStatus(
-                                            call.context, std::move(certificate)));
+    absl::StatusOr<v1::Certificate> updated =
+        co_await stores_.certificates.UpdateStatus(call.context, std::move(certificate));
+    // A reconciler was faster; the caller has named no version, so that is no concern of his.
+    if (absl::IsAborted(updated.status()) && attempt < kMostRenewAttempts) continue;
+    if (!updated.ok()) co_return updated.status();
+    *response.mutable_certificate() = *std::move(updated);
+    co_return response;
   }
-  *response.mutable_certificate() = std::move(certificate);
-  co_return response;
 }
 
 runtime::Awaitable<absl::StatusOr<v1::GetCertificateChainResponse>> CertificateRpc::GetChain(
