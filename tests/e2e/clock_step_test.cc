@@ -84,6 +84,12 @@ class ClockStepTest : public testing::TestWithParam<int> {
     }
   }
 
+  std::vector<std::string> Http01Names() const {
+    std::vector<std::string> names;
+    for (std::size_t i = 1; i < names_.size(); i += 2) names.push_back(names_[i]);
+    return names;
+  }
+
   // How far the issuer service's wall clock is ahead, as what it writes down shows.
   absl::Duration Ahead() {
     issuer::v1::CreateSecretRequest request;
@@ -127,9 +133,10 @@ TEST_P(ClockStepTest, NothingIsLostOrLeftBehind) {
   Create("c", kCertificates);
   clock_->Set(GetParam() * absl::Hours(24));
   EXPECT_GT(GetParam() * Ahead(), absl::Hours(23));
-  // A CA's certificate of a day ahead is not taken, so those of a clock that is behind wait.
+  // Until the clock is right, nameservers refuse signed updates (BADTIME), and of a CA's
+  // certificates those that begin a day ahead are not taken; all else goes on.
   if (GetParam() > 0) {
-    CW_EXPECT_OK(world_->WaitUntilReady(names_, kTimeout));
+    CW_EXPECT_OK(world_->WaitUntilReady(Http01Names(), kTimeout));
   }
   clock_->Set(absl::ZeroDuration());
   CW_EXPECT_OK(world_->WaitUntilReady(names_, kTimeout));
