@@ -153,6 +153,15 @@ TEST_F(MemoryTest, KeysAreInTheIssuerAloneAndGoneFromItOnceDeleted) {
       },
       absl::Seconds(30)));
   EXPECT_THAT(found, UnorderedElementsAre()) << "what remains in the issuer's memory";
+
+  for (const Service service : harness::kServices) {
+    CW_ASSERT_OK_AND_ASSIGN(const std::string log,
+                            harness::ReadFile(world_->suite().process(service).log_file()));
+    EXPECT_THAT(log, testing::HasSubstr("serving"));
+    for (const auto& [name, needle] : needles) {
+      EXPECT_FALSE(absl::StrContains(log, needle)) << name << " is in a log";
+    }
+  }
 }
 
 }  // namespace
