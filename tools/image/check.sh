@@ -4,8 +4,8 @@
 #
 #   tools/image/check.sh BINARIES [SERVICE...]
 #
-# BINARIES is a folder with services/issuer/certwright-issuer and so on, such as bazel-bin. Takes
-# root (or sudo), for chroot.
+# BINARIES is a folder with services/issuer/certwright-issuer and so on, such as bazel-bin of a
+# build with --config=opt. Takes root (or sudo), for chroot.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,6 +60,20 @@ unpack() {
 holds_no_shell() {
   local root=$scratch/$1/rootfs
   ! find "$root" \( -path '*/bin/*' -o -name '*sh' -o -perm /6000 \) -type f | grep .
+}
+
+# A mistake in memory ends such a program instead of being of use to whoever provoked it
+# (docs/SECURITY.md): position independent, what the loader fills in is read-only afterwards, no
+# page that can be both written and executed, checked copies, and guards on the stack.
+is_hardened() {
+  local program=$scratch/$1/rootfs/certwright-$1 symbols
+  readelf --wide --file-header "$program" | grep 'Type: *DYN' &&
+    readelf --wide --dynamic "$program" | grep 'FLAGS_1.*NOW.*PIE' &&
+    readelf --wide --program-headers "$program" | grep GNU_RELRO &&
+    readelf --wide --program-headers "$program" | grep 'GNU_STACK.* RW ' &&
+    symbols=$(readelf --wide --dyn-syms "$program") &&
+    grep ' __memcpy_chk' <<<"$symbols" &&
+    grep ' __stack_chk_fail' <<<"$symbols"
 }
 
 knows_time_zones() { as_root test -s "$scratch/$1/rootfs/usr/share/zoneinfo/Europe/Berlin"; }
@@ -136,6 +150,7 @@ for service in "${services[@]}"; do
   check "image of $service is unpacked" unpack "$service"
   check "image of $service has the user 65532" runs_as_nonroot "$service"
   check "image of $service holds no shell and nothing set-user-ID" holds_no_shell "$service"
+  check "program of $service is hardened" is_hardened "$service"
   if [[ $service == issuer ]]; then check 'image of issuer knows time zones' knows_time_zones issuer; fi
   launch "$service"
   check "$service serves from its image" starts "$service"
