@@ -28,6 +28,8 @@ enum class FaultPoint {
   kAccountRegistered,      // the Issuer's status does not say so
   kCertificateBeginning,   // key and CSR are made
   kCertificateBegun,       // they are stored with the CertificateRequest
+  kLimitsSaving,           // what an order takes of a CA's limits is about to be stored
+  kLimitsSaved,            // it is
   kRequestOrdering,        // the Order is about to be created
   kRequestOrdered,         // it is, and the CertificateRequest does not say so
   kRequestFollowed,        // what the Order says is stored with the CertificateRequest
@@ -58,7 +60,7 @@ enum class FaultPoint {
   kChallengeForgotten,     // that is gone, too
 };
 
-inline constexpr std::array<absl::string_view, 33> kFaultPointNames = {
+inline constexpr std::array<absl::string_view, 35> kFaultPointNames = {
     "store-transaction-begun",
     "store-committing",
     "store-committed",
@@ -66,6 +68,8 @@ inline constexpr std::array<absl::string_view, 33> kFaultPointNames = {
     "account-registered",
     "certificate-beginning",
     "certificate-begun",
+    "limits-saving",
+    "limits-saved",
     "request-ordering",
     "request-ordered",
     "request-followed",

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
@@ -102,8 +103,10 @@ runtime::Awaitable<absl::Status> LimitLedger::Save(runtime::Context context, std
   for (const std::string& over : dropped) {
     mutations.push_back(store::Mutation::Delete(KeyOf(over)));
   }
+  base::Reach(base::FaultPoint::kLimitsSaving);
   const auto committed = co_await store_.Commit(context, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
+  base::Reach(base::FaultPoint::kLimitsSaved);
   base::MutexLock lock(mutex_);
   if (!value.empty()) kept_[uid] = value;
   for (const std::string& over : dropped) kept_.erase(over);

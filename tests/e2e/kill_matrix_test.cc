@@ -145,7 +145,11 @@ class KillMatrixTest : public testing::TestWithParam<Case> {
   }
 
   void IssueAll() {
-    const auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});
+    auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});
+    // Limits that never hold anything up, so that they are counted.
+    auto& limits = *issuer.mutable_spec()->mutable_acme()->mutable_rate_limits();
+    limits.set_certificates_per_domain(1000);
+    limits.set_failed_validations(100);
     Persist([&] { return world_->CreateClusterIssuer(issuer); });
     for (int i = 0; i < kCertificates; ++i) {
       Persist([&] {
