@@ -262,9 +262,11 @@ absl::Status Serve(ServiceFactory& factory) {
         "access is configured but does not count: without server.tls everyone may do all");
   }
   storage.Listen(StorageListener(*server, metrics));
-  LogInfo("serving", {{"program", factory.Describe().program},
-                      {"listen", common.server.listen()},
-                      {"port", server->port()}});
+  LogInfo("serving",
+          {{"program", factory.Describe().program},
+           {"listen", common.server.listen()},
+           {"port", server->port()},
+           {"metrics_port", metrics_server == nullptr ? 0 : metrics_server->port()}});
 
   const int signal = rpc::WaitForTerminationSignal();
   LogInfo("draining", {{"signal", signal}});
