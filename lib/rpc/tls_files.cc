@@ -309,7 +309,6 @@ void StopFollowers() {
   Followers& all = TheFollowers();
   base::MutexLock lock(all.mutex);
   for (const auto& [files, follower] : all.followers) follower->Stop();
-  all.followers.clear();
 }
 
 }  // namespace
