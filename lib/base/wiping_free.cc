@@ -4,7 +4,7 @@
 //
 // It stands in front of glibc's free() and realloc(), as its manual allows ("Replacing
 // malloc"), and leaves the work to them. Not with sanitizers, which have their own.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef CERTWRIGHT_SANITIZED
 
 #include <malloc.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 namespace certwright::base {
 namespace {
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef CERTWRIGHT_SANITIZED
 
 // The allocator writes its own links into the first two words of what is freed.
 constexpr std::size_t kLinks = 16;

@@ -14,7 +14,7 @@
 namespace certwright::service {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef CERTWRIGHT_SANITIZED
 // Sanitizers trace the process at its end and run a program for the names of functions.
 constexpr bool kSanitized = true;
 #else

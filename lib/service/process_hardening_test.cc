@@ -31,6 +31,15 @@ using testing::IsEmpty;
 
 constexpr uid_t kNobody = 65534;
 
+class ProcessHardeningTest : public testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef CERTWRIGHT_SANITIZED
+    GTEST_SKIP() << "NOT TESTED: a sanitizer needs what the filter denies, so there is none";
+#endif
+  }
+};
+
 // Runs `body` in a child that is hardened, and returns its exit status: hardening cannot be
 // taken back.
 int InHardenedChild(const std::function<int()>& body) {
@@ -56,7 +65,7 @@ int RunProgram() {
   return ErrorOf(execv(program, arguments));
 }
 
-TEST(ProcessHardeningTest, SaysWhatItHasDone) {
+TEST_F(ProcessHardeningTest, SaysWhatItHasDone) {
   EXPECT_EQ(InHardenedChild([] { return 0; }), 0);
   // The same in a thread of this process would stay; the report is read in a child, too.
   EXPECT_EQ(InHardenedChild([] {
@@ -69,7 +78,7 @@ TEST(ProcessHardeningTest, SaysWhatItHasDone) {
             0);
 }
 
-TEST(ProcessHardeningTest, AProgramCanBeRunBeforeButNotAfter) {
+TEST_F(ProcessHardeningTest, AProgramCanBeRunBeforeButNotAfter) {
   const pid_t child = fork();
   if (child == 0) _exit(RunProgram());
   int status = 0;
@@ -78,7 +87,7 @@ TEST(ProcessHardeningTest, AProgramCanBeRunBeforeButNotAfter) {
   EXPECT_EQ(InHardenedChild(RunProgram), EPERM);
 }
 
-TEST(ProcessHardeningTest, NoThreadStartedLaterCanRunAProgram) {
+TEST_F(ProcessHardeningTest, NoThreadStartedLaterCanRunAProgram) {
   EXPECT_EQ(InHardenedChild([] {
               int error = 0;
               std::thread([&error] { error = RunProgram(); }).join();
@@ -87,12 +96,14 @@ TEST(ProcessHardeningTest, NoThreadStartedLaterCanRunAProgram) {
             EPERM);
 }
 
-TEST(ProcessHardeningTest, WhatOnlyAnAttackerNeedsIsDenied) {
+TEST_F(ProcessHardeningTest, WhatOnlyAnAttackerNeedsIsDenied) {
   EXPECT_EQ(
       InHardenedChild([] { return ErrorOf(ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); }),
       EPERM);
-  EXPECT_EQ(InHardenedChild([] { return ErrorOf(mount("none", "/tmp", "tmpfs", 0, nullptr)); }),
-            EPERM);
+  // Arguments that do no harm where the call is not denied.
+  EXPECT_EQ(
+      InHardenedChild([] { return ErrorOf(mount(nullptr, nullptr, nullptr, 0, nullptr)); }),
+      EPERM);
   EXPECT_EQ(InHardenedChild(
                 [] { return ErrorOf(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, 0, 0, 0, 0)); }),
             EPERM);
@@ -106,7 +117,7 @@ TEST(ProcessHardeningTest, WhatOnlyAnAttackerNeedsIsDenied) {
             EPERM);
 }
 
-TEST(ProcessHardeningTest, IsNotDumpableAndLeavesNoCore) {
+TEST_F(ProcessHardeningTest, IsNotDumpableAndLeavesNoCore) {
   EXPECT_EQ(InHardenedChild([] { return prctl(PR_GET_DUMPABLE); }), 0);
   EXPECT_EQ(InHardenedChild([] { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); }), 1);
   EXPECT_EQ(InHardenedChild([] {
@@ -117,7 +128,7 @@ TEST(ProcessHardeningTest, IsNotDumpableAndLeavesNoCore) {
             0);
 }
 
-TEST(ProcessHardeningTest, FilesAreForItsOwnUser) {
+TEST_F(ProcessHardeningTest, FilesAreForItsOwnUser) {
   const std::string path = absl::StrCat(testing::TempDir(), "/hardened_", getpid());
   EXPECT_EQ(InHardenedChild([&] {
               const int file = open(path.c_str(), O_WRONLY | O_CREAT, 0666);
@@ -164,7 +175,7 @@ int OpenMemoryOfChild(bool hardened) {
   return WEXITSTATUS(status);
 }
 
-TEST(ProcessHardeningTest, ItsMemoryCannotBeReadByTheSameUser) {
+TEST_F(ProcessHardeningTest, ItsMemoryCannotBeReadByTheSameUser) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   if (OpenMemoryOfChild(false) != 0) {
     GTEST_SKIP() << "here nobody can read another process's memory anyway (Yama)";
