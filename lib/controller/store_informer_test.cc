@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -121,9 +122,13 @@ TEST_F(StoreInformerTest, AWatchOfAnEmptyStoreHasABookmarkToGoOnFrom) {
   EXPECT_THAT(lines_.WaitFor(1), ElementsAre("bookmark  0"));
   Create("a");
   lines_.WaitFor(2);
+  handle_.reset();
+  // One more bookmark among them if "a" was created before the stream caught up.
+  const auto seen = static_cast<std::ptrdiff_t>(lines_.WaitFor(2).size());
   Watch(source, "0");
-  EXPECT_THAT(lines_.WaitFor(4),
-              ElementsAre("bookmark  0", "added a 1", "added a 1", "bookmark  1"));
+  std::vector<std::string> lines = lines_.WaitFor(seen + 2);
+  lines.erase(lines.begin(), lines.begin() + seen);
+  EXPECT_THAT(lines, ElementsAre("added a 1", "bookmark  1"));
 }
 
 TEST_F(StoreInformerTest, AWatchOfOneNamespaceSeesNoOther) {
