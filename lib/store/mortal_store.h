@@ -2,6 +2,7 @@
 // process does. For tests.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -71,10 +72,11 @@ class MortalStore final : public Store {
   }
 
   Store& inner_;
-  int commits_ = 0;
+  // Read by the test while the code under test commits on another thread.
+  std::atomic<int> commits_ = 0;
   int die_at_ = 0;
   bool die_applied_ = false;
-  bool dead_ = false;
+  std::atomic<bool> dead_ = false;
   std::function<void()> before_commit_;
 };
 
