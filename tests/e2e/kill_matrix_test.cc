@@ -201,10 +201,11 @@ class KillMatrixTest : public testing::TestWithParam<Case> {
     EXPECT_TRUE(harness::WaitUntil(
         [&] {
           StartAgainIfDead();
-          const auto challenges = world_->ListChallenges();
-          return std::none_of(challenges.begin(), challenges.end(), [](const auto& challenge) {
-            return challenge.status().presented();
-          });
+          const auto challenges = world_->TryListChallenges();
+          return challenges.ok() && std::none_of(challenges->begin(), challenges->end(),
+                                                 [](const auto& challenge) {
+                                                   return challenge.status().presented();
+                                                 });
         },
         kTimeout))
         << "a proof is still presented";
@@ -257,7 +258,10 @@ TEST_P(KillMatrixTest, EverythingGoesOnFromThere) {
   EXPECT_TRUE(harness::WaitUntil(
       [&] {
         StartAgainIfDead();
-        return world_->ListOrders().empty() && world_->ListChallenges().empty();
+        // It may die under one of these, and is started again in the next round.
+        const auto orders = world_->TryListOrders();
+        const auto challenges = world_->TryListChallenges();
+        return orders.ok() && orders->empty() && challenges.ok() && challenges->empty();
       },
       kTimeout))
       << "the Orders and Challenges of deleted Certificates remain";

@@ -14,6 +14,19 @@
 namespace certwright::harness {
 namespace {
 
+// What `call` gives once it succeeds, within a minute; else value() fails the test.
+template <typename Call>
+auto Persist(Call call) {
+  auto result = call();
+  WaitUntil(
+      [&] {
+        if (!result.ok()) result = call();
+        return result.ok();
+      },
+      absl::Minutes(1));
+  return std::move(result).value();
+}
+
 constexpr char kClusterNamespace[] = "certwright";
 
 bool IsReady(const issuer::v1::Certificate& certificate) {
@@ -170,22 +183,30 @@ absl::StatusOr<issuer::v1::Secret> SuiteClient::GetSecret(const std::string& nam
   return response.secret();
 }
 
-std::vector<order::v1::Order> SuiteClient::ListOrders() {
+absl::StatusOr<std::vector<order::v1::Order>> SuiteClient::TryListOrders() {
   order::v1::ListOrdersRequest request;
   request.set_page_size(1000);
   order::v1::ListOrdersResponse response;
-  // The service may be killed under the call, and is started again then.
-  while (!orders_->ListOrders(MakeContext().get(), request, &response).ok()) Pause();
-  return {response.orders().begin(), response.orders().end()};
+  CW_RETURN_IF_ERROR(FromGrpc(orders_->ListOrders(MakeContext().get(), request, &response)));
+  return std::vector<order::v1::Order>(response.orders().begin(), response.orders().end());
 }
 
-std::vector<solver::v1::Challenge> SuiteClient::ListChallenges() {
+absl::StatusOr<std::vector<solver::v1::Challenge>> SuiteClient::TryListChallenges() {
   solver::v1::ListChallengesRequest request;
   request.set_page_size(1000);
   solver::v1::ListChallengesResponse response;
-  // The service may be killed under the call, and is started again then.
-  while (!challenges_->ListChallenges(MakeContext().get(), request, &response).ok()) Pause();
-  return {response.challenges().begin(), response.challenges().end()};
+  CW_RETURN_IF_ERROR(
+      FromGrpc(challenges_->ListChallenges(MakeContext().get(), request, &response)));
+  return std::vector<solver::v1::Challenge>(response.challenges().begin(),
+                                            response.challenges().end());
+}
+
+std::vector<order::v1::Order> SuiteClient::ListOrders() {
+  return Persist([this] { return TryListOrders(); });
+}
+
+std::vector<solver::v1::Challenge> SuiteClient::ListChallenges() {
+  return Persist([this] { return TryListChallenges(); });
 }
 
 absl::Status VerifySecret(const issuer::v1::Secret& secret,

@@ -42,6 +42,10 @@ class SuiteClient {
 
   absl::StatusOr<issuer::v1::Certificate> GetCertificate(const std::string& name);
   absl::StatusOr<issuer::v1::Secret> GetSecret(const std::string& name);
+  absl::StatusOr<std::vector<order::v1::Order>> TryListOrders();
+  absl::StatusOr<std::vector<solver::v1::Challenge>> TryListChallenges();
+  // Tries again when the service is killed under the call; fails the test when nobody else has
+  // started it again within a minute.
   std::vector<order::v1::Order> ListOrders();
   std::vector<solver::v1::Challenge> ListChallenges();
 
