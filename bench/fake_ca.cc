@@ -78,7 +78,7 @@ int Main(int argc, char** argv) {
   app.add_option("--connections", flags.connections, "Each with an account, on a thread")
       ->check(CLI::Range(1, 1000));
   app.add_option("--threads", flags.threads, "Of the CA")->check(CLI::Range(1, 256));
-  app.footer("Example:\n  bazel run -c opt //bench:fake_ca -- --certificates=20000");
+  app.footer("Example:\n  bazel run --config=opt //bench:fake_ca -- --certificates=20000");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -90,7 +90,7 @@ int Main(int argc, char** argv) {
   app.add_option("--faults", flags.faults.percent, "Percent of requests that go wrong");
   app.add_option("--seed", flags.faults.seed, "Of those faults");
   app.footer(
-      "Example:\n  bazel run -c opt //tests/fakes:fake_ca -- --assume_valid --faults=5 "
+      "Example:\n  bazel run --config=opt //tests/fakes:fake_ca -- --assume_valid --faults=5 "
       "--tls_ca_file=/tmp/ca.pem");
   try {
     app.parse(argc, argv);
