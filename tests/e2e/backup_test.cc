@@ -4,9 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
@@ -70,15 +68,6 @@ class BackupTest : public testing::Test {
     CW_ASSERT_OK(harness::FromGrpc(
         world_->secrets().DeleteSecret(harness::MakeContext().get(), secret, &deleted)));
   }
-  // How many orders the CA was asked for.
-  int CountNewOrders() {
-    int orders = 0;
-    const auto log = harness::ReadFile(world_->pebble().process().log_file());
-    for (const absl::string_view line : absl::StrSplit(*log, '\n')) {
-      if (absl::StrContains(line, "POST /order-plz -> calling handler")) ++orders;
-    }
-    return orders;
-  }
   std::string CertificatesVersion() {
     issuer::v1::ListCertificatesResponse response;
     CW_EXPECT_OK(harness::FromGrpc(
@@ -129,16 +118,16 @@ TEST_F(BackupTest, AllThreeRestoredConvergeWithoutNewOrders) {
   for (const char* name : {"c3", "c4", "c17"}) Delete(name);
   Issue({"later1", "later2"});
   const std::string lost_version = CertificatesVersion();
-  const int orders = CountNewOrders();
+  const int orders = world_->pebble().CountOrders();
   for (const Service service : harness::kServices) Restore(service);
 
   ExpectAllAsBackedUp(certificates);
   EXPECT_THAT(WatchCertificatesFrom(lost_version), StatusIs(absl::StatusCode::kOutOfRange));
   EXPECT_THAT(world_->GetCertificate("later1"), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_EQ(CountNewOrders(), orders);
+  EXPECT_EQ(world_->pebble().CountOrders(), orders);
   // Life goes on.
   Issue({"after1", "later1"});
-  EXPECT_EQ(CountNewOrders(), orders + 2);
+  EXPECT_EQ(world_->pebble().CountOrders(), orders + 2);
 }
 
 TEST_F(BackupTest, TheIssuerAloneRestoredConvergesWithoutNewOrders) {
@@ -146,11 +135,11 @@ TEST_F(BackupTest, TheIssuerAloneRestoredConvergesWithoutNewOrders) {
   BackUp(Service::kIssuer);
   for (const char* name : {"c0", "c10"}) Delete(name);
   Issue({"later1", "later2"});
-  const int orders = CountNewOrders();
+  const int orders = world_->pebble().CountOrders();
   Restore(Service::kIssuer);
 
   ExpectAllAsBackedUp(certificates);
-  EXPECT_EQ(CountNewOrders(), orders);
+  EXPECT_EQ(world_->pebble().CountOrders(), orders);
   Issue({"after1", "later1"});
 }
 
@@ -158,12 +147,12 @@ TEST_F(BackupTest, TheOrderServiceAloneRestoredConvergesWithoutNewOrders) {
   const std::vector<std::string> certificates = Certificates();
   BackUp(Service::kOrder);
   Issue({"later1", "later2"});
-  const int orders = CountNewOrders();
+  const int orders = world_->pebble().CountOrders();
   Restore(Service::kOrder);
 
   ExpectAllAsBackedUp(certificates);
   CW_EXPECT_OK(world_->WaitUntilReady({"later1", "later2"}, kTimeout));
-  EXPECT_EQ(CountNewOrders(), orders);
+  EXPECT_EQ(world_->pebble().CountOrders(), orders);
   Issue({"after1"});
 }
 

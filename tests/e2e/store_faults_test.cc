@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -96,15 +95,6 @@ class StoreFaultsTest : public testing::TestWithParam<Service> {
     return stub->Check(harness::MakeContext().get(), {}, &response).ok() &&
            response.status() == grpc::health::v1::HealthCheckResponse::SERVING;
   }
-  // How many orders the CA was asked for.
-  int CountNewOrders() {
-    std::ifstream log(world_->pebble().process().log_file());
-    int count = 0;
-    for (std::string line; std::getline(log, line);) {
-      if (absl::StrContains(line, "POST /order-plz -> calling handler")) ++count;
-    }
-    return count;
-  }
 
   SmallDisk disk_;
   std::unique_ptr<World> world_;
@@ -132,9 +122,9 @@ TEST_P(StoreFaultsTest, AFullDiskIsNamedBeginsNothingAndIsRecoveredFrom) {
   // What is asked for now is not begun at the CA, unless only the solver's disk is full.
   for (int i = 0; i < 3; ++i) (void)Create(absl::StrCat("waiting", i));
   if (service != Service::kSolver) {
-    const int orders = CountNewOrders();
-    EXPECT_FALSE(
-        harness::WaitUntil([&] { return CountNewOrders() > orders; }, absl::Seconds(5)));
+    const int orders = world_->pebble().CountOrders();
+    EXPECT_FALSE(harness::WaitUntil([&] { return world_->pebble().CountOrders() > orders; },
+                                    absl::Seconds(5)));
   }
   EXPECT_FALSE(Serving(service));
 
@@ -149,7 +139,7 @@ TEST_P(StoreFaultsTest, AFullDiskIsNamedBeginsNothingAndIsRecoveredFrom) {
   EXPECT_TRUE(world_->suite().process(service).Running());
   EXPECT_EQ(world_->suite().process(service).pid(), process) << "it was not started again";
   // One order may have been placed in the moment in which the disk was found full.
-  EXPECT_LE(CountNewOrders(), static_cast<int>(accepted_.size()) + 1);
+  EXPECT_LE(world_->pebble().CountOrders(), static_cast<int>(accepted_.size()) + 1);
 }
 
 // Fault 92.

@@ -71,6 +71,9 @@ class Pebble {
                               absl::Time end) const;
   // What it says about a certificate, "Valid" or "Revoked"; `serial` in hexadecimal.
   absl::StatusOr<std::string> FetchCertificateStatus(const std::string& serial) const;
+  // How many orders it has placed. Requests that it refused, as those with a nonce it rejected,
+  // are none.
+  int CountOrders() const { return process_->CountLogLines("Added order "); }
   Process& process() { return *process_; }
   int port() const { return port_; }
 
