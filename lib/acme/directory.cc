@@ -28,9 +28,9 @@ runtime::Awaitable<absl::StatusOr<DirectoryCache::Shared>> DirectoryCache::Get(
     runtime::Context context) {
   while (true) {
     CW_CO_RETURN_IF_ERROR(context.Check());
-    const Waiter waiter = std::make_shared<runtime::Cancellation>();
     absl::StatusOr<Shared> answer = absl::UnknownError("no turn was taken");
-    switch (TakeTurn(waiter, answer)) {
+    std::shared_ptr<runtime::Event> others_fetch;
+    switch (TakeTurn(answer, others_fetch)) {
       case Turn::kAnswer:
         co_return answer;
       case Turn::kFetch:
@@ -39,7 +39,7 @@ runtime::Awaitable<absl::StatusOr<DirectoryCache::Shared>> DirectoryCache::Get(
       case Turn::kWait:
         break;
     }
-    CW_CO_RETURN_IF_ERROR(co_await Wait(context, waiter));
+    CW_CO_RETURN_IF_ERROR(co_await others_fetch->Wait(timers_, context));
   }
 }
 
@@ -52,8 +52,8 @@ bool DirectoryCache::Usable() const {
   return directory_ != nullptr && timers_.clock().MonotonicNow() - fetched_ <= kStaleFor;
 }
 
-DirectoryCache::Turn DirectoryCache::TakeTurn(const Waiter& waiter,
-                                              absl::StatusOr<Shared>& answer) {
+DirectoryCache::Turn DirectoryCache::TakeTurn(absl::StatusOr<Shared>& answer,
+                                              std::shared_ptr<runtime::Event>& others_fetch) {
   base::MutexLock lock(mutex_);
   if (timers_.clock().MonotonicNow() < refresh_at_) {
     if (Usable()) {
@@ -65,11 +65,11 @@ DirectoryCache::Turn DirectoryCache::TakeTurn(const Waiter& waiter,
       return Turn::kAnswer;
     }
   }
-  if (fetching_) {
-    waiters_.push_back(waiter);
+  if (fetch_ != nullptr) {
+    others_fetch = fetch_;
     return Turn::kWait;
   }
-  fetching_ = true;
+  fetch_ = std::make_shared<runtime::Event>();
   return Turn::kFetch;
 }
 
@@ -96,11 +96,10 @@ runtime::Awaitable<absl::StatusOr<DirectoryCache::Shared>> DirectoryCache::Fetch
 }
 
 absl::StatusOr<DirectoryCache::Shared> DirectoryCache::Finish(absl::StatusOr<Shared> fetched) {
-  std::vector<Waiter> waiters;
+  std::shared_ptr<runtime::Event> fetch;
   {
     base::MutexLock lock(mutex_);
-    fetching_ = false;
-    waiters.swap(waiters_);
+    fetch = std::move(fetch_);
     const base::MonotonicTime now = timers_.clock().MonotonicNow();
     const bool caller_left = fetched.status().code() == absl::StatusCode::kCancelled ||
                              fetched.status().code() == absl::StatusCode::kDeadlineExceeded;
@@ -122,20 +121,8 @@ absl::StatusOr<DirectoryCache::Shared> DirectoryCache::Finish(absl::StatusOr<Sha
       if (Usable()) fetched = directory_;
     }
   }
-  for (const Waiter& waiter : waiters) waiter->Cancel();
+  fetch->Set();
   return fetched;
-}
-
-runtime::Awaitable<absl::Status> DirectoryCache::Wait(runtime::Context context, Waiter waiter) {
-  uint64_t registration = 0;
-  if (context.cancellation() != nullptr) {
-    registration = context.cancellation()->Register([waiter] { waiter->Cancel(); });
-  }
-  const runtime::Context waiting(timers_.clock(), context.deadline(), waiter);
-  // Which of the three ended the wait shows in `context`.
-  (void)co_await runtime::SleepFor(timers_, waiting, context.Remaining());
-  if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
-  co_return context.Check();
 }
 
 }  // namespace certwright::acme

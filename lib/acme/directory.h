@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +17,7 @@
 #include "lib/http/http_client.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
+#include "lib/runtime/event.h"
 #include "lib/runtime/timers.h"
 
 namespace certwright::acme {
@@ -42,17 +42,13 @@ class DirectoryCache {
   const CaOptions& options() const { return options_; }
 
  private:
-  // One that waits for another's fetch, and is woken by being "cancelled".
-  using Waiter = std::shared_ptr<runtime::Cancellation>;
-
   // What Get() is to do next.
   enum class Turn { kAnswer, kFetch, kWait };
-  Turn TakeTurn(const Waiter& waiter, absl::StatusOr<Shared>& answer);
+  // `others_fetch` is set for kWait.
+  Turn TakeTurn(absl::StatusOr<Shared>& answer, std::shared_ptr<runtime::Event>& others_fetch);
   runtime::Awaitable<absl::StatusOr<Shared>> Fetch(runtime::Context context);
   // Keeps what was fetched, wakes those who wait, and says what to answer.
   absl::StatusOr<Shared> Finish(absl::StatusOr<Shared> fetched);
-  // OK when the fetch is over, whatever came of it.
-  runtime::Awaitable<absl::Status> Wait(runtime::Context context, Waiter waiter);
   bool Usable() const CW_REQUIRES(mutex_);
 
   http::HttpClient& http_;
@@ -66,8 +62,8 @@ class DirectoryCache {
   // Of the last fetch; answered, while there is nothing better, until refresh_at_.
   absl::Status last_error_ CW_GUARDED_BY(mutex_);
   int failures_ CW_GUARDED_BY(mutex_) = 0;
-  bool fetching_ CW_GUARDED_BY(mutex_) = false;
-  std::vector<Waiter> waiters_ CW_GUARDED_BY(mutex_);
+  // While a fetch is under way: its end, whatever comes of it.
+  std::shared_ptr<runtime::Event> fetch_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::acme

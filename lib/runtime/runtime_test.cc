@@ -8,6 +8,7 @@
 #include "lib/base/fake_clock.h"
 #include "lib/base/status_matchers.h"
 #include "lib/runtime/context.h"
+#include "lib/runtime/event.h"
 #include "lib/runtime/fake_timers.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
@@ -19,6 +20,7 @@ namespace {
 using base::IsOk;
 using base::StatusIs;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 TEST(AwaitCallbackTest, ResumesWhenCompletedWithinInitiate) {
   auto start = [](absl::AnyInvocable<void(std::string)> done) { done("now"); };
@@ -127,6 +129,58 @@ TEST_F(SleepForTest, EndsWhenCancelledAndLeavesNoTimer) {
   ASSERT_TRUE(status_.has_value());
   EXPECT_THAT(*status_, StatusIs(absl::StatusCode::kCancelled));
   EXPECT_EQ(timers_.pending(), 0u);
+}
+
+class EventTest : public testing::Test {
+ protected:
+  // Begins a wait whose outcome will be the last of outcomes_.
+  void Wait(Context context) {
+    SpawnThen<absl::Status>(
+        loop_.get_executor(), event_.Wait(timers_, context),
+        [this](absl::Status status) { outcomes_.push_back(status.code()); });
+    Run();
+  }
+  void Run() {
+    loop_.restart();
+    loop_.poll();
+  }
+
+  base::FakeClock clock_;
+  FakeTimers timers_{clock_};
+  boost::asio::io_context loop_;
+  Event event_;
+  std::vector<absl::StatusCode> outcomes_;
+};
+
+TEST_F(EventTest, WakesAllWhoWaitAndLetsLaterOnesPass) {
+  for (int i = 0; i < 2; ++i) Wait(Context::WithTimeout(clock_, absl::Seconds(1)));
+  EXPECT_THAT(outcomes_, IsEmpty());
+  event_.Set();
+  Run();
+  EXPECT_THAT(outcomes_, ElementsAre(absl::StatusCode::kOk, absl::StatusCode::kOk));
+  Wait(Context::WithTimeout(clock_, absl::Seconds(1)));
+  EXPECT_EQ(outcomes_.size(), 3u);
+  EXPECT_EQ(outcomes_.back(), absl::StatusCode::kOk);
+  EXPECT_EQ(timers_.pending(), 0u);
+}
+
+TEST_F(EventTest, AWaitEndsWithItsContextAndLeavesTheOthers) {
+  auto cancellation = std::make_shared<Cancellation>();
+  Wait(Context(clock_, clock_.MonotonicNow() + absl::Hours(1), cancellation));
+  Wait(Context::WithTimeout(clock_, absl::Seconds(1)));
+  Wait(Context::WithTimeout(clock_, absl::Hours(1)));
+  cancellation->Cancel();
+  Run();
+  EXPECT_THAT(outcomes_, ElementsAre(absl::StatusCode::kCancelled));
+  clock_.Advance(absl::Seconds(1));
+  Run();
+  EXPECT_THAT(outcomes_,
+              ElementsAre(absl::StatusCode::kCancelled, absl::StatusCode::kDeadlineExceeded));
+  EXPECT_FALSE(event_.IsSet());
+  event_.Set();
+  Run();
+  EXPECT_EQ(outcomes_.size(), 3u);
+  EXPECT_EQ(outcomes_.back(), absl::StatusCode::kOk);
 }
 
 TEST(FakeTimersTest, RunsCallbacksInTheOrderOfTheirTimes) {

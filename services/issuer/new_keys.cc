@@ -1,12 +1,12 @@
 #include "services/issuer/new_keys.h"
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "lib/base/mutex.h"
 #include "lib/base/status_macros.h"
+#include "lib/runtime/event.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -15,8 +15,7 @@ namespace {
 struct Delivery {
   base::Mutex mutex;
   std::optional<absl::StatusOr<pki::PrivateKey>> key CW_GUARDED_BY(mutex);
-  // "Cancelled" when the key is there, or when the waiting context is.
-  runtime::Cancellation ended;
+  runtime::Event done;
 };
 
 }  // namespace
@@ -30,21 +29,12 @@ runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> NewKeys::Make(runtime::Conte
       base::MutexLock lock(delivery->mutex);
       delivery->key = std::move(key);
     }
-    delivery->ended.Cancel();
+    delivery->done.Set();
   });
-  const std::shared_ptr<runtime::Cancellation> ended(delivery, &delivery->ended);
-  uint64_t registration = 0;
-  if (context.cancellation() != nullptr) {
-    registration = context.cancellation()->Register([ended] { ended->Cancel(); });
-  }
-  const runtime::Context waiting(timers_.clock(), context.deadline(), ended);
-  // Which of the three ended the wait shows below.
-  (void)co_await runtime::SleepFor(timers_, waiting, context.Remaining());
-  if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
+  const absl::Status waited = co_await delivery->done.Wait(timers_, context);
+  if (!waited.ok()) co_return base::Annotate(waited, "waiting for an RSA key");
   base::MutexLock lock(delivery->mutex);
-  if (delivery->key.has_value()) co_return *std::move(delivery->key);
-  CW_CO_RETURN_IF_ERROR(context.Check());
-  co_return absl::DeadlineExceededError("an RSA key took too long to make");
+  co_return *std::move(delivery->key);
 }
 
 }  // namespace certwright::issuer_service

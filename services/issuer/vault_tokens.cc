@@ -88,15 +88,15 @@ runtime::Awaitable<absl::StatusOr<VaultTokens::Shared>> VaultTokens::Get(
     runtime::Context context) {
   while (true) {
     CW_CO_RETURN_IF_ERROR(context.Check());
-    const Waiter waiter = std::make_shared<runtime::Cancellation>();
     absl::StatusOr<Shared> answer = absl::UnknownError("no turn was taken");
-    const Turn turn = TakeTurn(waiter, answer);
+    std::shared_ptr<runtime::Event> others_login;
+    const Turn turn = TakeTurn(answer, others_login);
     if (turn == Turn::kAnswer) co_return answer;
     if (turn == Turn::kLogIn) {
       absl::StatusOr<Login> login = co_await LogIn(context);
       co_return Finish(std::move(login));
     }
-    CW_CO_RETURN_IF_ERROR(co_await Wait(context, waiter));
+    CW_CO_RETURN_IF_ERROR(co_await others_login->Wait(timers_, context));
   }
 }
 
@@ -109,22 +109,23 @@ bool VaultTokens::Usable() const {
   return token_ != nullptr && timers_.clock().MonotonicNow() < expires_at_;
 }
 
-VaultTokens::Turn VaultTokens::TakeTurn(const Waiter& waiter, absl::StatusOr<Shared>& answer) {
+VaultTokens::Turn VaultTokens::TakeTurn(absl::StatusOr<Shared>& answer,
+                                        std::shared_ptr<runtime::Event>& others_login) {
   base::MutexLock lock(mutex_);
   const base::MonotonicTime now = timers_.clock().MonotonicNow();
-  if (Usable() && (now < renew_at_ || logging_in_)) {
+  if (Usable() && (now < renew_at_ || login_ != nullptr)) {
     answer = token_;
     return Turn::kAnswer;
   }
-  if (logging_in_) {
-    waiters_.push_back(waiter);
+  if (login_ != nullptr) {
+    others_login = login_;
     return Turn::kWait;
   }
   if (!Usable() && !last_error_.ok() && now < retry_at_) {
     answer = last_error_;
     return Turn::kAnswer;
   }
-  logging_in_ = true;
+  login_ = std::make_shared<runtime::Event>();
   return Turn::kLogIn;
 }
 
@@ -177,12 +178,11 @@ absl::StatusOr<VaultTokens::Login> VaultTokens::ReadLogin(boost::json::object& a
 }
 
 absl::StatusOr<VaultTokens::Shared> VaultTokens::Finish(absl::StatusOr<Login> login) {
-  std::vector<Waiter> waiters;
+  std::shared_ptr<runtime::Event> ended;
   absl::StatusOr<Shared> answer = absl::UnknownError("no login was tried");
   {
     base::MutexLock lock(mutex_);
-    logging_in_ = false;
-    waiters.swap(waiters_);
+    ended = std::move(login_);
     const base::MonotonicTime now = timers_.clock().MonotonicNow();
     const bool caller_left = login.status().code() == absl::StatusCode::kCancelled ||
                              login.status().code() == absl::StatusCode::kDeadlineExceeded;
@@ -202,20 +202,8 @@ absl::StatusOr<VaultTokens::Shared> VaultTokens::Finish(absl::StatusOr<Login> lo
       if (Usable()) answer = token_;
     }
   }
-  for (const Waiter& waiter : waiters) waiter->Cancel();
+  ended->Set();
   return answer;
-}
-
-runtime::Awaitable<absl::Status> VaultTokens::Wait(runtime::Context context, Waiter waiter) {
-  uint64_t registration = 0;
-  if (context.cancellation() != nullptr) {
-    registration = context.cancellation()->Register([waiter] { waiter->Cancel(); });
-  }
-  const runtime::Context waiting(timers_.clock(), context.deadline(), waiter);
-  // Which of the three ended the wait shows in `context`.
-  (void)co_await runtime::SleepFor(timers_, waiting, context.Remaining());
-  if (context.cancellation() != nullptr) context.cancellation()->Unregister(registration);
-  co_return context.Check();
 }
 
 }  // namespace certwright::issuer_service

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,6 +18,7 @@
 #include "lib/http/http_client.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
+#include "lib/runtime/event.h"
 #include "lib/runtime/timers.h"
 #include "services/issuer/vault_exchange.h"
 
@@ -68,8 +68,6 @@ class VaultTokens {
   bool can_log_in() const { return app_role_.has_value(); }
 
  private:
-  // One that waits for another's login, and is woken by being "cancelled".
-  using Waiter = std::shared_ptr<runtime::Cancellation>;
   enum class Turn { kAnswer, kLogIn, kWait };
   struct Login {
     Shared token;
@@ -81,14 +79,13 @@ class VaultTokens {
     std::shared_ptr<const base::Secret> secret_id;
   };
 
-  Turn TakeTurn(const Waiter& waiter, absl::StatusOr<Shared>& answer);
+  // `others_login` is set for kWait.
+  Turn TakeTurn(absl::StatusOr<Shared>& answer, std::shared_ptr<runtime::Event>& others_login);
   runtime::Awaitable<absl::StatusOr<Login>> LogIn(runtime::Context context);
   static absl::StatusOr<Login> ReadLogin(boost::json::object& answer,
                                          base::MonotonicTime started);
   // Keeps what came of a login, wakes those who wait, and says what to answer.
   absl::StatusOr<Shared> Finish(absl::StatusOr<Login> login);
-  // OK when the login is over, whatever came of it.
-  runtime::Awaitable<absl::Status> Wait(runtime::Context context, Waiter waiter);
   bool Usable() const CW_REQUIRES(mutex_);
 
   http::HttpClient& http_;
@@ -103,8 +100,8 @@ class VaultTokens {
   // Of the last login; answered, while there is no token, until retry_at_.
   absl::Status last_error_ CW_GUARDED_BY(mutex_);
   base::MonotonicTime retry_at_ CW_GUARDED_BY(mutex_){};
-  bool logging_in_ CW_GUARDED_BY(mutex_) = false;
-  std::vector<Waiter> waiters_ CW_GUARDED_BY(mutex_);
+  // While a login is under way: its end, whatever comes of it.
+  std::shared_ptr<runtime::Event> login_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service
