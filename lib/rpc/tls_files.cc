@@ -146,6 +146,13 @@ absl::StatusOr<TlsPems> Load(const TlsFiles& files, absl::Time now) {
 // A file in memory that is replaced as a whole: its path leads to the old contents or the new.
 class MemoryFile {
  public:
+  MemoryFile() = default;
+  ~MemoryFile() {
+    if (file_ >= 0) close(file_);
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
   absl::Status Replace(absl::string_view contents) {
     const int file = memfd_create("certwright-tls", MFD_CLOEXEC);
     if (file < 0) return absl::ErrnoToStatus(errno, "cannot make a file in memory");
@@ -159,8 +166,10 @@ class MemoryFile {
       file_ = file;
       return absl::OkStatus();
     }
-    dup3(file, file_, O_CLOEXEC);
+    const bool replaced = dup3(file, file_, O_CLOEXEC) >= 0;
+    const int error = errno;
     close(file);
+    if (!replaced) return absl::ErrnoToStatus(error, "cannot replace a file in memory");
     return absl::OkStatus();
   }
   std::string path() const { return absl::StrCat("/proc/self/fd/", file_); }
@@ -183,15 +192,18 @@ Observer& TheObserver() {
 class Follower {
  public:
   explicit Follower(TlsFiles files) : files_(std::move(files)) {}
+  ~Follower() {
+    if (notifications_ >= 0) close(notifications_);
+    if (stop_ >= 0) close(stop_);
+  }
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
 
   absl::Status Start() {
     // Before the files are read, so that no change is missed.
     Watch();
     absl::StatusOr<TlsPems> pems = Load(files_, base::Clock::Real().Now());
-    if (!pems.ok()) {
-      if (notifications_ >= 0) close(notifications_);
-      return pems.status();
-    }
+    if (!pems.ok()) return pems.status();
     CW_RETURN_IF_ERROR(Take(*std::move(pems)));
     stop_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (stop_ < 0) return absl::ErrnoToStatus(errno, "cannot make an event");
