@@ -1,0 +1,291 @@
+// What OrderReconciler does when an order cannot be had, or not now.
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/order/order_reconciler_fixture.h"
+
+namespace certwright::order {
+namespace {
+
+using controller::Result;
+using solver::v1::CHALLENGE_STATE_EXPIRED;
+using solver::v1::CHALLENGE_STATE_INVALID;
+using solver::v1::CHALLENGE_STATE_VALID;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class OrderFailuresTest : public OrderReconcilerFixture {};
+
+// Fault 48.
+TEST_F(OrderFailuresTest, ARefusedNameFailsTheOrderWithTheCasReason) {
+  Create({"a.test", "b.test", "c.test"});
+  Pass();
+  ca_->Refuse(AuthorizationOf("b.test"), "dns", "no such record");
+  challenges_.Set("a.test", CHALLENGE_STATE_VALID);
+  challenges_.Set("b.test", CHALLENGE_STATE_INVALID);
+  Pass();
+  const v1::Order order = Read();
+  EXPECT_EQ(order.status().state(), v1::ORDER_STATE_INVALID);
+  ASSERT_THAT(order.status().failures(), SizeIs(1));
+  EXPECT_EQ(order.status().failures(0).identifier(), "b.test");
+  EXPECT_EQ(order.status().failures(0).type(), "dns");
+  EXPECT_THAT(order.status().reason(), HasSubstr("b.test (dns): no such record"));
+  EXPECT_TRUE(order.status().has_failure_time());
+  EXPECT_EQ(Ready().reason(), "Failed");
+  EXPECT_THAT(ca_->deactivated, ElementsAre(AuthorizationOf("c.test")));
+  EXPECT_THAT(challenges_.deleted, SizeIs(1)) << "the one of c.test, which was still open";
+  EXPECT_THAT(finished_, ElementsAre(v1::ORDER_STATE_INVALID));
+}
+
+TEST_F(OrderFailuresTest, AChallengeOutOfTimeExpiresTheOrderWithTheSolversReason) {
+  Create({"a.test"});
+  Pass();
+  challenges_.Set("a.test", CHALLENGE_STATE_EXPIRED, "ns.a.test never had the record");
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("a.test: ns.a.test never had the record"));
+  EXPECT_THAT(ca_->deactivated, ElementsAre(AuthorizationOf("a.test")));
+}
+
+// Faults 49 and 90.
+TEST_F(OrderFailuresTest, ExpiresWithTheCasOrder) {
+  Create({"a.test"});
+  const Result waiting = Pass();
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("not completed in time: 1 of 1"));
+  EXPECT_THAT(challenges_.challenges, IsEmpty());
+}
+
+TEST_F(OrderFailuresTest, WithoutASolverItSaysSoAndTakesTheOneThatComes) {
+  ca_->settings.clear_solvers();
+  auto& web = *ca_->settings.add_solvers();
+  web.set_name("web");
+  web.mutable_http01();
+  Create({"a.test", "*.b.test"});
+  Pass();
+  EXPECT_EQ(Ready().reason(), "NoSolver");
+  EXPECT_THAT(Ready().message(), HasSubstr("*.b.test"));
+  EXPECT_THAT(Ready().message(), HasSubstr("web (http-01 cannot prove wildcards"));
+  EXPECT_THAT(challenges_.challenges, IsEmpty()) << "nothing is shown for a lost order";
+  auto& dns = *ca_->settings.add_solvers();
+  dns.set_name("dns");
+  dns.mutable_dns01();
+  Pass();
+  EXPECT_THAT(challenges_.challenges, SizeIs(2));
+  EXPECT_EQ(Ready().reason(), "Pending");
+}
+
+// Fault 43.
+TEST_F(OrderFailuresTest, ANameWithoutAChallengeThatASolverServesIsNamed) {
+  for (const std::vector<std::string>& offered :
+       {std::vector<std::string>{"carrier-pigeon-01"}, std::vector<std::string>{}}) {
+    ca_->offered = offered;
+    const std::string name = offered.empty() ? "none" : "unknown";
+    Create({name + ".test"}, name);
+    Pass(name);
+    const v1::Order order = Read(name);
+    const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
+    ASSERT_NE(ready, nullptr);
+    EXPECT_EQ(ready->reason(), "NoSolver");
+    EXPECT_THAT(ready->message(), HasSubstr(name + ".test"));
+  }
+  EXPECT_EQ(challenges_.creations, 0);
+}
+
+// Fault 45.
+TEST_F(OrderFailuresTest, ACaThatWantsNoNameBesideItsWildcardIsQuotedAndNotAskedAgain) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(400, "malformed",
+                                                   "www.b.test is redundant with *.b.test"));
+  Create({"*.b.test", "www.b.test"});
+  Pass();
+  EXPECT_THAT(ca_->last_request.identifiers, SizeIs(2)) << "other CAs issue both";
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("www.b.test is redundant"));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
+TEST_F(OrderFailuresTest, WaitsForAnIssuerThatAppearsLater) {
+  authorities_.unavailable = absl::NotFoundError("Issuer default/ca does not exist");
+  Create({"a.test"});
+  Pass();
+  EXPECT_EQ(Ready().reason(), "IssuerNotFound");
+  EXPECT_EQ(Ready().message(), "Issuer default/ca does not exist.");
+  authorities_.unavailable = absl::FailedPreconditionError("Issuer default/ca is not ready");
+  Pass();
+  EXPECT_EQ(Ready().reason(), "IssuerNotReady");
+  EXPECT_THAT(ca_->calls, IsEmpty());
+  authorities_.unavailable = absl::OkStatus();
+  Pass();
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+TEST_F(OrderFailuresTest, LooksAgainForAnIssuerServiceThatWasNotReached) {
+  authorities_.unavailable = absl::UnavailableError("not reached");
+  Create({"a.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Seconds(5));
+  EXPECT_EQ(Ready().reason(), "IssuerNotReady");
+}
+
+// Fault 24.
+TEST_F(OrderFailuresTest, ARateLimitParksTheOrderUntilItsTime) {
+  const absl::Time when = clock_.Now() + absl::Hours(3);
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many", when));
+  Create({"a.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(3));
+  EXPECT_EQ(Ready().reason(), "RateLimited");
+  // So that the issuer service knows which limit it is.
+  ASSERT_THAT(Read().status().failures(), SizeIs(1));
+  EXPECT_EQ(Read().status().failures(0).type(), "rateLimited");
+  EXPECT_EQ(Read().status().failures(0).detail(), "too many");
+  EXPECT_EQ(service::FromProto(Read().status().retry_time()), when);
+  Restart();
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+  clock_.Advance(absl::Hours(3));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+  EXPECT_FALSE(Read().status().has_retry_time());
+  EXPECT_THAT(Read().status().failures(), IsEmpty());
+}
+
+// Fault 25.
+TEST_F(OrderFailuresTest, APausedAccountFailsTheOrderWithTheUrlThatEndsIt) {
+  const char* detail = "paused, visit https://ca.test/sfe/v1/unpause?jwt=x";
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", detail));
+  Create({"a.test"});
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  ASSERT_THAT(Read().status().failures(), SizeIs(1));
+  EXPECT_EQ(Read().status().failures(0).detail(), detail);
+}
+
+// Fault 91.
+TEST_F(OrderFailuresTest, KeepsToTheWaitWhenTheClockIsSetBackADay) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Hours(3)));
+  Create({"a.test"});
+  Pass();
+  clock_.StepWall(-absl::Hours(24));
+  EXPECT_EQ(Pass().requeue_after, absl::Hours(3));
+  clock_.Advance(absl::Hours(3));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+}
+
+// Fault 91.
+TEST_F(OrderFailuresTest, AfterARestartNoWaitCountsThatWasNotedUnderAClockOfTomorrow) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Hours(3)));
+  Create({"a.test"});
+  Pass();
+  clock_.StepWall(-absl::Hours(24));
+  Restart();
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 2);
+}
+
+// Fault 91.
+TEST_F(OrderFailuresTest, PollsOnAsBeforeWhenTheClockIsSetBackADay) {
+  ca_->processing_polls = 2;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Seconds(30);
+  const Result waiting = Pass();
+  clock_.StepWall(-absl::Hours(24));
+  ca_->retry_at = clock_.Now();
+  EXPECT_EQ(Pass().requeue_after, waiting.requeue_after);
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+// Fault 16.
+TEST_F(OrderFailuresTest, AnUnreachableCaIsTriedAgainAndReportedOnce) {
+  Create({"a.test"});
+  for (int i = 0; i < 3; ++i) ca_->FailNext("NewOrder", absl::UnavailableError("no route"));
+  const int commits = store_.commits();
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Ready().reason(), "ServerUnavailable");
+  EXPECT_EQ(store_.commits(), commits + 1);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
+}
+
+TEST_F(OrderFailuresTest, ARejectedNameFailsTheOrderForGood) {
+  ca_->FailNext("NewOrder",
+                FakeAuthority::Problem(400, "rejectedIdentifier", "a.test is forbidden"));
+  Create({"a.test"});
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("a.test is forbidden"));
+  ASSERT_THAT(Read().status().failures(), SizeIs(1));
+  EXPECT_EQ(Read().status().failures(0).type(), "rejectedIdentifier");
+}
+
+// Fault 33.
+TEST_F(OrderFailuresTest, WaitsForAPersonWhereOneIsNeeded) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(403, "userActionRequired", "new terms"));
+  Create({"a.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(10));
+  EXPECT_THAT(Ready().message(), HasSubstr("new terms"));
+  EXPECT_EQ(Ready().reason(), "UserActionRequired");
+  EXPECT_EQ(State(), v1::ORDER_STATE_UNSPECIFIED);
+}
+
+// Fault 60.
+TEST_F(OrderFailuresTest, ACertificateThatIsNotTheOneOrderedIsAnError) {
+  ca_->wrong_names = {"other.test"};
+  Create({"a.test"});
+  Pass();
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("other.test"));
+  EXPECT_EQ(Read().status().certificate(), "");
+}
+
+// Fault 62.
+TEST_F(OrderFailuresTest, ACertificateThatIsNotThereYetIsFetchedLater) {
+  Create({"a.test"});
+  Pass();
+  Prove();
+  ca_->FailNext("DownloadCertificate",
+                acme::ErrorWithClass(absl::StatusCode::kNotFound, "not there",
+                                     acme::ErrorClass::kRetryBackoff));
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+  Restart();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+  EXPECT_EQ(ca_->Count("Finalize"), 1);
+}
+
+// Fault 62.
+TEST_F(OrderFailuresTest, ACertificateThatNeverComesEndsWithTheCasOrder) {
+  Create({"a.test"});
+  const Result waiting = Pass();
+  Prove();
+  for (int i = 0; i < 2; ++i) {
+    ca_->FailNext("DownloadCertificate",
+                  acme::ErrorWithClass(absl::StatusCode::kNotFound, "not there",
+                                       acme::ErrorClass::kRetryBackoff));
+  }
+  EXPECT_FALSE(TryPass()->ok());
+  clock_.Advance(*waiting.requeue_after);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("not there"));
+}
+
+}  // namespace
+}  // namespace certwright::order
