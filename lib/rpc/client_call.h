@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/client_context.h"
+#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/status.h"
 #include "lib/runtime/awaitable.h"
@@ -51,7 +51,8 @@ runtime::Awaitable<absl::StatusOr<Response>> CallUnary(
   };
   auto call = std::make_shared<Call>();
   call->request = std::move(request);
-  call->context.set_deadline(absl::ToChronoTime(absl::Now() + context.Remaining()));
+  call->context.set_deadline(
+      absl::ToChronoTime(base::Clock::Real().Now() + context.Remaining()));
   uint64_t registration = 0;
   if (context.cancellation() != nullptr) {
     registration = context.cancellation()->Register([weak = std::weak_ptr<Call>(call)] {

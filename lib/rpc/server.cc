@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -18,6 +17,7 @@
 #include "grpcpp/security/auth_context.h"
 #include "grpcpp/security/auth_metadata_processor.h"
 #include "grpcpp/server_builder.h"
+#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 
 namespace certwright::rpc {
@@ -158,10 +158,10 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::Shutdown(absl::Duration grace) {
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server_->Shutdown(absl::ToChronoTime(base::Clock::Real().Now() + grace));
   server_->Wait();
   if (health_server_ != nullptr) {
-    health_server_->Shutdown(absl::ToChronoTime(absl::Now()));
+    health_server_->Shutdown(absl::ToChronoTime(base::Clock::Real().Now()));
     health_server_->Wait();
   }
 }

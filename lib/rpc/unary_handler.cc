@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/base/clock.h"
 
 namespace certwright::rpc {
 
@@ -18,7 +18,7 @@ absl::StatusOr<runtime::Context> MakeCallContext(
   absl::Duration left = deadlines.when_missing;
   if (deadline != std::chrono::system_clock::time_point::max()) {
     // gRPC's deadlines are on the real wall clock, whatever clock is injected.
-    left = absl::FromChrono(deadline) - absl::Now();
+    left = absl::FromChrono(deadline) - base::Clock::Real().Now();
     if (left < deadlines.minimum) {
       return absl::DeadlineExceededError(
           absl::StrCat("only ", absl::FormatDuration(std::max(left, absl::ZeroDuration())),

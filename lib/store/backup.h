@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/base/clock.h"
 
 namespace certwright::store {
 
@@ -29,7 +30,7 @@ struct RestoreOptions {
   std::string owner;
   // Put the backup in the place of a store that exists.
   bool replace = false;
-  absl::Time now = absl::Now();
+  absl::Time now = base::Clock::Real().Now();
 };
 
 // Makes a store at `store_path` of a backup, which is only read. The store there, if any, stays
