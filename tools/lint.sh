@@ -53,6 +53,12 @@ check_headers_are_guarded() {
   return "$status"
 }
 
+# Why not absl::Now(): lib/base/clock.cc.
+check_time_is_of_the_clock() {
+  ! grep -rnE 'absl::(Now|SleepFor)\(' --include='*.cc' --include='*.h' lib services cli |
+    grep -vE '_test\.cc:|test(ing|_)|/fake_|_benchmark\.cc:'
+}
+
 check_shell_syntax() {
   local file status=0
   while read -r file; do bash -n "$file" || status=1; done < <(shell_files)
@@ -97,6 +103,7 @@ case ${1:-} in
     check 'C++ sources are formatted as .clang-format says' check_cpp_form
     check 'headers are guarded' check_headers_are_guarded
     check 'no note of unfinished work' check_no_unfinished_notes
+    check 'services take the time from lib/base/clock.h' check_time_is_of_the_clock
     check 'the API keeps the rules of buf.yaml' check_api
     check 'the catalogue of faults names tests that exist' /usr/bin/python3 tools/check_faults.py
     check 'shell scripts parse' check_shell_syntax
