@@ -34,7 +34,7 @@ absl::Status SyncFolder(const std::string& folder) {
   const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return Failed("open", folder);
   const bool synced = fsync(directory) == 0;
-  const absl::Status status = synced ? absl::OkStatus() : Failed("sync", folder);
+  absl::Status status = synced ? absl::OkStatus() : Failed("sync", folder);
   close(directory);
   return status;
 }

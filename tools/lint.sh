@@ -6,8 +6,8 @@ usage() {
   cat <<'END'
 Usage: tools/lint.sh                  form of C++ sources, the API's rules, shell scripts, faults
        tools/lint.sh --fix            formats the C++ sources
-       tools/lint.sh --tidy [FILE...] clang-tidy over FILE, or over all of lib and services
-                                      (slow: some seconds a file; build //... first)
+       tools/lint.sh --tidy [FILE...] clang-tidy over FILE, or over all sources
+                                      (slow: 15 seconds a file; build //... first)
 END
 }
 
@@ -72,7 +72,7 @@ check_shell() { shell_files | xargs shellcheck --external-sources; }
 tidy_flags() {
   local bin=$1
   printf '%s\n' -std=c++20 -Wall -Wextra -I. "-I$bin"
-  find -L "$bin" -type d -path '*/_virtual_imports/*' -prune -printf '-isystem%p\n'
+  find -L "$bin" -type d \( -path '*/_virtual_imports/*' -o -name '*_cc_grpc_generate' \) -prune -printf '-isystem%p\n'
 }
 
 tidy() {
@@ -81,7 +81,7 @@ tidy() {
   bin=$(bazel info bazel-bin 2>/dev/null)
   if [[ ! -d $bin/proto ]]; then die 'build first, for the generated headers: bazel build //...'; fi
   mapfile -t flags < <(tidy_flags "$bin")
-  if [[ ${#files[@]} == 0 ]]; then mapfile -t files < <(find lib services -name '*.cc' | sort); fi
+  if [[ ${#files[@]} == 0 ]]; then mapfile -t files < <(cpp_files | grep '\.cc$'); fi
   say "clang-tidy over ${#files[@]} files"
   printf '%s\n' "${files[@]}" |
     xargs -P "$(build_jobs)" -I{} clang-tidy-14 --quiet {} -- "${flags[@]}"

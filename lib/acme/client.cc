@@ -375,7 +375,7 @@ runtime::Awaitable<absl::Status> AcmeClient::RevokeCertificate(
 runtime::Awaitable<absl::Status> AcmeClient::RevokeCertificateByKey(
     runtime::Context context, pki::PrivateKey certificate_key, std::string certificate_der,
     std::optional<RevocationReason> reason) {
-  LocalJwsSigner signer(std::move(certificate_key));
+  LocalJwsSigner signer(certificate_key);
   co_return co_await Revoke(context, signer, RequestKind::kRevokeByKey,
                             std::move(certificate_der), reason);
 }

@@ -16,7 +16,7 @@
 
 extern "C" {
 
-void __libc_free(void* memory);
+void __libc_free(void* memory);  // NOLINT: glibc's own name
 
 __attribute__((visibility("default"))) void free(void* memory) {
   if (memory == nullptr) return;

@@ -73,6 +73,7 @@ class Reader {
 
   static std::string Known(const Message& message) {
     std::vector<std::string> names;
+    names.reserve(static_cast<std::size_t>(message.GetDescriptor()->field_count()));
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
       names.push_back(message.GetDescriptor()->field(i)->json_name());
     }

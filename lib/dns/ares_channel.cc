@@ -152,7 +152,7 @@ void AresChannel::Send(std::string packet, std::shared_ptr<Reply> reply) {
   }
   Waiting next;
   next.packet = std::move(packet);
-  next.reply = std::move(reply);
+  next.reply = reply;
   waiting_.push_back(std::move(next));
   SendWaiting();
 }

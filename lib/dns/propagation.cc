@@ -285,6 +285,7 @@ runtime::Awaitable<absl::Status> PropagationChecker::CheckRecursive(
   std::vector<std::string> servers = request.recursive_nameservers;
   if (servers.empty()) servers.push_back("");
   std::vector<runtime::Awaitable<absl::StatusOr<Verdict>>> tasks;
+  tasks.reserve(servers.size());
   for (const std::string& server : servers) {
     tasks.push_back(Ask(context, resolver_, request, request.name, "", server, true));
   }

@@ -79,17 +79,19 @@ class UpdateBatcher::Queues : public std::enable_shared_from_this<Queues> {
   void Add(const UpdateTarget& target, TxtChange change, std::shared_ptr<Result> result) {
     const std::string key = QueueKey(target);
     bool start = false;
+    bool closed = false;
     {
       base::MutexLock lock(mutex_);
-      if (!closed_) {
+      closed = closed_;
+      if (!closed) {
         Queue& queue = queues_[key];
         queue.target = target;
         queue.bytes += WireSize(change);
-        queue.waiting.push_back({std::move(change), std::move(result)});
+        queue.waiting.push_back({std::move(change), result});
         start = AddLocked(key, queue);
       }
     }
-    if (result != nullptr) result->Complete(absl::CancelledError("the batcher was closed"));
+    if (closed) result->Complete(absl::CancelledError("the batcher was closed"));
     if (start) Start(key);
   }
 
@@ -194,6 +196,7 @@ class UpdateBatcher::Queues : public std::enable_shared_from_this<Queues> {
 
   runtime::Awaitable<void> Send(UpdateTarget target, std::vector<Waiting> batch) {
     std::vector<TxtChange> changes;
+    changes.reserve(batch.size());
     for (const Waiting& waiting : batch) changes.push_back(waiting.change);
     absl::Status status = co_await UpdateOnce(target, std::move(changes));
     const bool alone = batch.size() > 1 && MayBeOneChangesFault(status);

@@ -10,7 +10,6 @@
 namespace certwright::http {
 namespace {
 
-using boost::asio::ip::address_v4;
 using boost::asio::ip::address_v6;
 
 struct BlockV4 {

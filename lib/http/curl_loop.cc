@@ -45,7 +45,7 @@ std::optional<Endpoint> ToEndpoint(const curl_sockaddr& address) {
 }  // namespace
 
 CurlLoop::CurlLoop(runtime::Executor executor, runtime::Timers& timers, CurlLoopOptions options)
-    : strand_(boost::asio::make_strand(std::move(executor))),
+    : strand_(boost::asio::make_strand(executor)),
       timers_(timers),
       options_(std::move(options)),
       timer_(strand_) {

@@ -66,7 +66,7 @@ class HttpServer::Listener final : public std::enable_shared_from_this<HttpServe
         timers_(timers),
         handler_(std::move(handler)),
         limits_(limits),
-        acceptor_(std::move(executor)) {}
+        acceptor_(executor) {}
 
   absl::Status Listen(const std::string& address) {
     CW_ASSIGN_OR_RETURN(const tcp::endpoint endpoint, ParseEndpoint(address));

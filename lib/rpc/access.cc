@@ -104,7 +104,7 @@ bool HasFieldsFor(Scope scope, const Descriptor& request) {
 std::string NamespaceOf(Scope scope, const Message& request) {
   if (scope == Scope::kCluster) return kAllNamespaces;
   if (scope == Scope::kIssuerRef && NamesClusterIssuer(request)) return kAllNamespaces;
-  const std::string given = StringOf(Named(request), "namespace");
+  std::string given = StringOf(Named(request), "namespace");
   if (!given.empty()) return given;
   return scope == Scope::kOneOrAllNamespaces ? kAllNamespaces : kDefaultNamespace;
 }

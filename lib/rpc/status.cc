@@ -75,7 +75,7 @@ std::string Readable(absl::string_view text) {
 }
 
 std::string Shortened(absl::string_view bytes, std::size_t limit) {
-  const std::string readable = Readable(bytes);
+  std::string readable = Readable(bytes);
   const absl::string_view text = readable;
   if (text.size() <= limit) return readable;
   while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
