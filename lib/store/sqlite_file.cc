@@ -180,7 +180,7 @@ absl::Status UpdateSchema(SqliteConnection& connection, const std::string& owner
                                   "ALTER TABLE records ADD COLUMN checksum INTEGER;"
                                   "ALTER TABLE changes ADD COLUMN previous_checksum INTEGER;"
                                 : "";
-  const absl::Status status = connection.Execute(
+  absl::Status status = connection.Execute(
       absl::StrCat("BEGIN IMMEDIATE;", add_columns, "UPDATE meta SET owner = '", owner,
                    "'; PRAGMA user_version = ", kSchemaVersion, "; COMMIT"));
   if (!status.ok()) connection.Rollback();
@@ -215,7 +215,7 @@ absl::Status Configure(SqliteConnection& connection, const SqliteOptions& option
 }
 
 absl::Status CreateSchema(SqliteConnection& connection) {
-  const absl::Status status = connection.Execute(
+  absl::Status status = connection.Execute(
       absl::StrCat("BEGIN IMMEDIATE;", kSchema, "PRAGMA application_id = ", kApplicationId,
                    "; PRAGMA user_version = ", kSchemaVersion, "; COMMIT"));
   if (!status.ok()) connection.Rollback();

@@ -49,7 +49,7 @@ class Snapshot {
     if (!connection_.Query(kCommit).Run().ok()) connection_.Rollback();
   }
   absl::Status Begin() {
-    const absl::Status status = connection_.Query(kBegin).Run();
+    absl::Status status = connection_.Query(kBegin).Run();
     begun_ = status.ok();
     return status;
   }

@@ -55,6 +55,7 @@ runtime::Awaitable<bool> WriteMany(Store& store, int writer) {
 
 runtime::Awaitable<bool> WriteConcurrently(Store& store, int writers) {
   std::vector<runtime::Awaitable<bool>> tasks;
+  tasks.reserve(static_cast<std::size_t>(writers));
   for (int i = 0; i < writers; ++i) tasks.push_back(WriteMany(store, i));
   const std::vector<bool> done = co_await runtime::WhenAll(std::move(tasks));
   co_return done.size() == static_cast<std::size_t>(writers);

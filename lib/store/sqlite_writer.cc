@@ -166,7 +166,7 @@ absl::Status SqliteWriter::Transact(Group& group, std::size_t begin, std::size_t
   pending_ = meta_;
   changes_.clear();
   now_ = absl::ToUnixSeconds(options_.clock->Now());
-  const absl::Status status = ApplyGroup(group, begin, end);
+  absl::Status status = ApplyGroup(group, begin, end);
   if (!status.ok()) {
     connection_->Rollback();
     return status;

@@ -26,10 +26,6 @@ constexpr std::size_t kMaxMessage = 1024;
 constexpr int kMaxTries = 5;
 constexpr char kReservedPrefix[] = "certwright.io/";
 
-std::string OrElse(const std::string& text, std::string fallback) {
-  return text.empty() ? std::move(fallback) : text;
-}
-
 bool IsCamelCaseWord(const std::string& text) {
   return absl::ascii_isupper(static_cast<unsigned char>(text.front())) &&
          std::all_of(text.begin(), text.end(),
@@ -104,8 +100,8 @@ template <typename Response, typename Request>
 runtime::Awaitable<absl::StatusOr<Response>> CertificateRequestRpc::JudgeAndWrap(
     rpc::CallContext call, Request request, service::ConditionUpdate verdict) {
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
-  verdict.reason = OrElse(request.reason(), std::move(verdict.reason));
-  verdict.message = OrElse(request.message(), std::move(verdict.message));
+  if (!request.reason().empty()) verdict.reason = request.reason();
+  if (!request.message().empty()) verdict.message = request.message();
   rpc::Violations violations;
   rpc::CheckName(request.namespace_(), "namespace", violations);
   rpc::CheckName(request.name(), "name", violations);
