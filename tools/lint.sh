@@ -71,7 +71,7 @@ check_shell() { shell_files | xargs shellcheck --external-sources; }
 # below a folder of their own for each proto_library.
 tidy_flags() {
   local bin=$1
-  printf '%s\n' -std=c++20 -Wall -Wextra -I. "-I$bin"
+  printf '%s\n' -std=c++20 -Wall -Wextra -I. "-isystem$bin"
   find -L "$bin" -type d \( -path '*/_virtual_imports/*' -o -name '*_cc_grpc_generate' \) -prune -printf '-isystem%p\n'
 }
 

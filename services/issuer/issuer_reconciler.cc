@@ -97,7 +97,7 @@ std::string IssuerReconciler::DoubtedBy(const order::v1::Order* before,
                                         const order::v1::Order* now) {
   if (now == nullptr || !DoubtsAccount(*now)) return "";
   if (before != nullptr && DoubtsAccount(*before)) return "";
-  const std::string issuer =
+  std::string issuer =
       service::IssuerKey(now->spec().issuer_ref(), now->metadata().namespace_());
   accounts_.Doubt(issuer);
   return issuer;

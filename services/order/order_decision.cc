@@ -195,10 +195,8 @@ ErrorAction DecideOnError(const absl::Status& error, Step step, absl::Time now) 
   const auto fail = [](v1::OrderState state) {
     return ErrorAction{Recovery::kFail, absl::InfiniteFuture(), state, "Failed"};
   };
-  const ErrorAction backoff{
-      Recovery::kBackoff, absl::InfiniteFuture(), {}, "ServerUnavailable"};
-  const ErrorAction read_order{
-      Recovery::kReadOrder, absl::InfiniteFuture(), {}, "ServerUnavailable"};
+  ErrorAction backoff{Recovery::kBackoff, absl::InfiniteFuture(), {}, "ServerUnavailable"};
+  ErrorAction read_order{Recovery::kReadOrder, absl::InfiniteFuture(), {}, "ServerUnavailable"};
   switch (acme::ClassOf(error)) {
     case acme::ErrorClass::kRetryAt:
       return ErrorAction{

@@ -42,6 +42,7 @@ std::optional<controller::Result> GoOn() { return std::nullopt; }
 std::vector<const solver::v1::Challenge*> Pointers(
     const std::vector<Challenges::Shared>& challenges) {
   std::vector<const solver::v1::Challenge*> pointers;
+  pointers.reserve(challenges.size());
   for (const Challenges::Shared& challenge : challenges) pointers.push_back(challenge.get());
   return pointers;
 }
