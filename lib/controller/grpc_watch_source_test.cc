@@ -42,7 +42,8 @@ class Notes {
   }
   std::vector<std::string> WaitFor(std::size_t count) {
     base::MutexLock lock(mutex_);
-    changed_.wait_for(mutex_, std::chrono::seconds(60), [&] { return notes_.size() >= count; });
+    changed_.wait_for(mutex_, std::chrono::seconds(60),
+                      [&]() CW_REQUIRES(mutex_) { return notes_.size() >= count; });
     return notes_;
   }
 

@@ -39,7 +39,8 @@ class Lines {
   }
   std::vector<std::string> WaitFor(std::size_t count) {
     base::MutexLock lock(mutex_);
-    changed_.wait_for(mutex_, std::chrono::seconds(60), [&] { return lines_.size() >= count; });
+    changed_.wait_for(mutex_, std::chrono::seconds(60),
+                      [&]() CW_REQUIRES(mutex_) { return lines_.size() >= count; });
     return lines_;
   }
 

@@ -117,8 +117,10 @@ void RsaKeyPool::Run() {
     int size = 0;
     Done done;
     {
-      std::unique_lock<base::Mutex> lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || !orders_.empty() || NextSize() != 0; });
+      base::MutexLock lock(mutex_);
+      changed_.wait(mutex_, [&]() CW_REQUIRES(mutex_) {
+        return stopping_ || !orders_.empty() || NextSize() != 0;
+      });
       if (stopping_) break;
       size = NextSize();
       if (!orders_.empty()) {

@@ -98,7 +98,7 @@ class Changes {
   bool WaitFor(const std::string& issuer, int count) {
     base::MutexLock lock(mutex_);
     return changed_.wait_for(mutex_, std::chrono::seconds(60),
-                             [&] { return counts_[issuer] >= count; });
+                             [&]() CW_REQUIRES(mutex_) { return counts_[issuer] >= count; });
   }
 
  private:

@@ -82,7 +82,8 @@ class WatchLog {
   // Waits until `count` lines are there, and returns all.
   std::vector<std::string> WaitFor(std::size_t count) {
     base::MutexLock lock(mutex_);
-    changed_.wait_for(mutex_, std::chrono::seconds(60), [&] { return lines_.size() >= count; });
+    changed_.wait_for(mutex_, std::chrono::seconds(60),
+                      [&]() CW_REQUIRES(mutex_) { return lines_.size() >= count; });
     return lines_;
   }
   std::vector<int64_t> revisions() {

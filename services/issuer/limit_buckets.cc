@@ -153,7 +153,7 @@ std::vector<std::string> LimitBuckets::End(const std::string& uid, Outcome outco
   StopWaiting(uid);
   const auto taken = taken_.find(uid);
   if (taken == taken_.end()) return may_go_on;
-  std::erase_if(taken->second, [&](Use& use) {
+  std::erase_if(taken->second, [&](Use& use) CW_REQUIRES(mutex_) {
     if (use.until != absl::InfiniteFuture()) return false;
     const LimitKind kind = KindOf(use.bucket);
     const bool counts = kind == LimitKind::kOrders     ? true

@@ -123,9 +123,10 @@ std::string Scheduler::FirstOf(const std::string& issuer, const AccountQueues& a
   const Waiting* first = nullptr;
   for (const auto& [account, queue] : accounts) {
     if (!account.empty() && Count(per_account_, account) >= limits_.per_account) continue;
-    auto free = std::find_if(queue.begin(), queue.end(), [this](const Waiting& waiting) {
-      return waiting.exclusion.empty() || exclusive_.count(waiting.exclusion) == 0;
-    });
+    auto free = std::find_if(
+        queue.begin(), queue.end(), [this](const Waiting& waiting) CW_REQUIRES(mutex_) {
+          return waiting.exclusion.empty() || exclusive_.count(waiting.exclusion) == 0;
+        });
     if (free != queue.end() && (first == nullptr || *free < *first)) first = &*free;
   }
   return first == nullptr ? "" : first->key;

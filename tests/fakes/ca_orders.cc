@@ -142,7 +142,7 @@ Id CaServer::FindOrder(const OrderEntry& like) {
 Id CaServer::StoreOrder(OrderEntry order) {
   ++orders_by_names_[NamesOf(order.identifiers)];
   const std::string key = KeyOf(order);
-  std::erase_if(order.identifiers, [this](const Identifier& identifier) {
+  std::erase_if(order.identifiers, [this](const Identifier& identifier) CW_REQUIRES(mutex_) {
     return identifier.value == behaviour_.drop_identifier;
   });
   if (!behaviour_.add_identifier.empty()) {
