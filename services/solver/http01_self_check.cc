@@ -121,6 +121,7 @@ Awaitable<Http01SelfCheck::Finding> Http01SelfCheck::AskFamily(
     Context context, Fetch fetch, std::vector<std::string> addresses) {
   if (addresses.size() > kMaxAddresses) addresses.resize(kMaxAddresses);
   std::vector<Awaitable<Finding>> fetches;
+  fetches.reserve(addresses.size());
   for (std::string& address : addresses) {
     fetches.push_back(AskAddress(context, fetch, std::move(address)));
   }
