@@ -13,7 +13,6 @@ namespace {
 
 using base::StatusIs;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::Optional;
 
 const absl::Time kNow = absl::FromUnixSeconds(1767323045);

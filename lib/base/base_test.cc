@@ -101,8 +101,8 @@ TEST(Utf8Test, TakesWellFormedTextOnly) {
   // Cut short, a stray continuation, overlong, a surrogate, beyond U+10FFFF.
   for (const char* text : {"\xc3", "\xe2\x80", "\x80", "\xc0\xaf", "\xe0\x80\xaf",
                            "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
-                           "a\xc3"
-                           "b"}) {
+                           ("a\xc3"
+                            "b")}) {
     EXPECT_FALSE(IsUtf8(text)) << text;
   }
 }

@@ -24,7 +24,6 @@
 namespace certwright::controller {
 namespace {
 
-using base::StatusIs;
 using testing::ElementsAre;
 using testing::IsEmpty;
 

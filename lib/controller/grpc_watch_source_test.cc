@@ -27,7 +27,6 @@ using ::certwright::widget::WatchWidgetsRequest;
 using ::certwright::widget::WatchWidgetsResponse;
 using ::certwright::widget::Widget;
 using ::certwright::widget::WidgetService;
-using testing::Contains;
 using testing::ElementsAre;
 
 using Source = GrpcWatchSource<Widget, WatchWidgetsRequest, WatchWidgetsResponse>;

@@ -27,7 +27,6 @@ using ::certwright::widget::Widget;
 using store::Await;
 using store::TestContext;
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 // Lines that come from other threads, and that a test waits for.
 class Lines {

@@ -15,7 +15,6 @@ namespace certwright::http {
 namespace {
 
 using absl::StatusCode;
-using base::IsOk;
 using base::StatusIs;
 using testing::AllOf;
 using testing::ElementsAre;

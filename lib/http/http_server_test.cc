@@ -247,8 +247,9 @@ TEST_F(HttpServerTest, OtherMethodsAreNotAllowed) {
 TEST_F(HttpServerTest, BrokenRequestsAreRefusedAndTheConnectionClosed) {
   Start();
   for (const std::string& bytes : std::vector<std::string>{
-           "nonsense\r\n\r\n", std::string("\0\1\2\3\r\n\r\n", 8), "\x16\x03\x01\x02\x00\x01",
-           "GET\r\n\r\n", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+           "nonsense\r\n\r\n", std::string("\0\1\2\3\r\n\r\n", 8),
+           std::string("\x16\x03\x01\x02\x00\x01", 6), "GET\r\n\r\n",
+           "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n",

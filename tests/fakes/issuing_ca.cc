@@ -77,7 +77,7 @@ IssuedLeaf IssuingCa::Issue(const pki::Csr& csr, absl::Duration lifetime,
 
 std::string IssuingCa::Chain(const std::string& leaf_der, std::size_t root,
                              ChainVariant variant) const {
-  const std::string leaf = pki::EncodePem("CERTIFICATE", leaf_der);
+  std::string leaf = pki::EncodePem("CERTIFICATE", leaf_der);
   const std::string intermediate = issuers_[root].certificate().Pem();
   switch (variant) {
     case ChainVariant::kWithPrivateKey: {

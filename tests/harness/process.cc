@@ -40,6 +40,7 @@ constexpr absl::Duration kTermGrace = absl::Seconds(5);
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -51,7 +52,7 @@ std::vector<std::string> Environment(const std::map<std::string, std::string>& a
     const std::string name = std::string(*entry).substr(0, std::string(*entry).find('='));
     if (!added.contains(name)) environment.push_back(*entry);
   }
-  for (const auto& [name, value] : added) environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : added) environment.push_back(absl::StrCat(name, "=", value));
   return environment;
 }
 

@@ -18,7 +18,7 @@ constexpr char kIssuerName[] = "pebble";
 constexpr char kTsigSecretName[] = "knot-tsig";
 
 std::string SubFolder(const std::string& folder, const std::string& name) {
-  const std::string path = absl::StrCat(folder, "/", name);
+  std::string path = absl::StrCat(folder, "/", name);
   mkdir(path.c_str(), 0700);
   return path;
 }

@@ -16,7 +16,6 @@ namespace {
 
 using base::IsOk;
 using base::StatusIs;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
