@@ -102,7 +102,7 @@ struct Frame {
   std::string payload;
 };
 
-constexpr int kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoAway = 7;
+constexpr int kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kGoAway = 7;
 constexpr int kEndStream = 1, kEndHeaders = 4, kAck = 1;
 
 std::string Encode(uint32_t number, int size) {
