@@ -55,8 +55,14 @@ check_headers_are_guarded() {
 
 # Why not absl::Now(): lib/base/clock.cc.
 check_time_is_of_the_clock() {
-  ! grep -rnE 'absl::(Now|SleepFor)\(' --include='*.cc' --include='*.h' lib services cli |
-    grep -vE '_test\.cc:|test(ing|_)|/fake_|_benchmark\.cc:'
+  local found
+  found=$(cpp_files | grep -E '^(lib|services|cli)/' |
+    grep -vE '_test\.cc$|_testing\.|/testing/|/test_|/fake_|_benchmark\.cc$' |
+    xargs grep -nE 'absl::(Now|SleepFor)\(|sleep_(for|until)\(' || true)
+  if [[ -n $found ]]; then
+    printf '%s\n' "$found"
+    return 1
+  fi
 }
 
 check_shell_syntax() {

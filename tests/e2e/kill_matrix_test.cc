@@ -193,6 +193,7 @@ class KillMatrixTest : public testing::TestWithParam<Case> {
     if (GetParam().service != Service::kSolver) {
       EXPECT_EQ(refused, 0);
     }
+    EXPECT_GE(world_->pebble().CountOrders(), kCertificates);
     EXPECT_LE(world_->pebble().CountOrders(), kCertificates + refused + (may_be_lost ? 1 : 0));
   }
 
