@@ -27,6 +27,8 @@ struct StoreWatchOptions {
   absl::Duration list_deadline = absl::Seconds(30);  // of each read of the store
   // Told of records that cannot be decoded, from any thread; may be empty.
   std::function<void(const absl::Status&)> on_damaged = {};
+  // Awaited before each part of a list is read; may be empty.
+  std::function<runtime::Awaitable<void>()> wait_for_room = {};
 };
 
 template <typename T>
@@ -133,6 +135,7 @@ class StoreWatchSource final : public WatchSource<T> {
     request.limit = kListChunk;
     bool more = true;
     while (more) {
+      if (watch->options.wait_for_room) co_await watch->options.wait_for_room();
       auto context = runtime::Context::WithTimeout(watch->clock, watch->options.list_deadline);
       CW_CO_ASSIGN_OR_RETURN(store::ListResult page,
                              co_await watch->resources.store().List(context, request));

@@ -257,10 +257,6 @@ std::string Permissions::TokenIdentity(absl::string_view authorization) const {
   return identity;
 }
 
-bool Permissions::IsKnownToken(absl::string_view authorization) const {
-  return !TokenIdentity(authorization).empty();
-}
-
 Caller Permissions::Identify(const grpc::ServerContextBase& context) const {
   Caller caller = IdentifyByCertificate(context);
   caller.peer = context.peer();
@@ -282,38 +278,48 @@ Caller Permissions::Identify(const grpc::ServerContextBase& context) const {
   return caller;
 }
 
-absl::Status Permissions::Check(const Caller& caller, const Message& request) const {
+absl::Status Permissions::CheckKnown(const Caller& caller, absl::string_view method) const {
+  if (!policy_.enforced || caller.authenticated) return absl::OkStatus();
+  return absl::UnauthenticatedError(absl::StrCat(
+      method, " is for known callers: show a client certificate of this service's CA, or a ",
+      "bearer token that access.tokens of its configuration has"));
+}
+
+absl::Status Permissions::CheckMethod(const Caller& caller, const Message& prototype) const {
   if (!policy_.enforced) return absl::OkStatus();
-  const Method* method = Find(request);
-  const std::string name = method == nullptr ? "this method" : method->name;
-  if (!caller.authenticated) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        name, " is for known callers: show a client certificate of this service's CA, or a ",
-        "bearer token that access.tokens of its configuration has"));
-  }
+  const Method* method = Find(prototype);
+  CW_RETURN_IF_ERROR(CheckKnown(caller, method == nullptr ? "this method" : method->name));
   if (method == nullptr) {
     return absl::PermissionDeniedError("this method has no permission, so nobody may call it");
   }
-  for (const ServiceRole service : caller.services) {
-    if (method->rule.services.contains(service)) return absl::OkStatus();
-  }
+  const Rule& rule = method->rule;
   if (!caller.services.empty()) {
-    return absl::PermissionDeniedError(absl::StrCat(caller.Description(), " is the ",
-                                                    NamesOf(caller.services),
-                                                    " service, which may not call ", name));
+    for (const ServiceRole service : caller.services) {
+      if (rule.services.contains(service)) return absl::OkStatus();
+    }
+    return absl::PermissionDeniedError(
+        absl::StrCat(caller.Description(), " is the ", NamesOf(caller.services),
+                     " service, which may not call ", method->name));
   }
-  return CheckOperator(caller, *method, request);
-}
-
-absl::Status Permissions::CheckOperator(const Caller& caller, const Method& method,
-                                        const Message& request) const {
-  const Rule& rule = method.rule;
   if (rule.roles.empty()) {
     return absl::PermissionDeniedError(absl::StrCat(caller.Description(), " may not call ",
-                                                    method.name, ": only the ",
+                                                    method->name, ": only the ",
                                                     NamesOf(rule.services), " service may"));
   }
-  const std::string where = NamespaceOf(rule.scope, request);
+  if (!GrantedTo(caller, rule).empty()) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat(caller.Description(), " may not call ", method->name, ": it takes the role ",
+                   NamesOf(rule.roles),
+                   ". Roles are granted in access.grants of the service's configuration"));
+}
+
+absl::Status Permissions::Check(const Caller& caller, const Message& request) const {
+  CW_RETURN_IF_ERROR(CheckMethod(caller, request));
+  if (!policy_.enforced || !caller.services.empty()) return absl::OkStatus();
+  return CheckOperator(caller, *Find(request), request);
+}
+
+std::set<std::string> Permissions::GrantedTo(const Caller& caller, const Rule& rule) const {
   std::set<std::string> granted;
   for (const std::string& identity : caller.identities) {
     const auto [first, last] = grants_.equal_range(identity);
@@ -322,6 +328,14 @@ absl::Status Permissions::CheckOperator(const Caller& caller, const Method& meth
       granted.insert(grant->second.namespaces.begin(), grant->second.namespaces.end());
     }
   }
+  return granted;
+}
+
+absl::Status Permissions::CheckOperator(const Caller& caller, const Method& method,
+                                        const Message& request) const {
+  const Rule& rule = method.rule;
+  const std::string where = NamespaceOf(rule.scope, request);
+  const std::set<std::string> granted = GrantedTo(caller, rule);
   if (granted.contains(kAllNamespaces)) return absl::OkStatus();
   if (where != kAllNamespaces && granted.contains(where)) return absl::OkStatus();
 

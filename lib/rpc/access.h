@@ -120,9 +120,14 @@ class Permissions {
   bool has_tokens() const { return !policy_.tokens.empty(); }
 
   Caller Identify(const grpc::ServerContextBase& context) const;
-  // Whether this is the value of an `authorization` header with a known token.
-  bool IsKnownToken(absl::string_view authorization) const;
-
+  // "token:<name>" for the value of an `authorization` header with a known token; else empty.
+  std::string TokenIdentity(absl::string_view authorization) const;
+  // UNAUTHENTICATED unless the caller has proven an identity.
+  absl::Status CheckKnown(const Caller& caller, absl::string_view method) const;
+  // What can be said of a call before its request is known, which `prototype` is of the type
+  // of: Check() would refuse every request of this caller with the same error.
+  absl::Status CheckMethod(const Caller& caller,
+                           const google::protobuf::Message& prototype) const;
   // UNAUTHENTICATED or PERMISSION_DENIED, saying who calls, what is missing and how to grant
   // it; a method without a rule is refused.
   absl::Status Check(const Caller& caller, const google::protobuf::Message& request) const;
@@ -137,7 +142,8 @@ class Permissions {
  private:
   explicit Permissions(AccessPolicy policy);
   absl::Status AddRule(const std::string& name, const Rule& rule);
-  std::string TokenIdentity(absl::string_view authorization) const;
+  // The namespaces in which the caller has a role that the rule asks for.
+  std::set<std::string> GrantedTo(const Caller& caller, const Rule& rule) const;
   absl::Status CheckOperator(const Caller& caller, const Method& method,
                              const google::protobuf::Message& request) const;
 

@@ -9,13 +9,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "grpc/health/v1/health.pb.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/impl/server_builder_option.h"
-#include "grpcpp/impl/server_builder_plugin.h"
-#include "grpcpp/security/auth_context.h"
-#include "grpcpp/security/auth_metadata_processor.h"
+#include "grpcpp/generic/async_generic_service.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
@@ -28,142 +23,184 @@ constexpr absl::Duration kWatchdog = absl::Seconds(10);
 constexpr absl::Duration kQuiet = absl::Milliseconds(100);
 constexpr absl::Duration kQuietLimit = absl::Seconds(2);
 
-// Linking the reflection plug-in turns it on for every server; this takes it out again.
-class WithoutReflection final : public grpc::ServerBuilderOption {
- public:
-  void UpdateArguments(grpc::ChannelArguments*) override {}
-  void UpdatePlugins(
-      std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    std::erase_if(*plugins, [](const auto& plugin) {
-      return plugin->name() == "proto_server_reflection";
-    });
-  }
-};
+// Calls that still run when a connection has come of age.
+constexpr absl::Duration kConnectionAgeGrace = absl::Seconds(30);
+// What of a message may come before it is asked for.
+constexpr int kLookaheadBytes = 16 << 10;
+// A question about health is the name of a service.
+constexpr int kMaxProbeBytes = 1 << 10;
+constexpr int kMaxProbeStreams = 16;
 
-void SetLimits(grpc::ServerBuilder& builder, const ServerOptions& options) {
-  builder.SetMaxReceiveMessageSize(options.max_receive_bytes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options.max_metadata_bytes);
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void SetLimits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
+  builder.SetMaxReceiveMessageSize(limits.max_message_bytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
+  // It would let the windows of fast senders grow to megabytes.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             Milliseconds(limits.handshake_timeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                             Milliseconds(limits.max_connection_idle));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                             Milliseconds(limits.max_connection_age));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             Milliseconds(kConnectionAgeGrace));
   // With it, a second server on the same port would start without a word.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  if (options.max_connection_age != absl::InfiniteDuration()) {
-    builder.AddChannelArgument(
-        GRPC_ARG_MAX_CONNECTION_AGE_MS,
-        static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
+  if (limits.buffer_bytes > 0) {
+    grpc::ResourceQuota quota("server");
+    quota.Resize(static_cast<std::size_t>(limits.buffer_bytes));
+    builder.SetResourceQuota(quota);
   }
 }
 
-// Keeps callers that are not known from reflection, which gRPC serves by itself. Our own
-// services ask the permissions, and health is for everyone.
-class ReflectionGuard final : public grpc::AuthMetadataProcessor {
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(
+    const std::optional<TlsFiles>& tls, const Permissions* permissions) {
+  if (!tls.has_value()) return grpc::InsecureServerCredentials();
+  const bool has_tokens = permissions != nullptr && permissions->has_tokens();
+  return MakeServerCredentials(
+      *tls, has_tokens ? ClientCertificate::kOptional : ClientCertificate::kRequired);
+}
+
+// Answers a call of a method that there is not.
+class UnknownMethodCall final : public grpc::ServerGenericBidiReactor {
  public:
-  explicit ReflectionGuard(const Permissions& permissions) : permissions_(permissions) {}
+  UnknownMethodCall() {
+    Finish({grpc::StatusCode::UNIMPLEMENTED, "this server has no such method"});
+  }
+  void OnDone() override { delete this; }
+};
 
-  bool IsBlocking() const override { return false; }
+// Brings each call to the service that has its method.
+class Dispatcher final : public grpc::CallbackGenericService {
+ public:
+  void Add(const Service& service) { services_.push_back(&service); }
 
-  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context,
-                       OutputMetadata*, OutputMetadata*) override {
-    const auto path = metadata.find(":path");
-    const bool guarded =
-        path == metadata.end() || path->second.starts_with("/grpc.reflection.");
-    if (!guarded || context->IsPeerAuthenticated()) return grpc::Status::OK;
-    const auto [first, last] = metadata.equal_range("authorization");
-    for (auto header = first; header != last; ++header) {
-      const absl::string_view value(header->second.data(), header->second.size());
-      if (permissions_.IsKnownToken(value)) return grpc::Status::OK;
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    for (const Service* service : services_) {
+      if (const std::shared_ptr<Call> call = service->NewCall(context->method())) {
+        call->Begin(*context);
+        return call.get();
+      }
     }
-    return {grpc::StatusCode::UNAUTHENTICATED,
-            "reflection is for known callers: show a client certificate or a bearer token"};
+    return new UnknownMethodCall;
   }
 
  private:
-  const Permissions& permissions_;
+  std::vector<const Service*> services_;
 };
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(
-    const ServerOptions& options) {
-  const Permissions* permissions = options.permissions;
-  const bool has_tokens = permissions != nullptr && permissions->has_tokens();
-  CW_ASSIGN_OR_RETURN(
-      std::shared_ptr<grpc::ServerCredentials> credentials,
-      MakeServerCredentials(*options.tls, has_tokens ? ClientCertificate::kOptional
-                                                     : ClientCertificate::kRequired));
-  if (permissions != nullptr) {
-    credentials->SetAuthMetadataProcessor(std::make_shared<ReflectionGuard>(*permissions));
-  }
-  return credentials;
+// What calls about the server itself share: nobody counts them.
+CallEnvironment ForServerItself(const CallEnvironment& calls) {
+  CallEnvironment environment = calls;
+  environment.observer = nullptr;
+  return environment;
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> Build(grpc::ServerBuilder& builder,
-                                                    const std::string& address,
-                                                    const int& port) {
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        "cannot listen on ", address, ": the address is in use or not one of this machine's"));
-  }
-  return server;
+// Probes come without credentials, also where services ask for them.
+CallEnvironment ForProbes(const CallEnvironment& calls) {
+  CallEnvironment environment = ForServerItself(calls);
+  environment.permissions = nullptr;
+  environment.slots = std::make_shared<CallSlots>();
+  return environment;
+}
+
+ServerLimits ForProbes(ServerLimits limits) {
+  limits.max_message_bytes = kMaxProbeBytes;
+  limits.max_concurrent_streams = kMaxProbeStreams;
+  return limits;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const ServerOptions& options, const std::vector<NamedService>& services) {
+// One port, and what is served there.
+struct Server::Listener {
+  Listener(const CallEnvironment& calls, const std::vector<std::string>& names)
+      : environment(calls), health(environment, names) {
+    dispatcher.Add(health);
+  }
+
+  absl::Status Listen(const std::string& address, const ServerLimits& limits,
+                      const std::shared_ptr<grpc::ServerCredentials>& credentials) {
+    grpc::ServerBuilder builder;
+    SetLimits(builder, limits);
+    builder.RegisterCallbackGenericService(&dispatcher);
+    builder.AddListeningPort(address, credentials, &port);
+    server = builder.BuildAndStart();
+    if (server == nullptr || port == 0) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("cannot listen on ", address,
+                       ": the address is in use or not one of this machine's"));
+    }
+    return absl::OkStatus();
+  }
+
+  void Shutdown(absl::Duration grace) {
+    server->Shutdown(absl::ToChronoTime(base::Clock::Real().Now() + grace));
+    server->Wait();
+  }
+
+  const CallEnvironment environment;
+  HealthService health;
+  std::optional<ReflectionService> reflection;
+  Dispatcher dispatcher;
+  int port = 0;
+  std::unique_ptr<grpc::Server> server;
+};
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      const CallEnvironment& calls,
+                                                      const std::vector<Service*>& services) {
+  std::vector<std::string> names;
+  for (const Service* service : services) names.push_back(service->name());
+  if (calls.permissions != nullptr) {
+    CW_RETURN_IF_ERROR(calls.permissions->CheckCovers(names));
+  }
+  CW_ASSIGN_OR_RETURN(const auto credentials, MakeCredentials(options.tls, calls.permissions));
+
   std::unique_ptr<Server> server(new Server);
-  for (const NamedService& service : services) server->names_.push_back(service.name);
-  if (options.permissions != nullptr) {
-    CW_RETURN_IF_ERROR(options.permissions->CheckCovers(server->names_));
+  server->listener_ = std::make_unique<Listener>(ForServerItself(calls), names);
+  Listener& listener = *server->listener_;
+  for (const Service* service : services) listener.dispatcher.Add(*service);
+  if (options.reflection) {
+    std::vector<std::string> listed = names;
+    listed.push_back(listener.health.name());
+    listener.reflection.emplace(listener.environment, std::move(listed));
+    listener.dispatcher.Add(*listener.reflection);
   }
-  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
-  if (options.tls.has_value()) {
-    CW_ASSIGN_OR_RETURN(credentials, MakeCredentials(options));
-  }
-  // Referring to the message links its descriptor, which reflection shows.
-  grpc::health::v1::HealthCheckRequest::descriptor();
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::ServerBuilder builder;
-  SetLimits(builder, options);
-  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
-  builder.AddListeningPort(options.listen_address, credentials, &server->port_);
-  for (const NamedService& service : services) builder.RegisterService(service.service);
-  CW_ASSIGN_OR_RETURN(server->server_, Build(builder, options.listen_address, server->port_));
-  if (!options.health_address.empty()) {
-    grpc::ServerBuilder health_builder;
-    SetLimits(health_builder, options);
-    health_builder.RegisterCallbackGenericService(&server->no_service_);
-    health_builder.SetOption(std::make_unique<WithoutReflection>());
-    health_builder.AddListeningPort(options.health_address, grpc::InsecureServerCredentials(),
-                                    &server->health_port_);
-    CW_ASSIGN_OR_RETURN(server->health_server_,
-                        Build(health_builder, options.health_address, server->health_port_));
-  }
-  server->SetServing(false);
+  CW_RETURN_IF_ERROR(listener.Listen(options.listen_address, options.limits, credentials));
+  if (options.health_address.empty()) return server;
+  auto probes = std::make_unique<Listener>(ForProbes(calls), names);
+  CW_RETURN_IF_ERROR(probes->Listen(options.health_address, ForProbes(options.limits),
+                                    grpc::InsecureServerCredentials()));
+  server->probes_ = std::move(probes);
   return server;
 }
 
 Server::~Server() {
-  if (server_ != nullptr) Shutdown(absl::ZeroDuration());
+  if (listener_ != nullptr && listener_->server != nullptr) Shutdown(absl::ZeroDuration());
 }
 
+int Server::port() const { return listener_->port; }
+
+int Server::health_port() const { return probes_ == nullptr ? 0 : probes_->port; }
+
 void Server::SetServing(bool serving) {
-  for (grpc::Server* server : {server_.get(), health_server_.get()}) {
-    if (server == nullptr) continue;
-    auto* health = server->GetHealthCheckService();
-    health->SetServingStatus(serving);
-    health->SetServingStatus("", serving);
-    for (const std::string& name : names_) health->SetServingStatus(name, serving);
-  }
+  listener_->health.Set(serving);
+  if (probes_ != nullptr) probes_->health.Set(serving);
 }
 
 void Server::Shutdown(absl::Duration grace) {
-  server_->Shutdown(absl::ToChronoTime(base::Clock::Real().Now() + grace));
-  server_->Wait();
-  if (health_server_ != nullptr) {
-    health_server_->Shutdown(absl::ToChronoTime(base::Clock::Real().Now()));
-    health_server_->Wait();
-  }
+  listener_->Shutdown(grace);
+  if (probes_ != nullptr) probes_->Shutdown(absl::ZeroDuration());
 }
 
 namespace {
@@ -210,15 +247,15 @@ int WaitForTerminationSignal() {
   return signal;
 }
 
-void Drain(Server& server, WatchHub& watches, CallGate& gate, const DrainOptions& options,
+void Drain(Server& server, const CallEnvironment& calls, const DrainOptions& options,
            const std::function<void(absl::Duration)>& pause,
            const std::function<void()>& stop_work) {
   server.SetServing(false);
   if (options.delay > absl::ZeroDuration()) pause(options.delay);
-  watches.EndAll(absl::UnavailableError("the server is shutting down; watch again"));
-  gate.Close();
+  calls.watches->EndAll(absl::UnavailableError("the server is shutting down; watch again"));
+  calls.gate->Close();
   stop_work();
-  const bool quiet = gate.WaitUntilQuiet(kQuiet, kQuietLimit);
+  const bool quiet = calls.gate->WaitUntilQuiet(kQuiet, kQuietLimit);
   const Watchdog watchdog(options.grace + kWatchdog);
   // An idle client does not read that the server is going, so with any grace its next call
   // would meet a server that is shutting down. When no call runs, connections are cut instead.

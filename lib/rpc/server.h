@@ -1,5 +1,8 @@
 // Server: the gRPC server of a service: listener, limits, health, reflection, mutual TLS, and
 // an orderly end.
+//
+// All calls come in by one generic service of gRPC's, and so does each message only when it is
+// asked for: with services that it knows, gRPC reads a message of a call before it tells of it.
 #pragma once
 
 #include <cstddef>
@@ -11,20 +14,28 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "grpcpp/generic/async_generic_service.h"
-#include "grpcpp/impl/service_type.h"
 #include "grpcpp/server.h"
 #include "lib/rpc/access.h"
-#include "lib/rpc/call_gate.h"
+#include "lib/rpc/call.h"
+#include "lib/rpc/health.h"
+#include "lib/rpc/reflection.h"
+#include "lib/rpc/service.h"
 #include "lib/rpc/tls.h"
-#include "lib/rpc/watch_reactor.h"
 
 namespace certwright::rpc {
 
-// A service and its full name, under which its health is asked for.
-struct NamedService {
-  std::string name;
-  grpc::Service* service = nullptr;
+struct ServerLimits {
+  // Objects have at most 128 KiB, and no message carries more than one.
+  int max_message_bytes = 256 << 10;
+  int max_concurrent_streams = 100;
+  int max_metadata_bytes = 16 << 10;
+  absl::Duration handshake_timeout = absl::Seconds(10);
+  // Without a call.
+  absl::Duration max_connection_idle = absl::Minutes(10);
+  // Then the client is asked to connect anew, and calls that still run are ended 30 s later.
+  absl::Duration max_connection_age = absl::Hours(1);
+  // For what gRPC has read and nobody has taken, of all connections. 0: no bound.
+  int64_t buffer_bytes = 0;
 };
 
 struct ServerOptions {
@@ -34,29 +45,25 @@ struct ServerOptions {
   std::string health_address;
   // Plaintext without.
   std::optional<TlsFiles> tls;
-  // Must have a rule for every method, and outlive the server. Callers of reflection must be
-  // known to it. Null: for tests.
-  const Permissions* permissions = nullptr;
   bool reflection = true;
-  int max_receive_bytes = 4 << 20;
-  int max_concurrent_streams = 1000;
-  int max_metadata_bytes = 16 << 10;
-  absl::Duration max_connection_age = absl::InfiniteDuration();
+  ServerLimits limits;
 };
 
 class Server {
  public:
-  // Listens and answers; health is NOT_SERVING until SetServing(). `services` must outlive
-  // the server. ALREADY_EXISTS if an address is in use, INVALID_ARGUMENT if it is none,
+  // Listens and answers; health is NOT_SERVING until SetServing(). `calls` is what the services
+  // were made with, whose permissions must have a rule for every method of theirs; both must
+  // outlive the server. ALREADY_EXISTS if an address is in use, INVALID_ARGUMENT if it is none,
   // FAILED_PRECONDITION if a method has no rule.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(
-      const ServerOptions& options, const std::vector<NamedService>& services);
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       const CallEnvironment& calls,
+                                                       const std::vector<Service*>& services);
   ~Server();
 
   // The port of listen_address.
-  int port() const { return port_; }
+  int port() const;
   // 0 without a second listener.
-  int health_port() const { return health_port_; }
+  int health_port() const;
 
   // The whole server and each service.
   void SetServing(bool serving);
@@ -66,15 +73,12 @@ class Server {
   void Shutdown(absl::Duration grace);
 
  private:
+  struct Listener;
+
   Server() = default;
 
-  std::vector<std::string> names_;
-  // Answers UNIMPLEMENTED. gRPC does not build a server that has no service of its own.
-  grpc::CallbackGenericService no_service_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::Server> health_server_;
-  int port_ = 0;
-  int health_port_ = 0;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Listener> probes_;
 };
 
 // Blocks SIGTERM and SIGINT in this thread and in all that it starts later: to be called
@@ -95,7 +99,7 @@ struct DrainOptions {
 // UNAVAILABLE, `stop_work` returns when controllers have stopped, and once no call arrives (2 s
 // at most) the server shuts down. A watchdog ends the process if a call keeps the server from
 // shutting down 10 s beyond `grace`.
-void Drain(Server& server, WatchHub& watches, CallGate& gate, const DrainOptions& options,
+void Drain(Server& server, const CallEnvironment& calls, const DrainOptions& options,
            const std::function<void(absl::Duration)>& pause,
            const std::function<void()>& stop_work);
 

@@ -1,6 +1,6 @@
-#include <vector>
+#include "lib/rpc/watch_hub.h"
 
-#include "lib/rpc/watch_reactor.h"
+#include <vector>
 
 namespace certwright::rpc {
 
@@ -26,6 +26,11 @@ void WatchHub::EndAll(const absl::Status& status) {
     }
   }
   for (const auto& watch : watches) watch->End(status);
+}
+
+bool WatchHub::ended() const {
+  base::MutexLock lock(mutex_);
+  return ended_;
 }
 
 std::size_t WatchHub::size() const {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "lib/base/mutex.h"
-#include "lib/rpc/unary_handler.h"
+#include "lib/rpc/call.h"
 #include "lib/telemetry/metrics.h"
 
 namespace certwright::service {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -11,6 +12,7 @@
 #include "lib/http/http_client.h"
 #include "lib/rpc/access.h"
 #include "lib/rpc/audit.h"
+#include "lib/rpc/call.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/timers.h"
 #include "lib/store/storage_health.h"
@@ -29,6 +31,9 @@ struct Environment {
   const rpc::Permissions* permissions = nullptr;
   // Null: nothing is told of.
   rpc::AuditSink* audit = nullptr;
+  // Null: a caller may have any number of calls at once.
+  std::shared_ptr<rpc::CallSlots> call_slots = nullptr;
+  rpc::DeadlineOptions call_deadlines = {};
   // For one request to an ACME server.
   absl::Duration acme_request_timeout = absl::Seconds(30);
 
@@ -42,6 +47,15 @@ struct Environment {
   }
 
   const base::Clock& clock() const { return timers.clock(); }
+
+  // What the gRPC services of a process are made with. `observer` may be null.
+  rpc::CallEnvironment MakeCallEnvironment(rpc::CallObserver* observer) const {
+    rpc::CallEnvironment calls{executor, timers, observer, call_deadlines};
+    calls.permissions = permissions;
+    calls.audit = audit;
+    calls.slots = call_slots;
+    return calls;
+  }
 };
 
 }  // namespace certwright::service

@@ -27,14 +27,9 @@ runtime::Awaitable<absl::StatusOr<meta::v1::ListEventsResponse>> EventsRpc::List
   co_return response;
 }
 
-grpc::ServerUnaryReactor* EventsRpc::ListEvents(grpc::CallbackServerContext* context,
-                                                const meta::v1::ListEventsRequest* request,
-                                                meta::v1::ListEventsResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "ListEvents", request, response,
-      [this](const rpc::CallContext&, const meta::v1::ListEventsRequest& request) {
-        return List(request);
-      });
+void EventsRpc::AddMethods() {
+  Unary<meta::v1::ListEventsRequest>(
+      [this](const rpc::CallContext&, const auto& request) { return List(request); });
 }
 
 }  // namespace certwright::service

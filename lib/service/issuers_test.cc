@@ -17,6 +17,7 @@
 #include "lib/base/status_matchers.h"
 #include "lib/http/fake_http_client.h"
 #include "lib/rpc/server.h"
+#include "lib/rpc/service.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/service/conditions.h"
@@ -36,42 +37,30 @@ using ::testing::HasSubstr;
 constexpr char kDirectory[] = "https://ca.example/directory";
 
 // Serves the watches of issuers from a store.
-class WatchedIssuers final : public v1::IssuerService::CallbackService {
+class WatchedIssuers final : public rpc::Service {
  public:
-  WatchedIssuers(ResourceVerbs<v1::Issuer>& issuers,
+  WatchedIssuers(const rpc::CallEnvironment& calls, ResourceVerbs<v1::Issuer>& issuers,
                  ResourceVerbs<v1::ClusterIssuer>& cluster_issuers)
-      : issuers_(issuers), cluster_issuers_(cluster_issuers) {}
-
-  grpc::ServerWriteReactor<v1::WatchIssuersResponse>* WatchIssuers(
-      grpc::CallbackServerContext*, const v1::WatchIssuersRequest* request) override {
-    return issuers_.Watch(absl::OkStatus(), *request,
-                          &v1::WatchIssuersResponse::mutable_issuer);
+      : Service("certwright.issuer.v1.IssuerService", calls) {
+    Watch<v1::WatchIssuersRequest>([&issuers](auto watch, const auto& request) {
+      issuers.Watch(std::move(watch), request, &v1::WatchIssuersResponse::mutable_issuer);
+    });
+    Watch<v1::WatchClusterIssuersRequest>([&cluster_issuers](auto watch, const auto& request) {
+      cluster_issuers.Watch(std::move(watch), request,
+                            &v1::WatchClusterIssuersResponse::mutable_cluster_issuer);
+    });
   }
-  grpc::ServerWriteReactor<v1::WatchClusterIssuersResponse>* WatchClusterIssuers(
-      grpc::CallbackServerContext*, const v1::WatchClusterIssuersRequest* request) override {
-    return cluster_issuers_.Watch(absl::OkStatus(), *request,
-                                  &v1::WatchClusterIssuersResponse::mutable_cluster_issuer);
-  }
-
- private:
-  ResourceVerbs<v1::Issuer>& issuers_;
-  ResourceVerbs<v1::ClusterIssuer>& cluster_issuers_;
 };
 
-// Answers SignJws with `answer`, or with `jws` if that is OK, and keeps the request.
-class RecordingAccounts final : public v1::AccountService::CallbackService {
+// Answers SignJws with the error that was set, or "signed", and keeps the request.
+class RecordingAccounts final : public rpc::Service {
  public:
-  grpc::ServerUnaryReactor* SignJws(grpc::CallbackServerContext* context,
-                                    const v1::SignJwsRequest* request,
-                                    v1::SignJwsResponse* response) override {
-    base::MutexLock lock(mutex_);
-    last_ = *request;
-    response->set_jws("signed");
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(answer_);
-    return reactor;
+  explicit RecordingAccounts(const rpc::CallEnvironment& calls)
+      : Service("certwright.issuer.v1.AccountService", calls) {
+    Unary<v1::SignJwsRequest>(
+        [this](rpc::CallContext, const auto& request) { return Sign(request); });
   }
-  void SetAnswer(grpc::Status answer) {
+  void SetAnswer(absl::Status answer) {
     base::MutexLock lock(mutex_);
     answer_ = std::move(answer);
   }
@@ -81,8 +70,17 @@ class RecordingAccounts final : public v1::AccountService::CallbackService {
   }
 
  private:
+  runtime::Awaitable<absl::StatusOr<v1::SignJwsResponse>> Sign(v1::SignJwsRequest request) {
+    base::MutexLock lock(mutex_);
+    last_ = std::move(request);
+    if (!answer_.ok()) co_return answer_;
+    v1::SignJwsResponse response;
+    response.set_jws("signed");
+    co_return response;
+  }
+
   base::Mutex mutex_;
-  grpc::Status answer_ CW_GUARDED_BY(mutex_);
+  absl::Status answer_ CW_GUARDED_BY(mutex_);
   v1::SignJwsRequest last_ CW_GUARDED_BY(mutex_);
 };
 
@@ -130,10 +128,8 @@ class IssuersTest : public ::testing::Test {
   void SetUp() override {
     rpc::ServerOptions options;
     options.listen_address = "127.0.0.1:0";
-    CW_ASSERT_OK_AND_ASSIGN(
-        server_,
-        rpc::Server::Start(options, {{"certwright.issuer.v1.IssuerService", &watches_},
-                                     {"certwright.issuer.v1.AccountService", &accounts_}}));
+    CW_ASSERT_OK_AND_ASSIGN(server_,
+                            rpc::Server::Start(options, calls_, {&watches_, &accounts_}));
     issuers_ = std::make_unique<Issuers>(
         Environment{pool_.executor(), *timers_, base::Random::Real(), http_, metrics_},
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()),
@@ -142,7 +138,7 @@ class IssuersTest : public ::testing::Test {
   }
   void TearDown() override {
     issuers_.reset();
-    hub_.EndAll(absl::UnavailableError("the test is over"));
+    calls_.watches->EndAll(absl::UnavailableError("the test is over"));
     server_.reset();
   }
 
@@ -193,14 +189,14 @@ class IssuersTest : public ::testing::Test {
   runtime::ThreadPool pool_{2};
   std::unique_ptr<runtime::Timers> timers_ =
       runtime::MakeAsioTimers(pool_.executor(), base::Clock::Real());
-  rpc::WatchHub hub_;
+  rpc::CallEnvironment calls_{pool_.executor(), *timers_};
   ResourceVerbs<v1::Issuer> issuer_verbs_{VerbOptions<v1::Issuer>{.kind = "Issuer"},
-                                          issuer_store_, pool_.executor(), *timers_, hub_};
+                                          issuer_store_, calls_};
   ResourceVerbs<v1::ClusterIssuer> cluster_issuer_verbs_{
       VerbOptions<v1::ClusterIssuer>{.kind = "ClusterIssuer", .cluster = true},
-      cluster_issuer_store_, pool_.executor(), *timers_, hub_};
-  WatchedIssuers watches_{issuer_verbs_, cluster_issuer_verbs_};
-  RecordingAccounts accounts_;
+      cluster_issuer_store_, calls_};
+  WatchedIssuers watches_{calls_, issuer_verbs_, cluster_issuer_verbs_};
+  RecordingAccounts accounts_{calls_};
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<Issuers> issuers_;
 };
@@ -328,11 +324,10 @@ TEST_F(IssuersTest, TheSignerHasTheIssuerServiceSign) {
   EXPECT_EQ(sent.payload(), "{}");
 
   // NOT_FOUND would be read as the CA's.
-  accounts_.SetAnswer(
-      grpc::Status(grpc::StatusCode::NOT_FOUND, "Issuer web/ca does not exist"));
+  accounts_.SetAnswer(absl::NotFoundError("Issuer web/ca does not exist"));
   EXPECT_THAT(sign(),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("does not exist")));
-  accounts_.SetAnswer(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not this URL"));
+  accounts_.SetAnswer(absl::PermissionDeniedError("not this URL"));
   EXPECT_THAT(sign(), StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("not this URL")));
 }
 

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
@@ -29,6 +30,7 @@
 #include "lib/service/access_config.h"
 #include "lib/service/audit.h"
 #include "lib/service/conditions.h"
+#include "lib/service/memory_limit.h"
 #include "lib/service/peers.h"
 #include "lib/service/process_hardening.h"
 #include "lib/service/store_commands.h"
@@ -93,10 +95,35 @@ absl::StatusOr<http::AddressRanges> AllowedRanges(const config::v1::Acme& config
       {config.allowed_ranges().begin(), config.allowed_ranges().end()});
 }
 
+std::vector<std::string> ValidateServerLimits(const config::v1::ServerLimits& limits) {
+  std::vector<std::string> problems;
+  const auto check = [&problems](bool holds, const char* field, const char* rule) {
+    if (!holds) problems.push_back(absl::StrCat("server.limits.", field, ": ", rule));
+  };
+  constexpr char kNotNegative[] = "must not be negative";
+  check(limits.max_connections() >= 0, "maxConnections", kNotNegative);
+  check(limits.max_connections_per_peer() >= 0, "maxConnectionsPerPeer", kNotNegative);
+  check(limits.max_concurrent_streams() >= 0, "maxConcurrentStreams", kNotNegative);
+  check(limits.max_calls_per_caller() >= 0, "maxCallsPerCaller", kNotNegative);
+  const auto is_sound = [](const google::protobuf::Duration& duration) {
+    return FromProto(duration) >= absl::ZeroDuration() &&
+           FromProto(duration) <= absl::Hours(24 * 7);
+  };
+  constexpr char kDuration[] = "must be between 0 and 168h";
+  check(is_sound(limits.handshake_timeout()), "handshakeTimeout", kDuration);
+  check(is_sound(limits.message_timeout()), "messageTimeout", kDuration);
+  check(is_sound(limits.max_connection_idle()), "maxConnectionIdle", kDuration);
+  check(is_sound(limits.max_connection_age()), "maxConnectionAge", kDuration);
+  return problems;
+}
+
 absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   CW_RETURN_IF_ERROR(config::LoadYamlFile(flags.config_file, factory.config()));
   std::vector<std::string> problems = factory.Validate();
   for (std::string& problem : ValidateAccess(factory.common().access)) {
+    problems.push_back(std::move(problem));
+  }
+  for (std::string& problem : ValidateServerLimits(factory.common().server.limits())) {
     problems.push_back(std::move(problem));
   }
   const std::string& level = factory.common().log.level();
@@ -116,14 +143,46 @@ absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
                                                  ":\n  ", absl::StrJoin(problems, "\n  ")));
 }
 
-rpc::ServerOptions ToServerOptions(const config::v1::Server& config,
-                                   const rpc::Permissions& permissions) {
+// What gRPC may buffer: a quarter of the memory that the process may use, but no more than is
+// ever of use.
+int64_t BufferBytes() {
+  constexpr int64_t kLeast = 16 << 20;
+  constexpr int64_t kMost = 256 << 20;
+  return std::clamp(MemoryLimit() / 4, kLeast, kMost);
+}
+
+template <typename T>
+void SetIfGiven(T given, T& limit) {
+  if (given > 0) limit = given;
+}
+
+void SetIfGiven(const google::protobuf::Duration& given, absl::Duration& limit) {
+  if (FromProto(given) > absl::ZeroDuration()) limit = FromProto(given);
+}
+
+rpc::ServerLimits ToServerLimits(const config::v1::ServerLimits& config) {
+  rpc::ServerLimits limits;
+  limits.buffer_bytes = BufferBytes();
+  SetIfGiven(config.max_concurrent_streams(), limits.max_concurrent_streams);
+  SetIfGiven(config.handshake_timeout(), limits.handshake_timeout);
+  SetIfGiven(config.max_connection_idle(), limits.max_connection_idle);
+  SetIfGiven(config.max_connection_age(), limits.max_connection_age);
+  return limits;
+}
+
+rpc::CallSlotLimits ToCallSlotLimits(const config::v1::ServerLimits& config) {
+  rpc::CallSlotLimits limits;
+  SetIfGiven(config.max_calls_per_caller(), limits.per_identity);
+  return limits;
+}
+
+rpc::ServerOptions ToServerOptions(const config::v1::Server& config) {
   rpc::ServerOptions options;
   options.listen_address = config.listen();
   options.health_address = config.health_listen();
   options.tls = ToTlsFiles(config.has_tls(), config.tls());
-  options.permissions = &permissions;
   options.reflection = !config.has_reflection() || config.reflection();
+  options.limits = ToServerLimits(config.limits());
   return options;
 }
 
@@ -246,15 +305,19 @@ absl::Status Serve(ServiceFactory& factory) {
   Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
   environment.permissions = permissions.get();
   environment.audit = audit.get();
+  const config::v1::ServerLimits& limits = common.server.limits();
+  if (permissions->enforced()) {
+    environment.call_slots = std::make_shared<rpc::CallSlots>(ToCallSlotLimits(limits));
+  }
+  SetIfGiven(limits.message_timeout(), environment.call_deadlines.message);
   environment.storage = &storage;
   if (common.acme.has_request_timeout()) {
     environment.acme_request_timeout = FromProto(common.acme.request_timeout());
   }
 
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<App> app, factory.Build(environment));
-  CW_ASSIGN_OR_RETURN(
-      const auto server,
-      rpc::Server::Start(ToServerOptions(common.server, *permissions), app->Services()));
+  CW_ASSIGN_OR_RETURN(const auto server, rpc::Server::Start(ToServerOptions(common.server),
+                                                            app->calls(), app->Services()));
   CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(common.server, environment));
   CW_RETURN_IF_ERROR(app->Start());
   CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
@@ -276,7 +339,7 @@ absl::Status Serve(ServiceFactory& factory) {
   drain.delay = FromProto(common.server.drain_delay());
   drain.grace =
       common.server.has_drain_grace() ? FromProto(common.server.drain_grace()) : kDefaultGrace;
-  rpc::Drain(*server, app->watch_hub(), app->call_gate(), drain, PauseUntilSignal,
+  rpc::Drain(*server, app->calls(), drain, PauseUntilSignal,
              [&] { app->StopWork(drain.grace); });
   if (metrics_server != nullptr) metrics_server->Stop();
   pool.Stop();

@@ -23,14 +23,10 @@ class App {
  public:
   virtual ~App() = default;
 
-  // gRPC services to serve, with their full names ("certwright.order.v1.OrderService") for
-  // health. Owned by the app.
-  virtual std::vector<rpc::NamedService> Services() = 0;
-
-  // Where the watches of this service are registered, so that a drain can end them.
-  virtual rpc::WatchHub& watch_hub() = 0;
-  // What its calls pass through, likewise.
-  virtual rpc::CallGate& call_gate() = 0;
+  // gRPC services to serve. Owned by the app.
+  virtual std::vector<rpc::Service*> Services() = 0;
+  // What they were made with.
+  virtual const rpc::CallEnvironment& calls() const = 0;
 
   // Called once the server listens: starts informers and controllers.
   virtual absl::Status Start() = 0;

@@ -20,10 +20,8 @@
 #include "lib/controller/store_watch_source.h"
 #include "lib/rpc/label_selector.h"
 #include "lib/rpc/status.h"
-#include "lib/rpc/unary_handler.h"
 #include "lib/rpc/validation.h"
-#include "lib/rpc/watch_reactor.h"
-#include "lib/runtime/timers.h"
+#include "lib/rpc/watch_call.h"
 #include "lib/service/metadata.h"
 #include "lib/store/resource_store.h"
 
@@ -53,12 +51,8 @@ template <typename T>
 class ResourceVerbs {
  public:
   ResourceVerbs(VerbOptions<T> options, store::ResourceStore<T>& resources,
-                runtime::Executor executor, runtime::Timers& timers, rpc::WatchHub& hub)
-      : options_(std::move(options)),
-        resources_(resources),
-        watch_source_(resources, std::move(executor), timers.clock()),
-        timers_(timers),
-        hub_(hub) {}
+                const rpc::CallEnvironment& calls)
+      : options_(std::move(options)), resources_(resources), calls_(calls) {}
 
   template <typename Response>
   runtime::Awaitable<absl::StatusOr<Response>> Create(rpc::CallContext call, T resource,
@@ -155,69 +149,72 @@ class ResourceVerbs {
     co_return response;
   }
 
-  // `admitted` is what rpc::Admit() says of the call; its error ends the watch.
   template <typename Response, typename Request>
-  grpc::ServerWriteReactor<Response>* Watch(const absl::Status& admitted,
-                                            const Request& request, T* (Response::*field)()) {
-    using Reactor = rpc::WatchReactor<Response>;
-    auto feed = std::make_shared<Feed<Response>>();
-    typename Reactor::Options reactor_options;
-    // Not before the first bookmark of the feed itself: that one ends the list.
-    reactor_options.make_heartbeat = [feed]() -> std::optional<Response> {
-      Response bookmark;
-      bookmark.set_type(meta::v1::EVENT_TYPE_BOOKMARK);
-      base::MutexLock lock(feed->mutex);
-      if (feed->listing) return std::nullopt;
-      bookmark.set_resource_version(feed->version);
-      return bookmark;
-    };
+  void Watch(std::shared_ptr<rpc::WatchCall> watch, const Request& request,
+             T* (Response::*field)()) {
+    absl::StatusOr<Filter> filter = MakeFilter(request);
+    if (!filter.ok()) return watch->End(filter.status());
+    auto feed = std::make_shared<Feed>();
     {
       base::MutexLock lock(feed->mutex);
       feed->version = request.resource_version();
       feed->listing = request.resource_version().empty();
     }
-    std::shared_ptr<Reactor> reactor = Reactor::Make(timers_, hub_, std::move(reactor_options));
-    Reactor* const returned = reactor.get();
-    absl::StatusOr<Filter> filter =
-        admitted.ok() ? MakeFilter(request) : absl::StatusOr<Filter>(admitted);
-    if (!filter.ok()) {
-      reactor->End(filter.status());
-      return returned;
-    }
-    std::unique_ptr<typename controller::WatchSource<T>::Handle> handle = watch_source_.Start(
-        request.resource_version(),
-        [this, feed, field, weak = std::weak_ptr<Reactor>(reactor),
-         filter = *std::move(filter)](controller::EventType type, T resource,
-                                      std::string version) mutable {
-          const std::shared_ptr<Reactor> live = weak.lock();
-          if (live == nullptr) return;
-          if (filter.Admit(type, resource)) {
-            live->Push(MakeEvent(type, std::move(resource), version, field));
-          }
-          // Only now: a heartbeat must not promise what has not been sent.
-          base::MutexLock lock(feed->mutex);
-          if (type == controller::EventType::kBookmark) feed->listing = false;
-          feed->version = std::move(version);
-        },
-        [weak = std::weak_ptr<Reactor>(reactor)](absl::Status status) {
-          const std::shared_ptr<Reactor> live = weak.lock();
-          if (live == nullptr) return;
-          live->End(status.ok() ? absl::UnavailableError("the watch has ended; watch again")
-                                : std::move(status));
-        });
+    const std::weak_ptr<rpc::WatchCall> weak = watch;
+    std::shared_ptr<typename controller::WatchSource<T>::Handle> handle =
+        MakeSource(weak).Start(
+            request.resource_version(),
+            [this, feed, field, weak, filter = *std::move(filter)](
+                controller::EventType type, T resource, std::string version) mutable {
+              const std::shared_ptr<rpc::WatchCall> live = weak.lock();
+              if (live == nullptr) return;
+              if (filter.Admit(type, resource)) {
+                live->Push(MakeEvent(type, std::move(resource), version, field));
+              }
+              // Only now: a heartbeat must not promise what has not been sent.
+              base::MutexLock lock(feed->mutex);
+              if (type == controller::EventType::kBookmark) feed->listing = false;
+              feed->version = std::move(version);
+            },
+            [weak](absl::Status status) {
+              const std::shared_ptr<rpc::WatchCall> live = weak.lock();
+              if (live == nullptr) return;
+              live->End(status.ok() ? absl::UnavailableError("the watch has ended; watch again")
+                                    : std::move(status));
+            });
+    watch->SetHeartbeat([feed](rpc::WatchCall& call) {
+      Response bookmark;
+      bookmark.set_type(meta::v1::EVENT_TYPE_BOOKMARK);
+      base::MutexLock lock(feed->mutex);
+      // Not before the first bookmark of the feed itself: that one ends the list.
+      if (feed->listing) return;
+      bookmark.set_resource_version(feed->version);
+      call.Push(bookmark);
+    });
     // Ends the feed when gRPC is done with the call, which may be so already.
-    reactor->SetOnDone([shared = std::shared_ptr<typename controller::WatchSource<T>::Handle>(
-                            std::move(handle))]() mutable { shared.reset(); });
-    return returned;
+    watch->SetOnDone([shared = std::move(handle)]() mutable { shared.reset(); });
   }
 
  private:
-  template <typename Response>
   struct Feed {
     base::Mutex mutex;
     std::string version CW_GUARDED_BY(mutex);
     bool listing CW_GUARDED_BY(mutex) = true;
   };
+
+  // Lists no faster than the watcher takes.
+  controller::StoreWatchSource<T> MakeSource(std::weak_ptr<rpc::WatchCall> weak) {
+    controller::StoreWatchOptions options;
+    options.wait_for_room = [weak = std::move(weak)]() -> runtime::Awaitable<void> {
+      return WaitForRoom(weak.lock());
+    };
+    return controller::StoreWatchSource<T>(resources_, calls_.executor, calls_.clock(),
+                                           std::move(options));
+  }
+
+  static runtime::Awaitable<void> WaitForRoom(std::shared_ptr<rpc::WatchCall> watch) {
+    if (watch != nullptr) co_await watch->WaitForRoom();
+  }
 
   // Which resources a watch is about. A resource that leaves the selection is shown as
   // deleted.
@@ -312,9 +309,7 @@ class ResourceVerbs {
 
   const VerbOptions<T> options_;
   store::ResourceStore<T>& resources_;
-  controller::StoreWatchSource<T> watch_source_;
-  runtime::Timers& timers_;
-  rpc::WatchHub& hub_;
+  const rpc::CallEnvironment& calls_;
 };
 
 }  // namespace certwright::service

@@ -49,7 +49,7 @@ class ResourceVerbsFixture : public ::testing::Test {
 
   template <typename T>
   ResourceVerbs<T> MakeVerbs(VerbOptions<T> options, store::ResourceStore<T>& resources) {
-    return ResourceVerbs<T>(std::move(options), resources, pool.executor(), *timers, hub);
+    return ResourceVerbs<T>(std::move(options), resources, calls);
   }
 
   absl::StatusOr<v1::Secret> Create(v1::Secret secret) {
@@ -87,7 +87,7 @@ class ResourceVerbsFixture : public ::testing::Test {
   runtime::ThreadPool pool{2};
   std::unique_ptr<runtime::Timers> timers =
       runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
-  rpc::WatchHub hub;
+  rpc::CallEnvironment calls{pool.executor(), *timers};
   Verbs verbs = MakeVerbs(SecretOptions(), secrets);
 };
 

@@ -15,17 +15,14 @@
 namespace certwright::service {
 namespace {
 
-class SecretWatchService final : public v1::SecretService::CallbackService {
+class SecretWatchService final : public rpc::Service {
  public:
-  explicit SecretWatchService(ResourceVerbs<v1::Secret>& verbs) : verbs_(verbs) {}
-
-  grpc::ServerWriteReactor<v1::WatchSecretsResponse>* WatchSecrets(
-      grpc::CallbackServerContext*, const v1::WatchSecretsRequest* request) override {
-    return verbs_.Watch(absl::OkStatus(), *request, &v1::WatchSecretsResponse::mutable_secret);
+  SecretWatchService(const rpc::CallEnvironment& calls, ResourceVerbs<v1::Secret>& verbs)
+      : Service("certwright.issuer.v1.SecretService", calls) {
+    Watch<v1::WatchSecretsRequest>([&verbs](auto watch, const auto& request) {
+      verbs.Watch(std::move(watch), request, &v1::WatchSecretsResponse::mutable_secret);
+    });
   }
-
- private:
-  ResourceVerbs<v1::Secret>& verbs_;
 };
 
 // One watch, read by the test.
@@ -83,14 +80,12 @@ class ResourceVerbsWatchTest : public ResourceVerbsFixture {
   void SetUp() override {
     rpc::ServerOptions options;
     options.listen_address = "127.0.0.1:0";
-    CW_ASSERT_OK_AND_ASSIGN(
-        server_,
-        rpc::Server::Start(options, {{"certwright.issuer.v1.SecretService", &service_}}));
+    CW_ASSERT_OK_AND_ASSIGN(server_, rpc::Server::Start(options, calls, {&service_}));
     stub_ = v1::SecretService::NewStub(grpc::CreateChannel(
         absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials()));
   }
   void TearDown() override {
-    hub.EndAll(absl::UnavailableError("the test is over"));
+    calls.watches->EndAll(absl::UnavailableError("the test is over"));
     server_.reset();
   }
 
@@ -105,7 +100,7 @@ class ResourceVerbsWatchTest : public ResourceVerbsFixture {
   }
 
  private:
-  SecretWatchService service_{verbs};
+  SecretWatchService service_{calls, verbs};
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<v1::SecretService::StubInterface> stub_;
 };
@@ -221,7 +216,7 @@ TEST_F(ResourceVerbsWatchTest, BadRequestsEndTheWatch) {
 TEST_F(ResourceVerbsWatchTest, ADrainEndsEveryWatchAndRefusesMore) {
   Watcher watcher = Watch();
   EXPECT_EQ(watcher.Next(), "BOOKMARK");
-  hub.EndAll(absl::UnavailableError("draining"));
+  calls.watches->EndAll(absl::UnavailableError("draining"));
   EXPECT_EQ(watcher.NextChange(), "end UNAVAILABLE");
   Watcher late = Watch();
   EXPECT_EQ(late.Next(), "end UNAVAILABLE");

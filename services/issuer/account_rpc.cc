@@ -106,42 +106,19 @@ runtime::Awaitable<absl::StatusOr<v1::SignJwsResponse>> AccountRpc::Sign(
   co_return response;
 }
 
-grpc::ServerUnaryReactor* AccountRpc::GetAccount(grpc::CallbackServerContext* context,
-                                                 const v1::GetAccountRequest* request,
-                                                 v1::GetAccountResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "GetAccount", request, response,
-                          [this](rpc::CallContext call, const v1::GetAccountRequest& request) {
-                            return Get(std::move(call), request);
-                          });
-}
-
-grpc::ServerUnaryReactor* AccountRpc::SignJws(grpc::CallbackServerContext* context,
-                                              const v1::SignJwsRequest* request,
-                                              v1::SignJwsResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "SignJws", request, response,
-                          [this](rpc::CallContext call, const v1::SignJwsRequest& request) {
-                            return Sign(std::move(call), request);
-                          });
-}
-
-grpc::ServerUnaryReactor* AccountRpc::RolloverAccountKey(
-    grpc::CallbackServerContext* context, const v1::RolloverAccountKeyRequest* request,
-    v1::RolloverAccountKeyResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "RolloverAccountKey", request, response,
-      [this](rpc::CallContext call, const v1::RolloverAccountKeyRequest& request) {
-        return RollOver(std::move(call), request);
-      });
-}
-
-grpc::ServerUnaryReactor* AccountRpc::DeactivateAccount(
-    grpc::CallbackServerContext* context, const v1::DeactivateAccountRequest* request,
-    v1::DeactivateAccountResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeactivateAccount", request, response,
-      [this](rpc::CallContext call, const v1::DeactivateAccountRequest& request) {
-        return Deactivate(std::move(call), request);
-      });
+void AccountRpc::AddMethods() {
+  Unary<v1::GetAccountRequest>([this](rpc::CallContext call, const auto& request) {
+    return Get(std::move(call), request);
+  });
+  Unary<v1::SignJwsRequest>([this](rpc::CallContext call, const auto& request) {
+    return Sign(std::move(call), request);
+  });
+  Unary<v1::RolloverAccountKeyRequest>([this](rpc::CallContext call, const auto& request) {
+    return RollOver(std::move(call), request);
+  });
+  Unary<v1::DeactivateAccountRequest>([this](rpc::CallContext call, const auto& request) {
+    return Deactivate(std::move(call), request);
+  });
 }
 
 }  // namespace certwright::issuer_service

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "certwright/config/v1/issuer_config.pb.h"
 #include "certwright/meta/v1/meta.pb.h"
-#include "lib/rpc/unary_handler.h"
+#include "lib/rpc/call.h"
 #include "services/issuer/approval_patterns.h"
 #include "services/issuer/jws_policy.h"
 

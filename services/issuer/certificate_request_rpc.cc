@@ -53,16 +53,17 @@ void ValidateRequestOfUser(v1::CertificateRequest& request, rpc::Violations& vio
 
 CertificateRequestRpc::CertificateRequestRpc(service::Environment environment, Stores& stores,
                                              const Callers& callers,
-                                             const rpc::HandlerEnvironment& handlers,
-                                             rpc::WatchHub& hub)
-    : environment_(environment),
+                                             const rpc::CallEnvironment& calls)
+    : Service("certwright.issuer.v1.CertificateRequestService", calls),
+      environment_(environment),
       stores_(stores),
       callers_(callers),
-      handlers_(handlers),
       requests_({.kind = "CertificateRequest",
                  .validate = ValidateRequestOfUser,
                  .delete_by_mark = true},
-                stores.requests, environment.executor, environment.timers, hub) {}
+                stores.requests, calls) {
+  AddMethods();
+}
 
 runtime::Awaitable<absl::StatusOr<v1::CertificateRequest>> CertificateRequestRpc::Judge(
     rpc::CallContext call, std::string resource_namespace, std::string name,
@@ -118,83 +119,43 @@ runtime::Awaitable<absl::StatusOr<Response>> CertificateRequestRpc::JudgeAndWrap
   co_return response;
 }
 
-grpc::ServerUnaryReactor* CertificateRequestRpc::CreateCertificateRequest(
-    grpc::CallbackServerContext* context, const v1::CreateCertificateRequestRequest* request,
-    v1::CreateCertificateRequestResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "CreateCertificateRequest", request, response,
-      [this](rpc::CallContext call, const v1::CreateCertificateRequestRequest& request) {
-        v1::CertificateRequest resource = request.certificate_request();
-        resource.mutable_spec()->set_requester(Callers::NameOf(call));
-        return requests_.Create(
-            std::move(call), std::move(resource),
-            &v1::CreateCertificateRequestResponse::mutable_certificate_request);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRequestRpc::GetCertificateRequest(
-    grpc::CallbackServerContext* context, const v1::GetCertificateRequestRequest* request,
-    v1::GetCertificateRequestResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "GetCertificateRequest", request, response,
-      [this](rpc::CallContext call, const v1::GetCertificateRequestRequest& request) {
-        return requests_.Get(std::move(call), request.namespace_(), request.name(),
-                             &v1::GetCertificateRequestResponse::mutable_certificate_request);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRequestRpc::ListCertificateRequests(
-    grpc::CallbackServerContext* context, const v1::ListCertificateRequestsRequest* request,
-    v1::ListCertificateRequestsResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "ListCertificateRequests", request, response,
-      [this](rpc::CallContext call, const v1::ListCertificateRequestsRequest& request) {
-        return requests_.List(std::move(call), request,
-                              &v1::ListCertificateRequestsResponse::add_certificate_requests);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRequestRpc::DeleteCertificateRequest(
-    grpc::CallbackServerContext* context, const v1::DeleteCertificateRequestRequest* request,
-    v1::DeleteCertificateRequestResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeleteCertificateRequest", request, response,
-      [this](rpc::CallContext call, const v1::DeleteCertificateRequestRequest& request) {
+void CertificateRequestRpc::AddMethods() {
+  Unary<v1::CreateCertificateRequestRequest>([this](rpc::CallContext call,
+                                                    const auto& request) {
+    v1::CertificateRequest resource = request.certificate_request();
+    resource.mutable_spec()->set_requester(Callers::NameOf(call));
+    return requests_.Create(std::move(call), std::move(resource),
+                            &v1::CreateCertificateRequestResponse::mutable_certificate_request);
+  });
+  Unary<v1::GetCertificateRequestRequest>([this](rpc::CallContext call, const auto& request) {
+    return requests_.Get(std::move(call), request.namespace_(), request.name(),
+                         &v1::GetCertificateRequestResponse::mutable_certificate_request);
+  });
+  Unary<v1::ListCertificateRequestsRequest>([this](rpc::CallContext call, const auto& request) {
+    return requests_.List(std::move(call), request,
+                          &v1::ListCertificateRequestsResponse::add_certificate_requests);
+  });
+  Unary<v1::DeleteCertificateRequestRequest>(
+      [this](rpc::CallContext call, const auto& request) {
         return requests_.Delete<v1::DeleteCertificateRequestResponse>(
             std::move(call), request.namespace_(), request.name());
       });
-}
-
-grpc::ServerWriteReactor<v1::WatchCertificateRequestsResponse>*
-CertificateRequestRpc::WatchCertificateRequests(
-    grpc::CallbackServerContext* context, const v1::WatchCertificateRequestsRequest* request) {
-  return requests_.Watch(rpc::Admit(handlers_, *context, *request), *request,
-                         &v1::WatchCertificateRequestsResponse::mutable_certificate_request);
-}
-
-grpc::ServerUnaryReactor* CertificateRequestRpc::ApproveCertificateRequest(
-    grpc::CallbackServerContext* context, const v1::ApproveCertificateRequestRequest* request,
-    v1::ApproveCertificateRequestResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "ApproveCertificateRequest", request, response,
-      [this](rpc::CallContext call, const v1::ApproveCertificateRequestRequest& request) {
-        service::ConditionUpdate verdict{"Approved", true, "ApprovedByUser",
-                                         "Approved by a user."};
-        return JudgeAndWrap<v1::ApproveCertificateRequestResponse>(std::move(call), request,
-                                                                   std::move(verdict));
+  Watch<v1::WatchCertificateRequestsRequest>(
+      [this](std::shared_ptr<rpc::WatchCall> watch, const auto& request) {
+        requests_.Watch(std::move(watch), request,
+                        &v1::WatchCertificateRequestsResponse::mutable_certificate_request);
       });
-}
-
-grpc::ServerUnaryReactor* CertificateRequestRpc::DenyCertificateRequest(
-    grpc::CallbackServerContext* context, const v1::DenyCertificateRequestRequest* request,
-    v1::DenyCertificateRequestResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DenyCertificateRequest", request, response,
-      [this](rpc::CallContext call, const v1::DenyCertificateRequestRequest& request) {
-        service::ConditionUpdate verdict{"Denied", true, "DeniedByUser", "Denied by a user."};
-        return JudgeAndWrap<v1::DenyCertificateRequestResponse>(std::move(call), request,
-                                                                std::move(verdict));
-      });
+  Unary<v1::ApproveCertificateRequestRequest>([this](rpc::CallContext call,
+                                                     const auto& request) {
+    service::ConditionUpdate verdict{"Approved", true, "ApprovedByUser", "Approved by a user."};
+    return JudgeAndWrap<v1::ApproveCertificateRequestResponse>(std::move(call), request,
+                                                               std::move(verdict));
+  });
+  Unary<v1::DenyCertificateRequestRequest>([this](rpc::CallContext call, const auto& request) {
+    service::ConditionUpdate verdict{"Denied", true, "DeniedByUser", "Denied by a user."};
+    return JudgeAndWrap<v1::DenyCertificateRequestResponse>(std::move(call), request,
+                                                            std::move(verdict));
+  });
 }
 
 }  // namespace certwright::issuer_service

@@ -1,9 +1,8 @@
 // The RPCs of CertificateRequestService.
 #pragma once
 
-#include "certwright/issuer/v1/certificate_request.grpc.pb.h"
-#include "lib/rpc/unary_handler.h"
-#include "lib/rpc/watch_reactor.h"
+#include "certwright/issuer/v1/certificate_request.pb.h"
+#include "lib/rpc/service.h"
 #include "lib/service/conditions.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
@@ -12,44 +11,15 @@
 
 namespace certwright::issuer_service {
 
-class CertificateRequestRpc final
-    : public issuer::v1::CertificateRequestService::CallbackService {
+class CertificateRequestRpc final : public rpc::Service {
  public:
   // All must outlive this.
   CertificateRequestRpc(service::Environment environment, Stores& stores,
-                        const Callers& callers, const rpc::HandlerEnvironment& handlers,
-                        rpc::WatchHub& hub);
-
-  grpc::ServerUnaryReactor* CreateCertificateRequest(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::CreateCertificateRequestRequest* request,
-      issuer::v1::CreateCertificateRequestResponse* response) override;
-  grpc::ServerUnaryReactor* GetCertificateRequest(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::GetCertificateRequestRequest* request,
-      issuer::v1::GetCertificateRequestResponse* response) override;
-  grpc::ServerUnaryReactor* ListCertificateRequests(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::ListCertificateRequestsRequest* request,
-      issuer::v1::ListCertificateRequestsResponse* response) override;
-  grpc::ServerUnaryReactor* DeleteCertificateRequest(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::DeleteCertificateRequestRequest* request,
-      issuer::v1::DeleteCertificateRequestResponse* response) override;
-  grpc::ServerWriteReactor<issuer::v1::WatchCertificateRequestsResponse>*
-  WatchCertificateRequests(grpc::CallbackServerContext* context,
-                           const issuer::v1::WatchCertificateRequestsRequest* request) override;
-
-  grpc::ServerUnaryReactor* ApproveCertificateRequest(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::ApproveCertificateRequestRequest* request,
-      issuer::v1::ApproveCertificateRequestResponse* response) override;
-  grpc::ServerUnaryReactor* DenyCertificateRequest(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::DenyCertificateRequestRequest* request,
-      issuer::v1::DenyCertificateRequestResponse* response) override;
+                        const Callers& callers, const rpc::CallEnvironment& calls);
 
  private:
+  void AddMethods();
+
   // Sets Approved or Denied, once and for all.
   runtime::Awaitable<absl::StatusOr<issuer::v1::CertificateRequest>> Judge(
       rpc::CallContext call, std::string resource_namespace, std::string name,
@@ -64,7 +34,6 @@ class CertificateRequestRpc final
   const service::Environment environment_;
   Stores& stores_;
   const Callers& callers_;
-  const rpc::HandlerEnvironment& handlers_;
   service::ResourceVerbs<issuer::v1::CertificateRequest> requests_;
 };
 

@@ -23,15 +23,17 @@ std::string WithDefault(const std::string& resource_namespace) {
 }  // namespace
 
 CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
-                               Accounts& accounts, const rpc::HandlerEnvironment& handlers,
-                               rpc::WatchHub& hub, const CertificateDescriptions& descriptions)
-    : environment_(environment),
+                               Accounts& accounts, const rpc::CallEnvironment& calls,
+                               const CertificateDescriptions& descriptions)
+    : Service("certwright.issuer.v1.CertificateService", calls),
+      environment_(environment),
       stores_(stores),
-      handlers_(handlers),
       descriptions_(descriptions),
       certificates_({.kind = "Certificate", .validate = ValidateCertificate},
-                    stores.certificates, environment.executor, environment.timers, hub),
-      revocation_(environment, stores, accounts) {}
+                    stores.certificates, calls),
+      revocation_(environment, stores, accounts) {
+  AddMethods();
+}
 
 runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(
     runtime::Context context, const std::string& resource_namespace, const std::string& name) {
@@ -86,103 +88,43 @@ runtime::Awaitable<absl::StatusOr<v1::GetCertificateChainResponse>> CertificateR
   co_return response;
 }
 
-grpc::ServerUnaryReactor* CertificateRpc::CreateCertificate(
-    grpc::CallbackServerContext* context, const v1::CreateCertificateRequest* request,
-    v1::CreateCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "CreateCertificate", request, response,
-      [this](rpc::CallContext call, const v1::CreateCertificateRequest& request) {
-        return certificates_.Create(std::move(call), request.certificate(),
-                                    &v1::CreateCertificateResponse::mutable_certificate);
+void CertificateRpc::AddMethods() {
+  Unary<v1::CreateCertificateRequest>([this](rpc::CallContext call, const auto& request) {
+    return certificates_.Create(std::move(call), request.certificate(),
+                                &v1::CreateCertificateResponse::mutable_certificate);
+  });
+  Unary<v1::GetCertificateRequest>([this](rpc::CallContext call, const auto& request) {
+    return certificates_.Get(std::move(call), request.namespace_(), request.name(),
+                             &v1::GetCertificateResponse::mutable_certificate);
+  });
+  Unary<v1::ListCertificatesRequest>([this](rpc::CallContext call, const auto& request) {
+    return certificates_.List(std::move(call), request,
+                              &v1::ListCertificatesResponse::add_certificates);
+  });
+  Unary<v1::UpdateCertificateRequest>([this](rpc::CallContext call, const auto& request) {
+    return certificates_.Update(std::move(call), request.certificate(),
+                                &v1::UpdateCertificateResponse::mutable_certificate);
+  });
+  Unary<v1::DeleteCertificateRequest>([this](rpc::CallContext call, const auto& request) {
+    return certificates_.Delete<v1::DeleteCertificateResponse>(
+        std::move(call), request.namespace_(), request.name());
+  });
+  Watch<v1::WatchCertificatesRequest>(
+      [this](std::shared_ptr<rpc::WatchCall> watch, const auto& request) {
+        certificates_.Watch(std::move(watch), request,
+                            &v1::WatchCertificatesResponse::mutable_certificate);
       });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::GetCertificate(
-    grpc::CallbackServerContext* context, const v1::GetCertificateRequest* request,
-    v1::GetCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "GetCertificate", request, response,
-      [this](rpc::CallContext call, const v1::GetCertificateRequest& request) {
-        return certificates_.Get(std::move(call), request.namespace_(), request.name(),
-                                 &v1::GetCertificateResponse::mutable_certificate);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::ListCertificates(
-    grpc::CallbackServerContext* context, const v1::ListCertificatesRequest* request,
-    v1::ListCertificatesResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "ListCertificates", request, response,
-      [this](rpc::CallContext call, const v1::ListCertificatesRequest& request) {
-        return certificates_.List(std::move(call), request,
-                                  &v1::ListCertificatesResponse::add_certificates);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::UpdateCertificate(
-    grpc::CallbackServerContext* context, const v1::UpdateCertificateRequest* request,
-    v1::UpdateCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "UpdateCertificate", request, response,
-      [this](rpc::CallContext call, const v1::UpdateCertificateRequest& request) {
-        return certificates_.Update(std::move(call), request.certificate(),
-                                    &v1::UpdateCertificateResponse::mutable_certificate);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::DeleteCertificate(
-    grpc::CallbackServerContext* context, const v1::DeleteCertificateRequest* request,
-    v1::DeleteCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeleteCertificate", request, response,
-      [this](rpc::CallContext call, const v1::DeleteCertificateRequest& request) {
-        return certificates_.Delete<v1::DeleteCertificateResponse>(
-            std::move(call), request.namespace_(), request.name());
-      });
-}
-
-grpc::ServerWriteReactor<v1::WatchCertificatesResponse>* CertificateRpc::WatchCertificates(
-    grpc::CallbackServerContext* context, const v1::WatchCertificatesRequest* request) {
-  return certificates_.Watch(rpc::Admit(handlers_, *context, *request), *request,
-                             &v1::WatchCertificatesResponse::mutable_certificate);
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::RenewCertificate(
-    grpc::CallbackServerContext* context, const v1::RenewCertificateRequest* request,
-    v1::RenewCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "RenewCertificate", request, response,
-      [this](rpc::CallContext call, const v1::RenewCertificateRequest& request) {
-        return Renew(std::move(call), WithDefault(request.namespace_()), request.name());
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::GetCertificateChain(
-    grpc::CallbackServerContext* context, const v1::GetCertificateChainRequest* request,
-    v1::GetCertificateChainResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "GetCertificateChain", request, response,
-      [this](rpc::CallContext call, const v1::GetCertificateChainRequest& request) {
-        return GetChain(std::move(call), WithDefault(request.namespace_()), request.name());
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::RevokeCertificate(
-    grpc::CallbackServerContext* context, const v1::RevokeCertificateRequest* request,
-    v1::RevokeCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "RevokeCertificate", request, response,
-      [this](rpc::CallContext call, const v1::RevokeCertificateRequest& request) {
-        return revocation_.Revoke(call.context, request);
-      });
-}
-
-grpc::ServerUnaryReactor* CertificateRpc::DescribeCertificate(
-    grpc::CallbackServerContext* context, const v1::DescribeCertificateRequest* request,
-    v1::DescribeCertificateResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DescribeCertificate", request, response,
-      [this](const rpc::CallContext& call, const v1::DescribeCertificateRequest& request) {
+  Unary<v1::RenewCertificateRequest>([this](rpc::CallContext call, const auto& request) {
+    return Renew(std::move(call), WithDefault(request.namespace_()), request.name());
+  });
+  Unary<v1::GetCertificateChainRequest>([this](rpc::CallContext call, const auto& request) {
+    return GetChain(std::move(call), WithDefault(request.namespace_()), request.name());
+  });
+  Unary<v1::RevokeCertificateRequest>([this](rpc::CallContext call, const auto& request) {
+    return revocation_.Revoke(call.context, request);
+  });
+  Unary<v1::DescribeCertificateRequest>(
+      [this](const rpc::CallContext& call, const auto& request) {
         return descriptions_.Describe(call.context, WithDefault(request.namespace_()),
                                       request.name());
       });

@@ -145,8 +145,7 @@ class IssuerApp final : public service::App {
                       : config.cluster_resource_namespace()),
         callers_(std::move(approval.approvers)),
         call_metrics_(environment.metrics, "issuer"),
-        handlers_{environment.executor,    environment.clock(), &call_metrics_, {},
-                  environment.permissions, environment.audit},
+        calls_(environment.MakeCallEnvironment(&call_metrics_)),
         events_(environment.clock()),
         order_stub_(order::v1::OrderService::NewStub(channels.order)),
         order_events_stub_(meta::v1::EventService::NewStub(channels.order)),
@@ -180,30 +179,25 @@ class IssuerApp final : public service::App {
         renewal_info_controller_("renewalinfo", environment.executor, environment.timers,
                                  environment.random, Options(environment, 8),
                                  renewal_info_reconciler_),
-        issuer_rpc_(environment, stores_, accounts_, handlers_, hub_),
-        account_rpc_(environment, stores_, accounts_, handlers_),
-        secret_rpc_(environment, stores_, handlers_, hub_),
+        issuer_rpc_(stores_, accounts_, calls_),
+        account_rpc_(environment, stores_, accounts_, calls_),
+        secret_rpc_(stores_, calls_),
         descriptions_(environment.clock(), stores_, owned_requests_, events_,
                       MakeDescriptionSources()),
-        certificate_rpc_(environment, stores_, accounts_, handlers_, hub_, descriptions_),
-        request_rpc_(environment, stores_, callers_, handlers_, hub_),
-        events_rpc_(handlers_, events_) {
+        certificate_rpc_(environment, stores_, accounts_, calls_, descriptions_),
+        request_rpc_(environment, stores_, callers_, calls_),
+        events_rpc_(calls_, events_) {
     AddHandlers();
   }
 
   ~IssuerApp() override { StopInformers(); }
 
-  std::vector<rpc::NamedService> Services() override {
-    return {{"certwright.issuer.v1.IssuerService", &issuer_rpc_},
-            {"certwright.issuer.v1.AccountService", &account_rpc_},
-            {"certwright.issuer.v1.SecretService", &secret_rpc_},
-            {"certwright.issuer.v1.CertificateService", &certificate_rpc_},
-            {"certwright.issuer.v1.CertificateRequestService", &request_rpc_},
-            {service::kEventServiceName, &events_rpc_}};
+  std::vector<rpc::Service*> Services() override {
+    return {&issuer_rpc_,      &account_rpc_, &secret_rpc_,
+            &certificate_rpc_, &request_rpc_, &events_rpc_};
   }
 
-  rpc::WatchHub& watch_hub() override { return hub_; }
-  rpc::CallGate& call_gate() override { return *handlers_.gate; }
+  const rpc::CallEnvironment& calls() const override { return calls_; }
 
   absl::Status Start() override {
     issuer_controller_.Start();
@@ -398,8 +392,7 @@ class IssuerApp final : public service::App {
   Accounts accounts_;
   const Callers callers_;
   service::CallMetrics call_metrics_;
-  const rpc::HandlerEnvironment handlers_;
-  rpc::WatchHub hub_;
+  const rpc::CallEnvironment calls_;
   service::EventRecorder events_;
   SecretUsers secret_users_;
   CertificateRequests owned_requests_;

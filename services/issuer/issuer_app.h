@@ -5,8 +5,6 @@
 #include <vector>
 
 #include "certwright/config/v1/issuer_config.pb.h"
-#include "lib/rpc/unary_handler.h"
-#include "lib/rpc/watch_reactor.h"
 #include "lib/service/main.h"
 
 namespace certwright::issuer_service {

@@ -54,7 +54,7 @@ class IssuerAppTest : public testing::Test {
                                        ca_.http, metrics_}));
     rpc::ServerOptions options;
     options.listen_address = "127.0.0.1:0";
-    CW_ASSERT_OK_AND_ASSIGN(server_, rpc::Server::Start(options, app_->Services()));
+    CW_ASSERT_OK_AND_ASSIGN(server_, rpc::Server::Start(options, app_->calls(), app_->Services()));
     CW_ASSERT_OK(app_->Start());
     const auto channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()),
                                              grpc::InsecureChannelCredentials());

@@ -13,10 +13,10 @@ namespace certwright::issuer_service {
 
 namespace v1 = issuer::v1;
 
-IssuerRpc::IssuerRpc(service::Environment environment, Stores& stores, Accounts& accounts,
-                     const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub)
-    : accounts_(accounts),
-      handlers_(handlers),
+IssuerRpc::IssuerRpc(Stores& stores, Accounts& accounts,
+                     const rpc::CallEnvironment& calls)
+    : Service("certwright.issuer.v1.IssuerService", calls),
+      accounts_(accounts),
       issuers_({.kind = "Issuer",
                 .validate =
                     [](v1::Issuer& issuer, rpc::Violations& violations) {
@@ -30,7 +30,7 @@ IssuerRpc::IssuerRpc(service::Environment environment, Stores& stores, Accounts&
                       return Check(std::move(context), std::move(ref),
                                    issuer.metadata().namespace_(), issuer.spec());
                     }},
-               stores.issuers, environment.executor, environment.timers, hub),
+               stores.issuers, calls),
       cluster_issuers_({.kind = "ClusterIssuer",
                         .cluster = true,
                         .validate =
@@ -45,7 +45,9 @@ IssuerRpc::IssuerRpc(service::Environment environment, Stores& stores, Accounts&
                               return Check(std::move(context), std::move(ref), "",
                                            issuer.spec());
                             }},
-                       stores.cluster_issuers, environment.executor, environment.timers, hub) {}
+                       stores.cluster_issuers, calls) {
+  AddMethods();
+}
 
 runtime::Awaitable<absl::Status> IssuerRpc::Check(runtime::Context context,
                                                   meta::v1::IssuerRef ref,
@@ -97,137 +99,58 @@ runtime::Awaitable<absl::StatusOr<v1::ResolveSolverResponse>> IssuerRpc::Resolve
                    " has no solver ", request.solver_name()));
 }
 
-grpc::ServerUnaryReactor* IssuerRpc::CreateIssuer(grpc::CallbackServerContext* context,
-                                                  const v1::CreateIssuerRequest* request,
-                                                  v1::CreateIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "CreateIssuer", request, response,
-      [this](rpc::CallContext call, const v1::CreateIssuerRequest& request) {
-        return issuers_.Create(std::move(call), request.issuer(),
-                               &v1::CreateIssuerResponse::mutable_issuer);
+void IssuerRpc::AddMethods() {
+  Unary<v1::CreateIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return issuers_.Create(std::move(call), request.issuer(),
+                           &v1::CreateIssuerResponse::mutable_issuer);
+  });
+  Unary<v1::GetIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return issuers_.Get(std::move(call), request.namespace_(), request.name(),
+                        &v1::GetIssuerResponse::mutable_issuer);
+  });
+  Unary<v1::ListIssuersRequest>([this](rpc::CallContext call, const auto& request) {
+    return issuers_.List(std::move(call), request, &v1::ListIssuersResponse::add_issuers);
+  });
+  Unary<v1::UpdateIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return issuers_.Update(std::move(call), request.issuer(),
+                           &v1::UpdateIssuerResponse::mutable_issuer);
+  });
+  Unary<v1::DeleteIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return issuers_.Delete<v1::DeleteIssuerResponse>(std::move(call), request.namespace_(),
+                                                     request.name());
+  });
+  Watch<v1::WatchIssuersRequest>(
+      [this](std::shared_ptr<rpc::WatchCall> watch, const auto& request) {
+        issuers_.Watch(std::move(watch), request, &v1::WatchIssuersResponse::mutable_issuer);
       });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::GetIssuer(grpc::CallbackServerContext* context,
-                                               const v1::GetIssuerRequest* request,
-                                               v1::GetIssuerResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "GetIssuer", request, response,
-                          [this](rpc::CallContext call, const v1::GetIssuerRequest& request) {
-                            return issuers_.Get(std::move(call), request.namespace_(),
-                                                request.name(),
-                                                &v1::GetIssuerResponse::mutable_issuer);
-                          });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::ListIssuers(grpc::CallbackServerContext* context,
-                                                 const v1::ListIssuersRequest* request,
-                                                 v1::ListIssuersResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "ListIssuers", request, response,
-                          [this](rpc::CallContext call, const v1::ListIssuersRequest& request) {
-                            return issuers_.List(std::move(call), request,
-                                                 &v1::ListIssuersResponse::add_issuers);
-                          });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::UpdateIssuer(grpc::CallbackServerContext* context,
-                                                  const v1::UpdateIssuerRequest* request,
-                                                  v1::UpdateIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "UpdateIssuer", request, response,
-      [this](rpc::CallContext call, const v1::UpdateIssuerRequest& request) {
-        return issuers_.Update(std::move(call), request.issuer(),
-                               &v1::UpdateIssuerResponse::mutable_issuer);
+  Unary<v1::CreateClusterIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return cluster_issuers_.Create(std::move(call), request.cluster_issuer(),
+                                   &v1::CreateClusterIssuerResponse::mutable_cluster_issuer);
+  });
+  Unary<v1::GetClusterIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return cluster_issuers_.Get(std::move(call), std::string(), request.name(),
+                                &v1::GetClusterIssuerResponse::mutable_cluster_issuer);
+  });
+  Unary<v1::ListClusterIssuersRequest>([this](rpc::CallContext call, const auto& request) {
+    return cluster_issuers_.List(std::move(call), request,
+                                 &v1::ListClusterIssuersResponse::add_cluster_issuers);
+  });
+  Unary<v1::UpdateClusterIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return cluster_issuers_.Update(std::move(call), request.cluster_issuer(),
+                                   &v1::UpdateClusterIssuerResponse::mutable_cluster_issuer);
+  });
+  Unary<v1::DeleteClusterIssuerRequest>([this](rpc::CallContext call, const auto& request) {
+    return cluster_issuers_.Delete<v1::DeleteClusterIssuerResponse>(
+        std::move(call), std::string(), request.name());
+  });
+  Watch<v1::WatchClusterIssuersRequest>(
+      [this](std::shared_ptr<rpc::WatchCall> watch, const auto& request) {
+        cluster_issuers_.Watch(std::move(watch), request,
+                               &v1::WatchClusterIssuersResponse::mutable_cluster_issuer);
       });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::DeleteIssuer(grpc::CallbackServerContext* context,
-                                                  const v1::DeleteIssuerRequest* request,
-                                                  v1::DeleteIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeleteIssuer", request, response,
-      [this](rpc::CallContext call, const v1::DeleteIssuerRequest& request) {
-        return issuers_.Delete<v1::DeleteIssuerResponse>(std::move(call), request.namespace_(),
-                                                         request.name());
-      });
-}
-
-grpc::ServerWriteReactor<v1::WatchIssuersResponse>* IssuerRpc::WatchIssuers(
-    grpc::CallbackServerContext* context, const v1::WatchIssuersRequest* request) {
-  return issuers_.Watch(rpc::Admit(handlers_, *context, *request), *request,
-                        &v1::WatchIssuersResponse::mutable_issuer);
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::CreateClusterIssuer(
-    grpc::CallbackServerContext* context, const v1::CreateClusterIssuerRequest* request,
-    v1::CreateClusterIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "CreateClusterIssuer", request, response,
-      [this](rpc::CallContext call, const v1::CreateClusterIssuerRequest& request) {
-        return cluster_issuers_.Create(
-            std::move(call), request.cluster_issuer(),
-            &v1::CreateClusterIssuerResponse::mutable_cluster_issuer);
-      });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::GetClusterIssuer(
-    grpc::CallbackServerContext* context, const v1::GetClusterIssuerRequest* request,
-    v1::GetClusterIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "GetClusterIssuer", request, response,
-      [this](rpc::CallContext call, const v1::GetClusterIssuerRequest& request) {
-        return cluster_issuers_.Get(std::move(call), std::string(), request.name(),
-                                    &v1::GetClusterIssuerResponse::mutable_cluster_issuer);
-      });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::ListClusterIssuers(
-    grpc::CallbackServerContext* context, const v1::ListClusterIssuersRequest* request,
-    v1::ListClusterIssuersResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "ListClusterIssuers", request, response,
-      [this](rpc::CallContext call, const v1::ListClusterIssuersRequest& request) {
-        return cluster_issuers_.List(std::move(call), request,
-                                     &v1::ListClusterIssuersResponse::add_cluster_issuers);
-      });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::UpdateClusterIssuer(
-    grpc::CallbackServerContext* context, const v1::UpdateClusterIssuerRequest* request,
-    v1::UpdateClusterIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "UpdateClusterIssuer", request, response,
-      [this](rpc::CallContext call, const v1::UpdateClusterIssuerRequest& request) {
-        return cluster_issuers_.Update(
-            std::move(call), request.cluster_issuer(),
-            &v1::UpdateClusterIssuerResponse::mutable_cluster_issuer);
-      });
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::DeleteClusterIssuer(
-    grpc::CallbackServerContext* context, const v1::DeleteClusterIssuerRequest* request,
-    v1::DeleteClusterIssuerResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeleteClusterIssuer", request, response,
-      [this](rpc::CallContext call, const v1::DeleteClusterIssuerRequest& request) {
-        return cluster_issuers_.Delete<v1::DeleteClusterIssuerResponse>(
-            std::move(call), std::string(), request.name());
-      });
-}
-
-grpc::ServerWriteReactor<v1::WatchClusterIssuersResponse>* IssuerRpc::WatchClusterIssuers(
-    grpc::CallbackServerContext* context, const v1::WatchClusterIssuersRequest* request) {
-  return cluster_issuers_.Watch(rpc::Admit(handlers_, *context, *request), *request,
-                                &v1::WatchClusterIssuersResponse::mutable_cluster_issuer);
-}
-
-grpc::ServerUnaryReactor* IssuerRpc::ResolveSolver(grpc::CallbackServerContext* context,
-                                                   const v1::ResolveSolverRequest* request,
-                                                   v1::ResolveSolverResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "ResolveSolver", request, response,
-      [this](rpc::CallContext call, const v1::ResolveSolverRequest& request) {
-        return Resolve(std::move(call), request);
-      });
+  Unary<v1::ResolveSolverRequest>([this](rpc::CallContext call, const auto& request) {
+    return Resolve(std::move(call), request);
+  });
 }
 
 }  // namespace certwright::issuer_service

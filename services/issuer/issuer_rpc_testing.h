@@ -17,8 +17,6 @@
 #include "lib/rpc/channel.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/status.h"
-#include "lib/rpc/unary_handler.h"
-#include "lib/rpc/watch_reactor.h"
 #include "lib/service/permissions.h"
 #include "services/issuer/account_rpc.h"
 #include "services/issuer/accounts.h"
@@ -41,15 +39,13 @@ class RpcWorld : public IssuerWorld {
     rpc::ServerOptions options;
     options.listen_address = "127.0.0.1:0";
     if (transport == Transport::kMutualTls) options.tls = WriteTlsFiles("localhost");
-    server_ = rpc::Server::Start(options, {{"issuers", &issuer_rpc_},
-                                           {"accounts", &account_rpc_},
-                                           {"secrets", &secret_rpc_},
-                                           {"certificates", &certificate_rpc_},
-                                           {"requests", &request_rpc_}})
+    server_ = rpc::Server::Start(
+                  options, calls_,
+                  {&issuer_rpc_, &account_rpc_, &secret_rpc_, &certificate_rpc_, &request_rpc_})
                   .value();
   }
   ~RpcWorld() override {
-    hub_.EndAll(absl::UnavailableError("the test has ended"));
+    calls_.watches->EndAll(absl::UnavailableError("the test has ended"));
     server_.reset();
   }
 
@@ -138,12 +134,10 @@ class RpcWorld : public IssuerWorld {
  private:
   const Callers callers_{{Approver{"approver.test", {}}}};
   const std::unique_ptr<rpc::Permissions> permissions_ = MakePermissions();
-  const rpc::HandlerEnvironment handlers_{
-      pool_.executor(), clock_, nullptr, {}, permissions_.get()};
-  rpc::WatchHub hub_;
-  IssuerRpc issuer_rpc_{Environment(), *stores_, accounts_, handlers_, hub_};
-  AccountRpc account_rpc_{Environment(), *stores_, accounts_, handlers_};
-  SecretRpc secret_rpc_{Environment(), *stores_, handlers_, hub_};
+  const rpc::CallEnvironment calls_{pool_.executor(), timers_, nullptr, {}, permissions_.get()};
+  IssuerRpc issuer_rpc_{*stores_, accounts_, calls_};
+  AccountRpc account_rpc_{Environment(), *stores_, accounts_, calls_};
+  SecretRpc secret_rpc_{*stores_, calls_};
   const CertificateRequests owned_requests_;
   const service::EventRecorder events_{clock_};
   // No Order is known, so that the other services are not asked.
@@ -151,9 +145,8 @@ class RpcWorld : public IssuerWorld {
       clock_, *stores_, owned_requests_, events_, {.find_order = [](const std::string&) {
         return nullptr;
       }}};
-  CertificateRpc certificate_rpc_{Environment(), *stores_, accounts_,
-                                  handlers_,     hub_,     descriptions_};
-  CertificateRequestRpc request_rpc_{Environment(), *stores_, callers_, handlers_, hub_};
+  CertificateRpc certificate_rpc_{Environment(), *stores_, accounts_, calls_, descriptions_};
+  CertificateRequestRpc request_rpc_{Environment(), *stores_, callers_, calls_};
   std::unique_ptr<rpc::Server> server_;
 };
 

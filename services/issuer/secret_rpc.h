@@ -1,42 +1,22 @@
 // The RPCs of SecretService. Lists and watches show keys of data without their values.
 #pragma once
 
-#include "certwright/issuer/v1/secret.grpc.pb.h"
-#include "lib/rpc/unary_handler.h"
-#include "lib/rpc/watch_reactor.h"
+#include "certwright/issuer/v1/secret.pb.h"
+#include "lib/rpc/service.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
 #include "services/issuer/kinds.h"
 
 namespace certwright::issuer_service {
 
-class SecretRpc final : public issuer::v1::SecretService::CallbackService {
+class SecretRpc final : public rpc::Service {
  public:
   // All must outlive this.
-  SecretRpc(service::Environment environment, Stores& stores,
-            const rpc::HandlerEnvironment& handlers, rpc::WatchHub& hub);
-
-  grpc::ServerUnaryReactor* CreateSecret(grpc::CallbackServerContext* context,
-                                         const issuer::v1::CreateSecretRequest* request,
-                                         issuer::v1::CreateSecretResponse* response) override;
-  grpc::ServerUnaryReactor* GetSecret(grpc::CallbackServerContext* context,
-                                      const issuer::v1::GetSecretRequest* request,
-                                      issuer::v1::GetSecretResponse* response) override;
-  grpc::ServerUnaryReactor* ListSecrets(grpc::CallbackServerContext* context,
-                                        const issuer::v1::ListSecretsRequest* request,
-                                        issuer::v1::ListSecretsResponse* response) override;
-  grpc::ServerUnaryReactor* UpdateSecret(grpc::CallbackServerContext* context,
-                                         const issuer::v1::UpdateSecretRequest* request,
-                                         issuer::v1::UpdateSecretResponse* response) override;
-  grpc::ServerUnaryReactor* DeleteSecret(grpc::CallbackServerContext* context,
-                                         const issuer::v1::DeleteSecretRequest* request,
-                                         issuer::v1::DeleteSecretResponse* response) override;
-  grpc::ServerWriteReactor<issuer::v1::WatchSecretsResponse>* WatchSecrets(
-      grpc::CallbackServerContext* context,
-      const issuer::v1::WatchSecretsRequest* request) override;
+  SecretRpc(Stores& stores, const rpc::CallEnvironment& calls);
 
  private:
-  const rpc::HandlerEnvironment& handlers_;
+  void AddMethods();
+
   service::ResourceVerbs<issuer::v1::Secret> secrets_;
 };
 

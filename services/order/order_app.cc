@@ -80,11 +80,10 @@ OrderApp::OrderApp(service::Environment environment, std::unique_ptr<store::Stor
       store_(std::move(store)),
       orders_(*store_, "orders", environment.clock(), environment.random),
       metrics_(environment.metrics),
-      handlers_{environment.executor,   environment.clock(),     nullptr,
-                rpc::DeadlineOptions(), environment.permissions, environment.audit},
+      calls_(environment.MakeCallEnvironment(nullptr)),
       events_(environment.clock()),
-      service_(handlers_, orders_, environment.timers, hub_),
-      events_rpc_(handlers_, events_),
+      service_(calls_, orders_),
+      events_rpc_(calls_, events_),
       challenges_(MakeSolverChallenges(
           environment, std::move(solver),
           [this](const Challenges::Shared& before, const Challenges::Shared& now) {
@@ -107,10 +106,7 @@ OrderApp::OrderApp(service::Environment environment, std::unique_ptr<store::Stor
 
 OrderApp::~OrderApp() { StopWork(absl::ZeroDuration()); }
 
-std::vector<rpc::NamedService> OrderApp::Services() {
-  return {rpc::NamedService{"certwright.order.v1.OrderService", &service_},
-          rpc::NamedService{service::kEventServiceName, &events_rpc_}};
-}
+std::vector<rpc::Service*> OrderApp::Services() { return {&service_, &events_rpc_}; }
 
 absl::Status OrderApp::Start() {
   running_ = true;

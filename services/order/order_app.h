@@ -11,7 +11,6 @@
 #include "lib/controller/controller.h"
 #include "lib/controller/event.h"
 #include "lib/controller/store_informer.h"
-#include "lib/rpc/watch_reactor.h"
 #include "lib/service/environment.h"
 #include "lib/service/events.h"
 #include "lib/service/events_rpc.h"
@@ -45,9 +44,8 @@ class OrderApp final : public service::App {
            const Options& options);
   ~OrderApp() override;
 
-  std::vector<rpc::NamedService> Services() override;
-  rpc::WatchHub& watch_hub() override { return hub_; }
-  rpc::CallGate& call_gate() override { return *handlers_.gate; }
+  std::vector<rpc::Service*> Services() override;
+  const rpc::CallEnvironment& calls() const override { return calls_; }
   absl::Status Start() override;
   void StopWork(absl::Duration grace) override;
 
@@ -62,8 +60,7 @@ class OrderApp final : public service::App {
   const std::unique_ptr<store::Store> store_;
   OrderStore orders_;
   OrderMetrics metrics_;
-  rpc::WatchHub hub_;
-  const rpc::HandlerEnvironment handlers_;
+  const rpc::CallEnvironment calls_;
   service::EventRecorder events_;
   OrderService service_;
   service::EventsRpc events_rpc_;

@@ -127,7 +127,7 @@ class OrderAppTest : public testing::Test {
     rpc::ServerOptions options;
     options.listen_address = "127.0.0.1:0";
     absl::StatusOr<std::unique_ptr<rpc::Server>> server =
-        rpc::Server::Start(options, app_->Services());
+        rpc::Server::Start(options, app_->calls(), app_->Services());
     ASSERT_THAT(server, base::IsOk());
     server_ = *std::move(server);
     CW_ASSERT_OK(app_->Start());

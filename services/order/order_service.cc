@@ -89,58 +89,33 @@ void ValidateOrder(v1::Order& order, rpc::Violations& violations) {
                      absl::StrCat("must be at most ", kMaxReplacesBytes, " bytes long"));
 }
 
-OrderService::OrderService(const rpc::HandlerEnvironment& handlers, OrderStore& orders,
-                           runtime::Timers& timers, rpc::WatchHub& hub)
-    : handlers_(handlers), verbs_(MakeOptions(), orders, handlers.executor, timers, hub) {}
-
-grpc::ServerUnaryReactor* OrderService::CreateOrder(grpc::CallbackServerContext* context,
-                                                    const v1::CreateOrderRequest* request,
-                                                    v1::CreateOrderResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "CreateOrder", request, response,
-                          [this](rpc::CallContext call, const v1::CreateOrderRequest& create) {
-                            return verbs_.Create<v1::CreateOrderResponse>(
-                                std::move(call), create.order(),
-                                &v1::CreateOrderResponse::mutable_order);
-                          });
+OrderService::OrderService(const rpc::CallEnvironment& calls, OrderStore& orders)
+    : Service("certwright.order.v1.OrderService", calls),
+      verbs_(MakeOptions(), orders, calls) {
+  AddMethods();
 }
 
-grpc::ServerUnaryReactor* OrderService::GetOrder(grpc::CallbackServerContext* context,
-                                                 const v1::GetOrderRequest* request,
-                                                 v1::GetOrderResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "GetOrder", request, response,
-                          [this](rpc::CallContext call, const v1::GetOrderRequest& get) {
-                            return verbs_.Get<v1::GetOrderResponse>(
-                                std::move(call), get.namespace_(), get.name(),
-                                &v1::GetOrderResponse::mutable_order);
-                          });
-}
-
-grpc::ServerUnaryReactor* OrderService::ListOrders(grpc::CallbackServerContext* context,
-                                                   const v1::ListOrdersRequest* request,
-                                                   v1::ListOrdersResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "ListOrders", request, response,
-                          [this](rpc::CallContext call, const v1::ListOrdersRequest& list) {
-                            return verbs_.List<v1::ListOrdersResponse>(
-                                std::move(call), list, &v1::ListOrdersResponse::add_orders);
-                          });
-}
-
-grpc::ServerUnaryReactor* OrderService::DeleteOrder(grpc::CallbackServerContext* context,
-                                                    const v1::DeleteOrderRequest* request,
-                                                    v1::DeleteOrderResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeleteOrder", request, response,
-      [this](rpc::CallContext call, const v1::DeleteOrderRequest& deletion) {
-        return verbs_.Delete<v1::DeleteOrderResponse>(std::move(call), deletion.namespace_(),
-                                                      deletion.name());
+void OrderService::AddMethods() {
+  Unary<v1::CreateOrderRequest>([this](rpc::CallContext call, const auto& create) {
+    return verbs_.Create<v1::CreateOrderResponse>(std::move(call), create.order(),
+                                                  &v1::CreateOrderResponse::mutable_order);
+  });
+  Unary<v1::GetOrderRequest>([this](rpc::CallContext call, const auto& get) {
+    return verbs_.Get<v1::GetOrderResponse>(std::move(call), get.namespace_(), get.name(),
+                                            &v1::GetOrderResponse::mutable_order);
+  });
+  Unary<v1::ListOrdersRequest>([this](rpc::CallContext call, const auto& list) {
+    return verbs_.List<v1::ListOrdersResponse>(std::move(call), list,
+                                               &v1::ListOrdersResponse::add_orders);
+  });
+  Unary<v1::DeleteOrderRequest>([this](rpc::CallContext call, const auto& deletion) {
+    return verbs_.Delete<v1::DeleteOrderResponse>(std::move(call), deletion.namespace_(),
+                                                  deletion.name());
+  });
+  Watch<v1::WatchOrdersRequest>(
+      [this](std::shared_ptr<rpc::WatchCall> watch, const auto& request) {
+        verbs_.Watch(std::move(watch), request, &v1::WatchOrdersResponse::mutable_order);
       });
-}
-
-grpc::ServerWriteReactor<v1::WatchOrdersResponse>* OrderService::WatchOrders(
-    grpc::CallbackServerContext* context, const v1::WatchOrdersRequest* request) {
-  return verbs_.Watch<v1::WatchOrdersResponse>(rpc::Admit(handlers_, *context, *request),
-                                               *request,
-                                               &v1::WatchOrdersResponse::mutable_order);
 }
 
 }  // namespace certwright::order

@@ -3,11 +3,9 @@
 // Threading: safe from any thread. Lifetime: everything given must outlive the calls.
 #pragma once
 
-#include "certwright/order/v1/order.grpc.pb.h"
-#include "lib/rpc/unary_handler.h"
+#include "certwright/order/v1/order.pb.h"
+#include "lib/rpc/service.h"
 #include "lib/rpc/validation.h"
-#include "lib/rpc/watch_reactor.h"
-#include "lib/runtime/timers.h"
 #include "lib/service/resource_verbs.h"
 #include "services/order/order_record.h"
 
@@ -17,29 +15,14 @@ namespace certwright::order {
 // breaks.
 void ValidateOrder(v1::Order& order, rpc::Violations& violations);
 
-class OrderService final : public v1::OrderService::CallbackService {
+// DeleteOrder only marks the order: its challenges go first.
+class OrderService final : public rpc::Service {
  public:
-  OrderService(const rpc::HandlerEnvironment& handlers, OrderStore& orders,
-               runtime::Timers& timers, rpc::WatchHub& hub);
-
-  grpc::ServerUnaryReactor* CreateOrder(grpc::CallbackServerContext* context,
-                                        const v1::CreateOrderRequest* request,
-                                        v1::CreateOrderResponse* response) override;
-  grpc::ServerUnaryReactor* GetOrder(grpc::CallbackServerContext* context,
-                                     const v1::GetOrderRequest* request,
-                                     v1::GetOrderResponse* response) override;
-  grpc::ServerUnaryReactor* ListOrders(grpc::CallbackServerContext* context,
-                                       const v1::ListOrdersRequest* request,
-                                       v1::ListOrdersResponse* response) override;
-  // Only marks the order: its challenges go first.
-  grpc::ServerUnaryReactor* DeleteOrder(grpc::CallbackServerContext* context,
-                                        const v1::DeleteOrderRequest* request,
-                                        v1::DeleteOrderResponse* response) override;
-  grpc::ServerWriteReactor<v1::WatchOrdersResponse>* WatchOrders(
-      grpc::CallbackServerContext* context, const v1::WatchOrdersRequest* request) override;
+  OrderService(const rpc::CallEnvironment& calls, OrderStore& orders);
 
  private:
-  const rpc::HandlerEnvironment& handlers_;
+  void AddMethods();
+
   service::ResourceVerbs<v1::Order> verbs_;
 };
 

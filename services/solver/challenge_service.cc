@@ -98,75 +98,14 @@ void ValidateChallenge(v1::Challenge& challenge, rpc::Violations& violations) {
                      "spec.notAfter", "must be a time");
 }
 
-ChallengeService::ChallengeService(const rpc::HandlerEnvironment& handlers,
-                                   ChallengeStore& challenges, runtime::Timers& timers,
-                                   rpc::WatchHub& hub,
+ChallengeService::ChallengeService(const rpc::CallEnvironment& calls,
+                                   ChallengeStore& challenges,
                                    std::function<void(const std::string& key)> retry)
-    : handlers_(handlers),
+    : Service("certwright.solver.v1.ChallengeService", calls),
       challenges_(challenges),
       retry_(std::move(retry)),
-      verbs_(MakeOptions(), challenges, handlers.executor, timers, hub) {}
-
-grpc::ServerUnaryReactor* ChallengeService::CreateChallenge(
-    grpc::CallbackServerContext* context, const v1::CreateChallengeRequest* request,
-    v1::CreateChallengeResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "CreateChallenge", request, response,
-      [this](rpc::CallContext call, const v1::CreateChallengeRequest& create) {
-        return verbs_.Create<v1::CreateChallengeResponse>(
-            std::move(call), create.challenge(),
-            &v1::CreateChallengeResponse::mutable_challenge);
-      });
-}
-
-grpc::ServerUnaryReactor* ChallengeService::GetChallenge(grpc::CallbackServerContext* context,
-                                                         const v1::GetChallengeRequest* request,
-                                                         v1::GetChallengeResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "GetChallenge", request, response,
-                          [this](rpc::CallContext call, const v1::GetChallengeRequest& get) {
-                            return verbs_.Get<v1::GetChallengeResponse>(
-                                std::move(call), get.namespace_(), get.name(),
-                                &v1::GetChallengeResponse::mutable_challenge);
-                          });
-}
-
-grpc::ServerUnaryReactor* ChallengeService::ListChallenges(
-    grpc::CallbackServerContext* context, const v1::ListChallengesRequest* request,
-    v1::ListChallengesResponse* response) {
-  return rpc::HandleUnary(handlers_, context, "ListChallenges", request, response,
-                          [this](rpc::CallContext call, const v1::ListChallengesRequest& list) {
-                            return verbs_.List<v1::ListChallengesResponse>(
-                                std::move(call), list,
-                                &v1::ListChallengesResponse::add_challenges);
-                          });
-}
-
-grpc::ServerUnaryReactor* ChallengeService::DeleteChallenge(
-    grpc::CallbackServerContext* context, const v1::DeleteChallengeRequest* request,
-    v1::DeleteChallengeResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "DeleteChallenge", request, response,
-      [this](rpc::CallContext call, const v1::DeleteChallengeRequest& deletion) {
-        return verbs_.Delete<v1::DeleteChallengeResponse>(
-            std::move(call), deletion.namespace_(), deletion.name());
-      });
-}
-
-grpc::ServerWriteReactor<v1::WatchChallengesResponse>* ChallengeService::WatchChallenges(
-    grpc::CallbackServerContext* context, const v1::WatchChallengesRequest* request) {
-  return verbs_.Watch<v1::WatchChallengesResponse>(
-      rpc::Admit(handlers_, *context, *request), *request,
-      &v1::WatchChallengesResponse::mutable_challenge);
-}
-
-grpc::ServerUnaryReactor* ChallengeService::RetryChallenge(
-    grpc::CallbackServerContext* context, const v1::RetryChallengeRequest* request,
-    v1::RetryChallengeResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "RetryChallenge", request, response,
-      [this](rpc::CallContext call, const v1::RetryChallengeRequest& retry) {
-        return Retry(std::move(call), retry);
-      });
+      verbs_(MakeOptions(), challenges, calls) {
+  AddMethods();
 }
 
 runtime::Awaitable<absl::StatusOr<v1::RetryChallengeResponse>> ChallengeService::Retry(
@@ -190,7 +129,7 @@ runtime::Awaitable<absl::StatusOr<v1::RetryChallengeResponse>> ChallengeService:
                                           " is finished; a new attempt takes a new order"));
     }
     *challenge->mutable_status()->mutable_next_check_time() =
-        service::ToProto(handlers_.clock.Now());
+        service::ToProto(environment().clock().Now());
     absl::StatusOr<v1::Challenge> changed =
         co_await challenges_.UpdateStatus(call.context, *std::move(challenge));
     raced = changed.status();
@@ -202,6 +141,32 @@ runtime::Awaitable<absl::StatusOr<v1::RetryChallengeResponse>> ChallengeService:
     co_return response;
   }
   co_return raced;
+}
+
+void ChallengeService::AddMethods() {
+  Unary<v1::CreateChallengeRequest>([this](rpc::CallContext call, const auto& create) {
+    return verbs_.Create<v1::CreateChallengeResponse>(
+        std::move(call), create.challenge(), &v1::CreateChallengeResponse::mutable_challenge);
+  });
+  Unary<v1::GetChallengeRequest>([this](rpc::CallContext call, const auto& get) {
+    return verbs_.Get<v1::GetChallengeResponse>(std::move(call), get.namespace_(), get.name(),
+                                                &v1::GetChallengeResponse::mutable_challenge);
+  });
+  Unary<v1::ListChallengesRequest>([this](rpc::CallContext call, const auto& list) {
+    return verbs_.List<v1::ListChallengesResponse>(std::move(call), list,
+                                                   &v1::ListChallengesResponse::add_challenges);
+  });
+  Unary<v1::DeleteChallengeRequest>([this](rpc::CallContext call, const auto& deletion) {
+    return verbs_.Delete<v1::DeleteChallengeResponse>(std::move(call), deletion.namespace_(),
+                                                      deletion.name());
+  });
+  Watch<v1::WatchChallengesRequest>([this](std::shared_ptr<rpc::WatchCall> watch,
+                                           const auto& request) {
+    verbs_.Watch(std::move(watch), request, &v1::WatchChallengesResponse::mutable_challenge);
+  });
+  Unary<v1::RetryChallengeRequest>([this](rpc::CallContext call, const auto& retry) {
+    return Retry(std::move(call), retry);
+  });
 }
 
 }  // namespace certwright::solver

@@ -128,7 +128,7 @@ class ChallengeServiceTest : public testing::Test {
     store_ = *store::OpenSqliteStore((folder_ / "s.db").string(), store::SqliteOptions());
     challenges_ = std::make_unique<ChallengeStore>(*store_, kChallengeKind, base::Clock::Real(),
                                                    base::Random::Real());
-    service_ = std::make_unique<ChallengeService>(handlers_, *challenges_, *timers_, hub_,
+    service_ = std::make_unique<ChallengeService>(calls_, *challenges_,
                                                   [this](const std::string& key) {
                                                     base::MutexLock lock(mutex_);
                                                     retried_.push_back(key);
@@ -139,7 +139,7 @@ class ChallengeServiceTest : public testing::Test {
     stub_ = v1::ChallengeService::NewStub(server_->InProcessChannel(grpc::ChannelArguments()));
   }
   ~ChallengeServiceTest() override {
-    hub_.EndAll(absl::UnavailableError("the test ends"));
+    calls_.watches->EndAll(absl::UnavailableError("the test ends"));
     server_->Shutdown();
     pool_.Stop();
     service_.reset();
@@ -182,8 +182,7 @@ class ChallengeServiceTest : public testing::Test {
   runtime::ThreadPool pool_{1};
   const std::unique_ptr<runtime::Timers> timers_ =
       runtime::MakeAsioTimers(pool_.executor(), base::Clock::Real());
-  rpc::WatchHub hub_;
-  rpc::HandlerEnvironment handlers_{pool_.executor(), base::Clock::Real(), nullptr, {}};
+  rpc::CallEnvironment calls_{pool_.executor(), *timers_};
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<ChallengeStore> challenges_;
   base::Mutex mutex_;

@@ -61,14 +61,10 @@ runtime::Awaitable<absl::StatusOr<v1::CheckPropagationResponse>> PropagationServ
   co_return response;
 }
 
-grpc::ServerUnaryReactor* PropagationService::CheckPropagation(
-    grpc::CallbackServerContext* context, const v1::CheckPropagationRequest* request,
-    v1::CheckPropagationResponse* response) {
-  return rpc::HandleUnary(
-      handlers_, context, "CheckPropagation", request, response,
-      [this](rpc::CallContext call, const v1::CheckPropagationRequest& check) {
-        return Check(std::move(call.context), check);
-      });
+void PropagationService::AddMethods() {
+  Unary<v1::CheckPropagationRequest>([this](rpc::CallContext call, const auto& check) {
+    return Check(std::move(call.context), check);
+  });
 }
 
 }  // namespace certwright::solver

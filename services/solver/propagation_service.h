@@ -3,29 +3,30 @@
 // Threading: safe from any thread. Lifetime: everything given must outlive the calls.
 #pragma once
 
-#include "certwright/solver/v1/propagation.grpc.pb.h"
+#include "certwright/solver/v1/propagation.pb.h"
 #include "lib/dns/propagation.h"
-#include "lib/rpc/unary_handler.h"
+#include "lib/rpc/service.h"
 #include "services/solver/dns01_self_check.h"
 
 namespace certwright::solver {
 
-class PropagationService final : public v1::PropagationService::CallbackService {
+class PropagationService final : public rpc::Service {
  public:
-  PropagationService(const rpc::HandlerEnvironment& handlers, dns::PropagationChecker& checker,
+  PropagationService(const rpc::CallEnvironment& calls, dns::PropagationChecker& checker,
                      Dns01CheckOptions options)
-      : handlers_(handlers), checker_(checker), options_(std::move(options)) {}
-
-  grpc::ServerUnaryReactor* CheckPropagation(grpc::CallbackServerContext* context,
-                                             const v1::CheckPropagationRequest* request,
-                                             v1::CheckPropagationResponse* response) override;
+      : Service("certwright.solver.v1.PropagationService", calls),
+        checker_(checker),
+        options_(std::move(options)) {
+    AddMethods();
+  }
 
   // What the call does.
   runtime::Awaitable<absl::StatusOr<v1::CheckPropagationResponse>> Check(
       runtime::Context context, v1::CheckPropagationRequest request);
 
  private:
-  const rpc::HandlerEnvironment& handlers_;
+  void AddMethods();
+
   dns::PropagationChecker& checker_;
   const Dns01CheckOptions options_;
 };

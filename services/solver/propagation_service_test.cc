@@ -5,6 +5,7 @@
 #include "lib/base/fake_clock.h"
 #include "lib/base/status_matchers.h"
 #include "lib/dns/resolver_fake.h"
+#include "lib/runtime/fake_timers.h"
 #include "lib/runtime/run_sync.h"
 
 namespace certwright::solver {
@@ -24,8 +25,9 @@ class PropagationServiceTest : public testing::Test {
   base::FakeClock clock_;
   dns::FakeDnsResolver resolver_;
   dns::PropagationChecker checker_{resolver_, clock_};
-  rpc::HandlerEnvironment handlers_{{}, clock_, nullptr, {}};
-  PropagationService service_{handlers_, checker_, Dns01CheckOptions{{"192.0.2.53"}, 5353}};
+  runtime::FakeTimers timers_{clock_};
+  rpc::CallEnvironment calls_{{}, timers_};
+  PropagationService service_{calls_, checker_, Dns01CheckOptions{{"192.0.2.53"}, 5353}};
 };
 
 TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {

@@ -68,8 +68,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       presentations_(*store_, kPresentationKind, environment.clock(), environment.random),
       metrics_(environment.metrics),
       call_metrics_(environment.metrics, "solver"),
-      handlers_{environment.executor,   environment.clock(),     &call_metrics_,
-                rpc::DeadlineOptions(), environment.permissions, environment.audit},
+      calls_(environment.MakeCallEnvironment(&call_metrics_)),
       events_(environment.clock()),
       resolver_(environment.executor, environment.timers),
       checker_(resolver_, environment.clock()),
@@ -94,12 +93,11 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       clean_up_(MakeEnvironment(), [this] { return presentation_informer_.List(); }),
       clean_up_controller_("presentations", environment.executor, environment.timers,
                            environment.random, CleanUpOptions(environment), clean_up_),
-      challenge_service_(handlers_, challenges_, environment.timers, hub_,
-                         [this](const std::string& key) { Retry(key); }),
+      challenge_service_(calls_, challenges_, [this](const std::string& key) { Retry(key); }),
       propagation_service_(
-          handlers_, checker_,
+          calls_, checker_,
           Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
-      events_rpc_(handlers_, events_),
+      events_rpc_(calls_, events_),
       start_cancellation_(std::make_shared<runtime::Cancellation>()) {
   metrics_.Observe(scheduler_);
   challenge_informer_.AddHandler(
@@ -137,10 +135,8 @@ SolverEnvironment SolverApp::MakeEnvironment() {
                            }};
 }
 
-std::vector<rpc::NamedService> SolverApp::Services() {
-  return {rpc::NamedService{"certwright.solver.v1.ChallengeService", &challenge_service_},
-          rpc::NamedService{"certwright.solver.v1.PropagationService", &propagation_service_},
-          rpc::NamedService{service::kEventServiceName, &events_rpc_}};
+std::vector<rpc::Service*> SolverApp::Services() {
+  return {&challenge_service_, &propagation_service_, &events_rpc_};
 }
 
 absl::Status SolverApp::Start() {

@@ -15,7 +15,6 @@
 #include "lib/dns/resolver.h"
 #include "lib/dns/rfc2136.h"
 #include "lib/dns/update_batcher.h"
-#include "lib/rpc/watch_reactor.h"
 #include "lib/service/call_metrics.h"
 #include "lib/service/environment.h"
 #include "lib/service/events.h"
@@ -48,9 +47,8 @@ class SolverApp final : public service::App {
             std::shared_ptr<grpc::Channel> issuer, SolverOptions options);
   ~SolverApp() override;
 
-  std::vector<rpc::NamedService> Services() override;
-  rpc::WatchHub& watch_hub() override { return hub_; }
-  rpc::CallGate& call_gate() override { return *handlers_.gate; }
+  std::vector<rpc::Service*> Services() override;
+  const rpc::CallEnvironment& calls() const override { return calls_; }
   // ALREADY_EXISTS if the port of the HTTP-01 listener is in use.
   absl::Status Start() override;
   void StopWork(absl::Duration grace) override;
@@ -74,8 +72,7 @@ class SolverApp final : public service::App {
   PresentationStore presentations_;
   SolverMetrics metrics_;
   service::CallMetrics call_metrics_;
-  rpc::WatchHub hub_;
-  const rpc::HandlerEnvironment handlers_;
+  const rpc::CallEnvironment calls_;
   service::EventRecorder events_;
 
   dns::AresDnsResolver resolver_;

@@ -146,10 +146,24 @@ TEST_F(AccessTest, WhoIsNotKnownIsUnauthenticatedAndWhoHasNoRoleIsDenied) {
   EXPECT_THAT(permissions_->Check(Caller(), Get("team-a")),
               StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("client certificate")));
   EXPECT_THAT(permissions_->Check(Known({"eve.test"}), Get("team-a")),
-              Denied("eve.test may not call certwright.rpc.testing.ThingService.GetThing in "
-                     "namespace team-a: it takes the role viewer or admin there. Roles are "
-                     "granted in access.grants"));
+              Denied("eve.test may not call certwright.rpc.testing.ThingService.GetThing: it "
+                     "takes the role viewer or admin. Roles are granted in access.grants"));
+  EXPECT_THAT(permissions_->Check(ann_, Get("team-d")),
+              Denied("ThingService.GetThing in namespace team-d: it takes the role viewer or "
+                     "admin there. Roles are granted in access.grants"));
   EXPECT_THAT(permissions_->Check(Known({}), Get("team-a")), Denied("neither a DNS name"));
+}
+
+TEST_F(AccessTest, MuchIsDecidedBeforeTheRequestIsKnown) {
+  const auto get = [this](const Caller& caller) {
+    return permissions_->CheckMethod(caller, GetThingRequest::default_instance());
+  };
+  EXPECT_THAT(get(Caller()), StatusIs(absl::StatusCode::kUnauthenticated));
+  EXPECT_THAT(get(Known({"eve.test"})), Denied("takes the role"));
+  // Somewhere.
+  EXPECT_THAT(get(ann_), IsOk());
+  EXPECT_THAT(permissions_->CheckMethod(ann_, ResetThingsRequest::default_instance()),
+              Denied("only the"));
 }
 
 TEST_F(AccessTest, AMethodWithoutARuleIsForNobody) {
@@ -189,13 +203,13 @@ TEST_F(AccessTest, WithoutTlsEveryoneMayDoEverything) {
 }
 
 TEST_F(AccessTest, ATokenIsKnownByItsHash) {
-  EXPECT_TRUE(permissions_->IsKnownToken(std::string("Bearer ") + kToken));
-  EXPECT_TRUE(permissions_->IsKnownToken(std::string("bearer ") + kToken));
+  EXPECT_NE(permissions_->TokenIdentity(std::string("Bearer ") + kToken), "");
+  EXPECT_NE(permissions_->TokenIdentity(std::string("bearer ") + kToken), "");
   for (const std::string wrong : {"", "Bearer ", "Bearer a-token", "Basic a-token-of-the-test",
                                   "Bearer a-token-of-the-test ", "a-token-of-the-test"}) {
-    EXPECT_FALSE(permissions_->IsKnownToken(wrong)) << wrong;
+    EXPECT_EQ(permissions_->TokenIdentity(wrong), "");
   }
-  EXPECT_FALSE(permissions_->IsKnownToken("Bearer " + pki::Sha256(kToken)));
+  EXPECT_EQ(permissions_->TokenIdentity("Bearer " + pki::Sha256(kToken)), "");
 }
 
 TEST_F(AccessTest, ARequestTellsWhatItIsAbout) {

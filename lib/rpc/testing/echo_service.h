@@ -13,42 +13,31 @@
 #include "lib/base/mutex.h"
 #include "lib/base/status_matchers.h"
 #include "lib/rpc/server.h"
+#include "lib/rpc/service.h"
 #include "lib/rpc/testing/echo.grpc.pb.h"
-#include "lib/rpc/unary_handler.h"
-#include "lib/rpc/watch_reactor.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
 
 namespace certwright::rpc::testing {
 
-class EchoServiceForTest final : public EchoService::CallbackService {
+class EchoServiceForTest final : public Service {
  public:
-  using Watch = WatchReactor<WatchEchoResponse>;
   using EchoHandler = std::function<runtime::Awaitable<absl::StatusOr<EchoResponse>>(
       CallContext call, const EchoRequest& request)>;
 
-  EchoServiceForTest(HandlerEnvironment& environment, runtime::Timers& timers)
-      : environment_(environment), timers_(timers) {}
-
-  WatchHub& hub() { return hub_; }
-  CallGate& gate() { return *environment_.gate; }
+  explicit EchoServiceForTest(const CallEnvironment& environment, WatchLimits limits = {})
+      : Service("certwright.rpc.testing.EchoService", environment) {
+    Unary<EchoRequest>([this](CallContext call, const EchoRequest& request) {
+      return handler(std::move(call), request);
+    });
+    Watch<WatchEchoRequest>([this](std::shared_ptr<WatchCall> watch,
+                                   const WatchEchoRequest&) { on_watch(std::move(watch)); },
+                            limits);
+  }
 
   // Both are set before calls come.
   EchoHandler handler = &EchoServiceForTest::EchoText;
-  std::function<void(std::shared_ptr<Watch> watch)> on_watch = [](auto) {};
-  Watch::Options watch_options;
-
-  grpc::ServerUnaryReactor* Echo(grpc::CallbackServerContext* context,
-                                 const EchoRequest* request, EchoResponse* response) override {
-    return HandleUnary(environment_, context, "Echo", request, response, handler);
-  }
-
-  grpc::ServerWriteReactor<WatchEchoResponse>* WatchEcho(grpc::CallbackServerContext*,
-                                                         const WatchEchoRequest*) override {
-    std::shared_ptr<Watch> watch = Watch::Make(timers_, hub_, watch_options);
-    on_watch(watch);
-    return watch.get();
-  }
+  std::function<void(std::shared_ptr<WatchCall> watch)> on_watch = [](auto) {};
 
  private:
   static runtime::Awaitable<absl::StatusOr<EchoResponse>> EchoText(CallContext,
@@ -57,10 +46,6 @@ class EchoServiceForTest final : public EchoService::CallbackService {
     response.set_text(request.text());
     co_return response;
   }
-
-  HandlerEnvironment& environment_;
-  runtime::Timers& timers_;
-  WatchHub hub_;
 };
 
 class EchoTest : public ::testing::Test {
@@ -70,7 +55,7 @@ class EchoTest : public ::testing::Test {
   // Port 0, and whatever a test sets before.
   void StartServer() {
     options.listen_address = "127.0.0.1:0";
-    CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, {{kService, &service}}));
+    CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, environment, {&service}));
     server->SetServing(true);
   }
 
@@ -89,8 +74,8 @@ class EchoTest : public ::testing::Test {
   runtime::ThreadPool pool{2};
   std::unique_ptr<runtime::Timers> timers =
       runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
-  HandlerEnvironment environment{pool.executor(), base::Clock::Real(), nullptr, {}};
-  EchoServiceForTest service{environment, *timers};
+  CallEnvironment environment{pool.executor(), *timers};
+  EchoServiceForTest service{environment};
   ServerOptions options;
   std::unique_ptr<Server> server;
 };

@@ -67,8 +67,8 @@ TEST_F(ServerTest, APortInUseIsAnError) {
   StartServer();
   ServerOptions second = options;
   second.listen_address = Address();
-  EchoServiceForTest other(environment, *timers);
-  EXPECT_THAT(Server::Start(second, {{kService, &other}}),
+  EchoServiceForTest other(environment);
+  EXPECT_THAT(Server::Start(second, environment, {&other}),
               StatusIs(absl::StatusCode::kAlreadyExists,
                        AllOf(HasSubstr(Address()), HasSubstr("in use"))));
 }
@@ -77,14 +77,14 @@ TEST_F(ServerTest, AHealthPortInUseIsAnErrorToo) {
   StartServer();
   ServerOptions second = options;
   second.health_address = Address();
-  EchoServiceForTest other(environment, *timers);
-  EXPECT_THAT(Server::Start(second, {{kService, &other}}),
+  EchoServiceForTest other(environment);
+  EXPECT_THAT(Server::Start(second, environment, {&other}),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr(Address())));
 }
 
 TEST_F(ServerTest, AnAddressThatIsNoneIsAnError) {
   options.listen_address = "nonsense";
-  EXPECT_THAT(Server::Start(options, {{kService, &service}}),
+  EXPECT_THAT(Server::Start(options, environment, {&service}),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("nonsense")));
 }
 
@@ -93,13 +93,13 @@ TEST_F(ServerTest, AMethodWithoutAPermissionKeepsTheServerFromStarting) {
   PermissionTable table = {{prefix + "Echo", {.scope = Scope::kCluster}}};
   CW_ASSERT_OK_AND_ASSIGN(auto permissions, Permissions::Make({}, table));
   options.listen_address = "127.0.0.1:0";
-  options.permissions = permissions.get();
-  EXPECT_THAT(Server::Start(options, {{kService, &service}}),
+  environment.permissions = permissions.get();
+  EXPECT_THAT(Server::Start(options, environment, {&service}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("WatchEcho")));
   table[prefix + "WatchEcho"] = {.scope = Scope::kCluster};
   CW_ASSERT_OK_AND_ASSIGN(permissions, Permissions::Make({}, table));
-  options.permissions = permissions.get();
-  CW_EXPECT_OK(Server::Start(options, {{kService, &service}}));
+  environment.permissions = permissions.get();
+  CW_EXPECT_OK(Server::Start(options, environment, {&service}));
 }
 
 TEST_F(ServerTest, HealthFollowsSetServingOnBothPorts) {
@@ -121,7 +121,7 @@ TEST_F(ServerTest, HealthFollowsSetServingOnBothPorts) {
 
 TEST_F(ServerTest, AServerIsNotServingBeforeItSaysSo) {
   options.listen_address = "127.0.0.1:0";
-  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, {{kService, &service}}));
+  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, environment, {&service}));
   EXPECT_EQ(HealthOf(server->port(), kService), HealthCheckResponse::NOT_SERVING);
 }
 
@@ -150,7 +150,7 @@ TEST_F(ServerTest, ReflectionCanBeTurnedOff) {
 }
 
 TEST_F(ServerTest, ARequestThatIsTooLargeIsRefused) {
-  options.max_receive_bytes = 1000;
+  options.limits.max_message_bytes = 1000;
   StartServer();
   grpc::ClientContext context;
   EchoRequest request;
@@ -160,8 +160,37 @@ TEST_F(ServerTest, ARequestThatIsTooLargeIsRefused) {
             grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
+TEST_F(ServerTest, AFieldThatIsNotKnownIsRefused) {
+  StartServer();
+  grpc::ClientContext context;
+  EchoRequest request;
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(77, 1);
+  EchoResponse response;
+  const grpc::Status status = Stub()->Echo(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("field number 77"));
+}
+
+TEST_F(ServerTest, AMessageThatDoesNotComeInTimeEndsTheCall) {
+  environment.deadlines.message = absl::Milliseconds(50);
+  StartServer();
+  grpc::GenericStub stub(ChannelTo(server->port()));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto call =
+      stub.PrepareCall(&context, "/certwright.rpc.testing.EchoService/Echo", &queue);
+  int start = 0;
+  call->StartCall(&start);
+  grpc::Status status;
+  call->Finish(&status, &status);
+  void* tag = nullptr;
+  bool ok = false;
+  while (tag != &status) ASSERT_TRUE(queue.Next(&tag, &ok));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
 TEST_F(ServerTest, ADrainEndsEverythingInOrder) {
-  std::promise<std::shared_ptr<EchoServiceForTest::Watch>> watching;
+  std::promise<std::shared_ptr<WatchCall>> watching;
   service.on_watch = [&](auto watch) { watching.set_value(watch); };
   StartServer();
   const auto stub = Stub();
@@ -172,14 +201,14 @@ TEST_F(ServerTest, ADrainEndsEverythingInOrder) {
   DrainOptions drain;
   drain.delay = absl::Seconds(7);
   Drain(
-      *server, service.hub(), service.gate(), drain,
+      *server, environment, drain,
       [&](absl::Duration delay) {
         EXPECT_EQ(delay, absl::Seconds(7));
         EXPECT_EQ(HealthOf(server->port(), ""), HealthCheckResponse::NOT_SERVING);
         grpc::ClientContext call;
         EchoResponse response;
         EXPECT_TRUE(stub->Echo(&call, EchoRequest(), &response).ok());
-        EXPECT_EQ(service.hub().size(), 1u);
+        EXPECT_EQ(environment.watches->size(), 1u);
         steps.push_back("pause");
       },
       [&] {

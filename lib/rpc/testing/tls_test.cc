@@ -150,7 +150,7 @@ TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefusedAtTheStart) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(files.private_key)));
   options.listen_address = "127.0.0.1:0";
   options.tls = files;
-  EXPECT_THAT(Server::Start(options, {{kService, &service}}),
+  EXPECT_THAT(Server::Start(options, environment, {&service}),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }
 

@@ -1,4 +1,4 @@
-#include "lib/rpc/watch_reactor.h"
+#include "lib/rpc/watch_call.h"
 
 #include <atomic>
 #include <future>
@@ -17,7 +17,6 @@
 namespace certwright::rpc::testing {
 namespace {
 
-using Watch = EchoServiceForTest::Watch;
 using ::testing::HasSubstr;
 
 WatchEchoResponse Event(int number, std::size_t padding = 0) {
@@ -27,14 +26,14 @@ WatchEchoResponse Event(int number, std::size_t padding = 0) {
   return event;
 }
 
-class WatchReactorTest : public EchoTest {
+class WatchCallTest : public EchoTest {
  protected:
-  WatchReactorTest() {
-    service.on_watch = [this](std::shared_ptr<Watch> watch) {
+  WatchCallTest() {
+    service.on_watch = [this](std::shared_ptr<WatchCall> watch) {
       if (!first_seen_.test_and_set()) watch_.set_value(std::move(watch));
     };
   }
-  ~WatchReactorTest() override { server.reset(); }
+  ~WatchCallTest() override { server.reset(); }
 
   struct Client {
     std::unique_ptr<EchoService::StubInterface> stub;
@@ -48,14 +47,14 @@ class WatchReactorTest : public EchoTest {
     client.reader = client.stub->WatchEcho(client.context.get(), WatchEchoRequest());
     return client;
   }
-  std::shared_ptr<Watch> ServedWatch() { return watch_.get_future().get(); }
+  std::shared_ptr<WatchCall> ServedWatch() { return watch_.get_future().get(); }
 
   // Of the first watch.
-  std::promise<std::shared_ptr<Watch>> watch_;
+  std::promise<std::shared_ptr<WatchCall>> watch_;
   std::atomic_flag first_seen_;
 };
 
-TEST_F(WatchReactorTest, EventsArriveInOrderAndThenTheStatus) {
+TEST_F(WatchCallTest, EventsArriveInOrderAndThenTheStatus) {
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
@@ -72,7 +71,7 @@ TEST_F(WatchReactorTest, EventsArriveInOrderAndThenTheStatus) {
   EXPECT_EQ(status.error_message(), "too old");
 }
 
-TEST_F(WatchReactorTest, OnlyTheFirstEndCounts) {
+TEST_F(WatchCallTest, OnlyTheFirstEndCounts) {
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
@@ -84,8 +83,7 @@ TEST_F(WatchReactorTest, OnlyTheFirstEndCounts) {
   EXPECT_EQ(client.reader->Finish().error_message(), "first");
 }
 
-TEST_F(WatchReactorTest, AWatcherThatDoesNotReadIsCut) {
-  service.watch_options.max_burst = 4;
+TEST_F(WatchCallTest, AWatcherThatDoesNotReadIsCut) {
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
@@ -99,7 +97,7 @@ TEST_F(WatchReactorTest, AWatcherThatDoesNotReadIsCut) {
   EXPECT_THAT(status.error_message(), HasSubstr("too slow"));
 }
 
-TEST_F(WatchReactorTest, AReaderGetsAllOfABurstAtTheStart) {
+TEST_F(WatchCallTest, AReaderGetsAllOfABurst) {
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
@@ -112,12 +110,64 @@ TEST_F(WatchReactorTest, AReaderGetsAllOfABurstAtTheStart) {
   }
 }
 
-TEST_F(WatchReactorTest, AWatcherThatCancelsEndsTheFeed) {
-  std::promise<void> done;
-  service.watch_options.on_done = [&done] { done.set_value(); };
+runtime::Awaitable<int> PushWhileThereIsRoom(std::shared_ptr<WatchCall> watch, int count) {
+  for (int i = 0; i < count; ++i) {
+    co_await watch->WaitForRoom();
+    watch->Push(Event(i, 256 * 1024));
+  }
+  co_return count;
+}
+
+TEST_F(WatchCallTest, WhoWaitsForRoomFeedsMoreThanMayBePendingAtOnce) {
+  StartServer();
+  Client client = StartWatch();
+  std::promise<int> fed;
+  runtime::SpawnThen<int>(pool.executor(), PushWhileThereIsRoom(ServedWatch(), 100),
+                          [&fed](int count) { fed.set_value(count); });
+  WatchEchoResponse event;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(client.reader->Read(&event));
+    ASSERT_EQ(event.number(), i);
+    EXPECT_LE(environment.watches->pending_bytes(), 2u << 20);
+  }
+  EXPECT_EQ(fed.get_future().get(), 100);
+}
+
+TEST_F(WatchCallTest, TheEndWakesWhoWaitsForRoom) {
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
+  std::promise<int> fed;
+  runtime::SpawnThen<int>(pool.executor(), PushWhileThereIsRoom(watch, 100),
+                          [&fed](int count) { fed.set_value(count); });
+  watch->End(absl::UnavailableError("end"));
+  EXPECT_EQ(fed.get_future().get(), 100);
+  EXPECT_EQ(environment.watches->pending_bytes(), 0u);
+}
+
+TEST_F(WatchCallTest, AllWatchersTogetherHaveABoundInBytes) {
+  WatchLimits limits;
+  limits.max_total_bytes = 2 << 20;
+  EchoServiceForTest bounded(environment, limits);
+  bounded.on_watch = service.on_watch;
+  options.listen_address = "127.0.0.1:0";
+  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, environment, {&bounded}));
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  for (int i = 0; i < 100; ++i) watch->Push(Event(i, 64 * 1024));
+  WatchEchoResponse event;
+  while (client.reader->Read(&event)) {
+  }
+  EXPECT_EQ(client.reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  server.reset();
+}
+
+TEST_F(WatchCallTest, AWatcherThatCancelsEndsTheFeed) {
+  std::promise<void> done;
+  StartServer();
+  Client client = StartWatch();
+  const auto watch = ServedWatch();
+  watch->SetOnDone([&done] { done.set_value(); });
   std::atomic<bool> stop = false;
   std::thread feeder([&] {
     for (int i = 0; !stop; ++i) watch->Push(Event(i));
@@ -128,15 +178,15 @@ TEST_F(WatchReactorTest, AWatcherThatCancelsEndsTheFeed) {
   done.get_future().get();
   stop = true;
   feeder.join();
-  EXPECT_EQ(service.hub().size(), 0u);
+  EXPECT_EQ((*environment.watches).size(), 0u);
 }
 
-TEST_F(WatchReactorTest, SetOnDoneAfterTheEndRunsAtOnce) {
+TEST_F(WatchCallTest, SetOnDoneAfterTheEndRunsAtOnce) {
   std::promise<void> done;
-  service.watch_options.on_done = [&done] { done.set_value(); };
   StartServer();
   Client client = StartWatch();
   const auto watch = ServedWatch();
+  watch->SetOnDone([&done] { done.set_value(); });
   client.context->TryCancel();
   done.get_future().get();
   bool ran = false;
@@ -144,11 +194,11 @@ TEST_F(WatchReactorTest, SetOnDoneAfterTheEndRunsAtOnce) {
   EXPECT_TRUE(ran);
 }
 
-TEST_F(WatchReactorTest, EndAllEndsLiveWatchesAndRefusesLaterOnes) {
+TEST_F(WatchCallTest, EndAllEndsLiveWatchesAndRefusesLaterOnes) {
   StartServer();
   Client client = StartWatch();
   ServedWatch();
-  service.hub().EndAll(absl::UnavailableError("shutting down"));
+  (*environment.watches).EndAll(absl::UnavailableError("shutting down"));
   WatchEchoResponse event;
   EXPECT_FALSE(client.reader->Read(&event));
   EXPECT_EQ(client.reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
@@ -157,10 +207,10 @@ TEST_F(WatchReactorTest, EndAllEndsLiveWatchesAndRefusesLaterOnes) {
   EXPECT_EQ(late.reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
-TEST_F(WatchReactorTest, ManyWatchesSurviveConcurrentPushesCancelsAndTheEnd) {
+TEST_F(WatchCallTest, ManyWatchesSurviveConcurrentPushesCancelsAndTheEnd) {
   base::Mutex mutex;
-  std::vector<std::shared_ptr<Watch>> watches;
-  service.on_watch = [&](std::shared_ptr<Watch> watch) {
+  std::vector<std::shared_ptr<WatchCall>> watches;
+  service.on_watch = [&](std::shared_ptr<WatchCall> watch) {
     base::MutexLock lock(mutex);
     watches.push_back(std::move(watch));
   };
@@ -170,7 +220,7 @@ TEST_F(WatchReactorTest, ManyWatchesSurviveConcurrentPushesCancelsAndTheEnd) {
   std::atomic<bool> stop = false;
   std::thread feeder([&] {
     for (int i = 0; !stop; ++i) {
-      std::vector<std::shared_ptr<Watch>> snapshot;
+      std::vector<std::shared_ptr<WatchCall>> snapshot;
       {
         base::MutexLock lock(mutex);
         snapshot = watches;
@@ -184,7 +234,7 @@ TEST_F(WatchReactorTest, ManyWatchesSurviveConcurrentPushesCancelsAndTheEnd) {
     ASSERT_TRUE(clients[i].reader->Read(&event));
     if (i % 2 == 0) clients[i].context->TryCancel();
   }
-  service.hub().EndAll(absl::UnavailableError("shutting down"));
+  (*environment.watches).EndAll(absl::UnavailableError("shutting down"));
   for (Client& client : clients) {
     while (client.reader->Read(&event)) {
     }
@@ -197,26 +247,29 @@ TEST_F(WatchReactorTest, ManyWatchesSurviveConcurrentPushesCancelsAndTheEnd) {
     watches.clear();
   }
   server.reset();
-  EXPECT_EQ(service.hub().size(), 0u);
+  EXPECT_EQ((*environment.watches).size(), 0u);
 }
 
 class HeartbeatTest : public EchoTest {
  protected:
   HeartbeatTest() {
-    heartbeats_.on_watch = [this](std::shared_ptr<Watch> watch) { watch_.set_value(watch); };
-    heartbeats_.watch_options.make_heartbeat = [] { return Event(-1); };
+    heartbeats_.on_watch = [this](std::shared_ptr<WatchCall> watch) {
+      watch->SetHeartbeat([](WatchCall& call) { call.Push(Event(-1)); });
+      watch_.set_value(watch);
+    };
     options.listen_address = "127.0.0.1:0";
   }
   ~HeartbeatTest() override { server.reset(); }
 
   base::FakeClock clock_;
   runtime::FakeTimers fake_timers_{clock_};
-  EchoServiceForTest heartbeats_{environment, fake_timers_};
-  std::promise<std::shared_ptr<Watch>> watch_;
+  CallEnvironment fake_environment_{pool.executor(), fake_timers_};
+  EchoServiceForTest heartbeats_{fake_environment_};
+  std::promise<std::shared_ptr<WatchCall>> watch_;
 };
 
 TEST_F(HeartbeatTest, ASilentWatchGetsABookmarkEveryThirtySeconds) {
-  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, {{kService, &heartbeats_}}));
+  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, fake_environment_, {&heartbeats_}));
   grpc::ClientContext context;
   const auto stub = Stub();
   const auto reader = stub->WatchEcho(&context, WatchEchoRequest());
