@@ -32,6 +32,7 @@
 #include "lib/service/peers.h"
 #include "lib/service/process_hardening.h"
 #include "lib/service/store_commands.h"
+#include "lib/telemetry/library_logs.h"
 #include "lib/telemetry/log.h"
 #include "lib/telemetry/metrics.h"
 
@@ -287,6 +288,7 @@ absl::Status Serve(ServiceFactory& factory) {
 }  // namespace
 
 int RunMain(int argc, char** argv, ServiceFactory& factory) {
+  telemetry::TakeOverLibraryLogs();
   rpc::BlockTerminationSignals();
   // Debian's Abseil would end the process on a suspected lock-order cycle inside gRPC.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kReport);
