@@ -22,6 +22,7 @@
 #include "lib/http/address_ranges.h"
 #include "lib/http/curl_http_client.h"
 #include "lib/http/http_server.h"
+#include "lib/rpc/caller_certificates.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/tls_files.h"
 #include "lib/runtime/thread_pool.h"
@@ -227,6 +228,16 @@ void LogHardening() {
   }
 }
 
+absl::StatusOr<std::unique_ptr<rpc::Permissions>> MakePermissions(ServiceFactory& factory) {
+  const CommonConfig common = factory.common();
+  rpc::AccessPolicy policy = ToAccessPolicy(common.access, common.server);
+  if (const auto files = ToTlsFiles(common.server.has_tls(), common.server.tls())) {
+    CW_ASSIGN_OR_RETURN(policy.certificates,
+                        rpc::CallerCertificates::Follow(*files, base::Clock::Real()));
+  }
+  return rpc::Permissions::Make(std::move(policy), factory.Permissions());
+}
+
 absl::Status Serve(ServiceFactory& factory) {
   const CommonConfig common = factory.common();
   runtime::ThreadPool pool;
@@ -241,8 +252,7 @@ absl::Status Serve(ServiceFactory& factory) {
                       AuditLog::Open(factory.Describe().program, common.log.audit_file(),
                                      base::Clock::Real(), metrics));
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Permissions> permissions,
-                      rpc::Permissions::Make(ToAccessPolicy(common.access, common.server),
-                                             factory.Permissions()));
+                      MakePermissions(factory));
   store::StorageHealth storage;
   Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
   environment.permissions = permissions.get();
