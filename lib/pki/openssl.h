@@ -41,6 +41,7 @@ struct OpensslDeleter {
   void operator()(NAME_CONSTRAINTS* p) const { NAME_CONSTRAINTS_free(p); }
   void operator()(PKCS8_PRIV_KEY_INFO* p) const { PKCS8_PRIV_KEY_INFO_free(p); }
   void operator()(X509* p) const { X509_free(p); }
+  void operator()(X509_CRL* p) const { X509_CRL_free(p); }
   void operator()(X509_EXTENSION* p) const { X509_EXTENSION_free(p); }
   void operator()(X509_NAME* p) const { X509_NAME_free(p); }
   void operator()(X509_REQ* p) const { X509_REQ_free(p); }

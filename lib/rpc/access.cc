@@ -117,6 +117,13 @@ std::string NamesOf(const Roles& roles) {
 
 absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
+Caller Refused(const Caller& caller, const absl::Status& why) {
+  Caller refused;
+  refused.peer = caller.peer;
+  refused.refusal = absl::StrCat(why.message(), " (", caller.Description(), ")");
+  return refused;
+}
+
 }  // namespace
 
 absl::string_view NameOf(ServiceRole role) {
@@ -148,6 +155,7 @@ absl::string_view NameOf(Role role) {
 }
 
 std::string Caller::Description() const {
+  if (!refusal.empty()) return absl::StrCat("a caller that is not known: ", refusal);
   if (identities.empty()) {
     return authenticated ? "a caller whose certificate has neither a DNS name nor a URI"
                          : "a caller that is not known";
@@ -261,6 +269,11 @@ Caller Permissions::Identify(const grpc::ServerContextBase& context) const {
   Caller caller = IdentifyByCertificate(context);
   caller.peer = context.peer();
   if (!policy_.enforced) return caller;
+  if (policy_.certificates != nullptr) {
+    const absl::Status counts = policy_.certificates->Check(*context.auth_context());
+    // Not by a token either: whoever has this key may have the token too.
+    if (!counts.ok()) return Refused(caller, counts);
+  }
   const auto& metadata = context.client_metadata();
   const auto [first, last] = metadata.equal_range("authorization");
   for (auto header = first; header != last; ++header) {
@@ -280,6 +293,7 @@ Caller Permissions::Identify(const grpc::ServerContextBase& context) const {
 
 absl::Status Permissions::CheckKnown(const Caller& caller, absl::string_view method) const {
   if (!policy_.enforced || caller.authenticated) return absl::OkStatus();
+  if (!caller.refusal.empty()) return absl::UnauthenticatedError(caller.refusal);
   return absl::UnauthenticatedError(absl::StrCat(
       method, " is for known callers: show a client certificate of this service's CA, or a ",
       "bearer token that access.tokens of its configuration has"));

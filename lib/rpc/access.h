@@ -20,6 +20,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/server_context.h"
+#include "lib/rpc/caller_certificates.h"
 
 namespace certwright::rpc {
 
@@ -82,6 +83,8 @@ struct AccessPolicy {
   std::map<ServiceRole, std::set<std::string>> services;
   std::vector<Grant> grants;
   std::vector<BearerToken> tokens;
+  // Null: a certificate counts as long as its connection lasts.
+  std::shared_ptr<const CallerCertificates> certificates = nullptr;
 };
 
 struct Caller {
@@ -93,8 +96,10 @@ struct Caller {
   std::set<ServiceRole> services;
   // "ipv4:192.0.2.1:40000"
   std::string peer;
+  // Why the client's certificate does not count, which makes the caller an unknown one.
+  std::string refusal = {};
 
-  // For messages and logs: the identities, or that there is none.
+  // For messages and logs: the identities, or why there is none.
   std::string Description() const;
 };
 

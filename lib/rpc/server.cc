@@ -14,6 +14,7 @@
 #include "grpcpp/server_builder.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
+#include "lib/rpc/connection_acceptor.h"
 
 namespace certwright::rpc {
 namespace {
@@ -50,8 +51,6 @@ void SetLimits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
                              Milliseconds(limits.max_connection_age));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
                              Milliseconds(kConnectionAgeGrace));
-  // With it, a second server on the same port would start without a word.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   if (limits.buffer_bytes > 0) {
@@ -129,21 +128,22 @@ struct Server::Listener {
   }
 
   absl::Status Listen(const std::string& address, const ServerLimits& limits,
-                      const std::shared_ptr<grpc::ServerCredentials>& credentials) {
+                      const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                      ConnectionAcceptorOptions accepting) {
+    accepting.limits = limits.connections;
+    CW_ASSIGN_OR_RETURN(acceptor, ConnectionAcceptor::Listen(address, std::move(accepting)));
     grpc::ServerBuilder builder;
     SetLimits(builder, limits);
     builder.RegisterCallbackGenericService(&dispatcher);
-    builder.AddListeningPort(address, credentials, &port);
+    acceptor->ServeInto(builder, credentials);
     server = builder.BuildAndStart();
-    if (server == nullptr || port == 0) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("cannot listen on ", address,
-                       ": the address is in use or not one of this machine's"));
-    }
+    if (server == nullptr) return absl::InternalError("gRPC does not start a server");
+    acceptor->Start();
     return absl::OkStatus();
   }
 
   void Shutdown(absl::Duration grace) {
+    acceptor->Stop();
     server->Shutdown(absl::ToChronoTime(base::Clock::Real().Now() + grace));
     server->Wait();
   }
@@ -152,7 +152,7 @@ struct Server::Listener {
   HealthService health;
   std::optional<ReflectionService> reflection;
   Dispatcher dispatcher;
-  int port = 0;
+  std::unique_ptr<ConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> server;
 };
 
@@ -176,11 +176,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     listener.reflection.emplace(listener.environment, std::move(listed));
     listener.dispatcher.Add(*listener.reflection);
   }
-  CW_RETURN_IF_ERROR(listener.Listen(options.listen_address, options.limits, credentials));
+  ConnectionAcceptorOptions accepting;
+  accepting.on_change = options.on_connections_change;
+  accepting.on_refused = options.on_connection_refused;
+  CW_RETURN_IF_ERROR(listener.Listen(options.listen_address, options.limits, credentials,
+                                     std::move(accepting)));
   if (options.health_address.empty()) return server;
   auto probes = std::make_unique<Listener>(ForProbes(calls), names);
   CW_RETURN_IF_ERROR(probes->Listen(options.health_address, ForProbes(options.limits),
-                                    grpc::InsecureServerCredentials()));
+                                    grpc::InsecureServerCredentials(), {}));
   server->probes_ = std::move(probes);
   return server;
 }
@@ -189,9 +193,9 @@ Server::~Server() {
   if (listener_ != nullptr && listener_->server != nullptr) Shutdown(absl::ZeroDuration());
 }
 
-int Server::port() const { return listener_->port; }
+int Server::port() const { return listener_->acceptor->port(); }
 
-int Server::health_port() const { return probes_ == nullptr ? 0 : probes_->port; }
+int Server::health_port() const { return probes_ == nullptr ? 0 : probes_->acceptor->port(); }
 
 void Server::SetServing(bool serving) {
   listener_->health.Set(serving);

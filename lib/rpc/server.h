@@ -5,7 +5,7 @@
 // asked for: with services that it knows, gRPC reads a message of a call before it tells of it.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,6 +17,7 @@
 #include "grpcpp/server.h"
 #include "lib/rpc/access.h"
 #include "lib/rpc/call.h"
+#include "lib/rpc/connection_counts.h"
 #include "lib/rpc/health.h"
 #include "lib/rpc/reflection.h"
 #include "lib/rpc/service.h"
@@ -25,6 +26,8 @@
 namespace certwright::rpc {
 
 struct ServerLimits {
+  // Of each of the two listeners.
+  ConnectionLimits connections;
   // Objects have at most 128 KiB, and no message carries more than one.
   int max_message_bytes = 256 << 10;
   int max_concurrent_streams = 100;
@@ -47,6 +50,10 @@ struct ServerOptions {
   std::optional<TlsFiles> tls;
   bool reflection = true;
   ServerLimits limits;
+  // How many connections are open, at each change, and why one was refused: for metrics. As
+  // ConnectionAcceptorOptions has them.
+  std::function<void(int open)> on_connections_change = [](int) {};
+  std::function<void(absl::string_view limit)> on_connection_refused = [](absl::string_view) {};
 };
 
 class Server {

@@ -143,6 +143,49 @@ absl::StatusOr<TlsPems> Load(const TlsFiles& files, absl::Time now) {
   return TlsPems{std::move(identity), std::move(ca)};
 }
 
+struct RevocationTexts {
+  // Whether any is configured.
+  bool present = false;
+  std::string ca;
+  std::string crl;
+  std::string denied_fingerprints;
+
+  bool operator==(const RevocationTexts&) const = default;
+};
+
+absl::StatusOr<std::string> ReadList(absl::string_view what, const std::string& path) {
+  if (path.empty()) return "";
+  CW_ASSIGN_OR_RETURN(const base::Secret text, ReadFile(what, path));
+  // An empty list is written as a CRL without entries, or as a comment: this is half a write.
+  if (text.Reveal().empty()) return FileError(what, path, "it is empty");
+  return std::string(text.Reveal());
+}
+
+absl::StatusOr<RevocationTexts> LoadRevocations(const TlsFiles& files, const base::Secret& ca) {
+  RevocationTexts texts;
+  texts.present = !files.crl.empty() || !files.denied_fingerprints.empty();
+  texts.ca = std::string(ca.Reveal());
+  CW_ASSIGN_OR_RETURN(texts.crl, ReadList("CRL file", files.crl));
+  CW_ASSIGN_OR_RETURN(texts.denied_fingerprints,
+                      ReadList("file of denied fingerprints", files.denied_fingerprints));
+  return texts;
+}
+
+absl::StatusOr<std::shared_ptr<const Revocations>> ParseRevocations(
+    const TlsFiles& files, const RevocationTexts& texts) {
+  if (!texts.present) return nullptr;
+  auto revocations = std::make_shared<Revocations>();
+  if (!files.crl.empty()) {
+    const absl::Status added = revocations->AddLists(texts.ca, texts.crl);
+    if (!added.ok()) return FileError("CRL file", files.crl, added.message());
+  }
+  const absl::Status added = revocations->AddFingerprints(texts.denied_fingerprints);
+  if (!added.ok()) {
+    return FileError("file of denied fingerprints", files.denied_fingerprints, added.message());
+  }
+  return revocations;
+}
+
 // A file in memory that is replaced as a whole: its path leads to the old contents or the new.
 class MemoryFile {
  public:
@@ -205,6 +248,7 @@ class Follower {
     absl::StatusOr<TlsPems> pems = Load(files_, base::Clock::Real().Now());
     if (!pems.ok()) return pems.status();
     CW_RETURN_IF_ERROR(Take(*std::move(pems)));
+    CW_RETURN_IF_ERROR(TakeRevocations().status());
     stop_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (stop_ < 0) return absl::ErrnoToStatus(errno, "cannot make an event");
     thread_ = std::thread([this] { Run(); });
@@ -216,7 +260,12 @@ class Follower {
     thread_.join();
   }
 
-  TlsCopies copies() const { return {identity_.path(), ca_.path()}; }
+  TlsCopies copies() const {
+    return {identity_.path(), ca_.path(), [this] {
+              base::MutexLock lock(mutex_);
+              return revocations_;
+            }};
+  }
 
  private:
   void Watch() {
@@ -227,7 +276,9 @@ class Follower {
     }
     // Also where links lead to: Kubernetes swaps a link beside the files, others the target.
     std::set<std::string> folders;
-    for (const std::string& path : {files_.certificate, files_.private_key, files_.ca}) {
+    for (const std::string& path : {files_.certificate, files_.private_key, files_.ca,
+                                    files_.crl, files_.denied_fingerprints}) {
+      if (path.empty()) continue;
       std::error_code ignored;
       for (const auto& place : {std::filesystem::absolute(path, ignored),
                                 std::filesystem::canonical(path, ignored)}) {
@@ -262,25 +313,65 @@ class Follower {
   }
 
   void Look() {
-    absl::StatusOr<TlsPems> pems = Load(files_, base::Clock::Real().Now());
-    if (pems.ok() && pems->identity.Reveal() == pems_.identity.Reveal() &&
-        pems->ca.Reveal() == pems_.ca.Reveal()) {
-      refused_.clear();
-      return;
+    Report(LookAtPair(), refused_, "new TLS files are used",
+           "changed TLS files are refused; the old ones stay in use");
+    Report(TakeRevocations(), refused_revocations_,
+           "new lists of revoked certificates are used",
+           "changed lists of revoked certificates are refused; the old ones stay in use");
+    WarnOfOldLists();
+  }
+
+  // Whether there is anything new, which is in use then.
+  absl::StatusOr<bool> LookAtPair() {
+    CW_ASSIGN_OR_RETURN(TlsPems pems, Load(files_, base::Clock::Real().Now()));
+    if (pems.identity.Reveal() == pems_.identity.Reveal() &&
+        pems.ca.Reveal() == pems_.ca.Reveal()) {
+      return false;
     }
-    const absl::Status taken = pems.ok() ? Take(*std::move(pems)) : pems.status();
+    CW_RETURN_IF_ERROR(Take(std::move(pems)));
+    return true;
+  }
+
+  void Report(const absl::StatusOr<bool>& taken, std::string& refused, absl::string_view used,
+              absl::string_view not_used) const {
     // Once for each trouble, not at every look.
-    if (!taken.ok() && refused_ == taken.message()) return;
-    refused_ = std::string(taken.message());
+    if (!taken.ok() && refused == taken.status().message()) return;
+    refused = std::string(taken.status().message());
+    if (taken.ok() && !*taken) return;
     if (taken.ok()) {
-      telemetry::LogInfo("new TLS files are used", {{"certificate", files_.certificate}});
+      telemetry::LogInfo(used, {{"certificate", files_.certificate}});
     } else {
-      telemetry::LogWarning("changed TLS files are refused; the old ones stay in use",
-                            {{"error", taken.message()}});
+      telemetry::LogWarning(not_used, {{"error", taken.status().message()}});
     }
     Observer& observer = TheObserver();
     base::MutexLock lock(observer.mutex);
-    if (observer.tell) observer.tell(taken);
+    if (observer.tell) observer.tell(taken.status());
+  }
+
+  // As LookAtPair(). By the CA that is in use.
+  absl::StatusOr<bool> TakeRevocations() {
+    CW_ASSIGN_OR_RETURN(RevocationTexts texts, LoadRevocations(files_, pems_.ca));
+    if (texts == revocation_texts_) return false;
+    CW_ASSIGN_OR_RETURN(auto revocations, ParseRevocations(files_, texts));
+    const bool first = revocation_texts_.ca.empty();
+    revocation_texts_ = std::move(texts);
+    warned_of_old_lists_ = false;
+    base::MutexLock lock(mutex_);
+    revocations_ = std::move(revocations);
+    return revocation_texts_.present && !first;
+  }
+
+  void WarnOfOldLists() {
+    const std::shared_ptr<const Revocations> revocations = copies().revocations();
+    if (revocations == nullptr || warned_of_old_lists_ ||
+        revocations->next_update() > base::Clock::Real().Now()) {
+      return;
+    }
+    warned_of_old_lists_ = true;
+    telemetry::LogWarning(
+        "a list of revoked certificates is out of date; what it revokes stays so, but what was "
+        "revoked since is not known",
+        {{"file", files_.crl}});
   }
 
   absl::Status Take(TlsPems pems) {
@@ -300,15 +391,22 @@ class Follower {
   MemoryFile ca_;
   // What the copies hold.
   TlsPems pems_;
+  RevocationTexts revocation_texts_;
+  bool warned_of_old_lists_ = false;
   // Why the files as they are now are not used; empty if they are.
   std::string refused_;
+  std::string refused_revocations_;
+
+  mutable base::Mutex mutex_;
+  std::shared_ptr<const Revocations> revocations_ CW_GUARDED_BY(mutex_);
 };
 
 // Never destroyed.
 struct Followers {
   base::Mutex mutex;
-  std::map<std::tuple<std::string, std::string, std::string>, Follower*> followers
-      CW_GUARDED_BY(mutex);
+  std::map<std::tuple<std::string, std::string, std::string, std::string, std::string>,
+           Follower*>
+      followers CW_GUARDED_BY(mutex);
 };
 
 Followers& TheFollowers() {
@@ -326,13 +424,16 @@ void StopFollowers() {
 }  // namespace
 
 absl::Status CheckTlsFiles(const TlsFiles& files, absl::Time now) {
-  return Load(files, now).status();
+  CW_ASSIGN_OR_RETURN(const TlsPems pems, Load(files, now));
+  CW_ASSIGN_OR_RETURN(const RevocationTexts texts, LoadRevocations(files, pems.ca));
+  return ParseRevocations(files, texts).status();
 }
 
 absl::StatusOr<TlsCopies> FollowTlsFiles(const TlsFiles& files) {
   Followers& all = TheFollowers();
   base::MutexLock lock(all.mutex);
-  const std::tuple key(files.certificate, files.private_key, files.ca);
+  const std::tuple key(files.certificate, files.private_key, files.ca, files.crl,
+                       files.denied_fingerprints);
   if (const auto known = all.followers.find(key); known != all.followers.end()) {
     return known->second->copies();
   }

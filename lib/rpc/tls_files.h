@@ -2,15 +2,18 @@
 //
 // gRPC takes whatever it finds in files, also a key that does not fit or half a file, and then
 // refuses every handshake. So it is given copies in memory, which change only when the files
-// are good: a bad pair is refused with a line in the log, and the old one stays.
+// are good: a bad pair is refused with a line in the log, and the old one stays. Lists of what
+// is revoked are taken or refused by themselves, so that a bad pair holds up no revocation.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/rpc/revocations.h"
 
 namespace certwright::rpc {
 
@@ -19,17 +22,23 @@ struct TlsFiles {
   std::string private_key;
   // What the other side's certificate must be signed by.
   std::string ca;
+  // What of it counts no more, each empty if there is none: CRLs in PEM, and fingerprints, as
+  // Revocations takes them.
+  std::string crl = {};
+  std::string denied_fingerprints = {};
 };
 
-// Reads the three files and checks them: key and certificate belong together, the certificate
-// and one of the CA's at least are not expired at `now`. INVALID_ARGUMENT names the file.
+// Reads the files and checks them: key and certificate belong together, the certificate and one
+// of the CA's at least are not expired at `now`, and lists are of that CA. INVALID_ARGUMENT
+// names the file.
 absl::Status CheckTlsFiles(const TlsFiles& files, absl::Time now);
 
-// Paths of the copies, for gRPC.
 struct TlsCopies {
-  // Key and chain.
+  // Paths, for gRPC: of key and chain, and of the CA.
   std::string identity;
   std::string ca;
+  // What counts no more at the moment; returns null if the files have no list.
+  std::function<std::shared_ptr<const Revocations>()> revocations;
 };
 
 // Follows the files from now on until the process exits, as gRPC reads the copies for as long

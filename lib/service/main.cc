@@ -23,6 +23,7 @@
 #include "lib/http/address_ranges.h"
 #include "lib/http/curl_http_client.h"
 #include "lib/http/http_server.h"
+#include "lib/rpc/caller_certificates.h"
 #include "lib/rpc/server.h"
 #include "lib/rpc/tls_files.h"
 #include "lib/runtime/thread_pool.h"
@@ -34,6 +35,7 @@
 #include "lib/service/peers.h"
 #include "lib/service/process_hardening.h"
 #include "lib/service/store_commands.h"
+#include "lib/telemetry/library_logs.h"
 #include "lib/telemetry/log.h"
 #include "lib/telemetry/metrics.h"
 
@@ -163,6 +165,8 @@ void SetIfGiven(const google::protobuf::Duration& given, absl::Duration& limit) 
 rpc::ServerLimits ToServerLimits(const config::v1::ServerLimits& config) {
   rpc::ServerLimits limits;
   limits.buffer_bytes = BufferBytes();
+  SetIfGiven(config.max_connections(), limits.connections.total);
+  SetIfGiven(config.max_connections_per_peer(), limits.connections.per_peer);
   SetIfGiven(config.max_concurrent_streams(), limits.max_concurrent_streams);
   SetIfGiven(config.handshake_timeout(), limits.handshake_timeout);
   SetIfGiven(config.max_connection_idle(), limits.max_connection_idle);
@@ -176,13 +180,24 @@ rpc::CallSlotLimits ToCallSlotLimits(const config::v1::ServerLimits& config) {
   return limits;
 }
 
-rpc::ServerOptions ToServerOptions(const config::v1::Server& config) {
+rpc::ServerOptions ToServerOptions(const config::v1::Server& config,
+                                   telemetry::Metrics& metrics) {
   rpc::ServerOptions options;
   options.listen_address = config.listen();
   options.health_address = config.health_listen();
   options.tls = ToTlsFiles(config.has_tls(), config.tls());
   options.reflection = !config.has_reflection() || config.reflection();
   options.limits = ToServerLimits(config.limits());
+  telemetry::Gauge& open =
+      metrics.GetGauge("certwright_connections", "Open connections to the gRPC listener.");
+  options.on_connections_change = [&open](int count) { open.Set(count); };
+  options.on_connection_refused = [&metrics](absl::string_view limit) {
+    metrics
+        .GetCounter("certwright_connections_refused_total",
+                    "Connections closed as soon as they came, by the limit that they met.",
+                    {{"limit", std::string(limit)}})
+        .Increment();
+  };
   return options;
 }
 
@@ -285,6 +300,16 @@ void LogHardening() {
   }
 }
 
+absl::StatusOr<std::unique_ptr<rpc::Permissions>> MakePermissions(ServiceFactory& factory) {
+  const CommonConfig common = factory.common();
+  rpc::AccessPolicy policy = ToAccessPolicy(common.access, common.server);
+  if (const auto files = ToTlsFiles(common.server.has_tls(), common.server.tls())) {
+    CW_ASSIGN_OR_RETURN(policy.certificates,
+                        rpc::CallerCertificates::Follow(*files, base::Clock::Real()));
+  }
+  return rpc::Permissions::Make(std::move(policy), factory.Permissions());
+}
+
 absl::Status Serve(ServiceFactory& factory) {
   const CommonConfig common = factory.common();
   runtime::ThreadPool pool;
@@ -299,8 +324,7 @@ absl::Status Serve(ServiceFactory& factory) {
                       AuditLog::Open(factory.Describe().program, common.log.audit_file(),
                                      base::Clock::Real(), metrics));
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Permissions> permissions,
-                      rpc::Permissions::Make(ToAccessPolicy(common.access, common.server),
-                                             factory.Permissions()));
+                      MakePermissions(factory));
   store::StorageHealth storage;
   Environment environment{pool.executor(), *timers, base::Random::Real(), *http, metrics};
   environment.permissions = permissions.get();
@@ -316,8 +340,9 @@ absl::Status Serve(ServiceFactory& factory) {
   }
 
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<App> app, factory.Build(environment));
-  CW_ASSIGN_OR_RETURN(const auto server, rpc::Server::Start(ToServerOptions(common.server),
-                                                            app->calls(), app->Services()));
+  CW_ASSIGN_OR_RETURN(const auto server,
+                      rpc::Server::Start(ToServerOptions(common.server, metrics), app->calls(),
+                                         app->Services()));
   CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(common.server, environment));
   CW_RETURN_IF_ERROR(app->Start());
   CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
@@ -350,6 +375,7 @@ absl::Status Serve(ServiceFactory& factory) {
 }  // namespace
 
 int RunMain(int argc, char** argv, ServiceFactory& factory) {
+  telemetry::TakeOverLibraryLogs();
   rpc::BlockTerminationSignals();
   // Debian's Abseil would end the process on a suspected lock-order cycle inside gRPC.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kReport);

@@ -40,7 +40,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakePeerChannel(const config::v1:
 
 std::optional<rpc::TlsFiles> ToTlsFiles(bool present, const config::v1::Tls& tls) {
   if (!present) return std::nullopt;
-  return rpc::TlsFiles{tls.certificate_file(), tls.private_key_file(), tls.ca_file()};
+  return rpc::TlsFiles{tls.certificate_file(), tls.private_key_file(), tls.ca_file(),
+                       tls.crl_file(), tls.denied_fingerprints_file()};
 }
 
 bool IsLoopbackAddress(const std::string& address) {
@@ -91,6 +92,13 @@ std::vector<std::string> ValidatePeer(const config::v1::Peer& peer, const std::s
                                     "strangers out)"));
   }
   if (peer.has_tls()) ValidateTls(peer.tls(), field, problems);
+  for (const auto& [value, name] :
+       {std::pair(peer.tls().crl_file(), "crlFile"),
+        std::pair(peer.tls().denied_fingerprints_file(), "deniedFingerprintsFile")}) {
+    if (!value.empty()) {
+      problems.push_back(absl::StrCat(field, ".tls.", name, ": is for server.tls only"));
+    }
+  }
   return problems;
 }
 

@@ -63,6 +63,14 @@ bool ForbidCoreDumps() {
   return setrlimit(RLIMIT_CORE, &none) == 0;
 }
 
+// select(2) is the reason for a soft limit of 1024; nothing here uses it.
+bool AllowFileDescriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  limit.rlim_cur = limit.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
 void DenySystemCalls(Hardening& hardening) {
   const std::unique_ptr<void, ReleaseFilter> filter(seccomp_init(SCMP_ACT_ALLOW));
   int denied = 0;
@@ -91,6 +99,7 @@ Hardening HardenProcess() {
   umask(077);
   hardening.done.push_back("umask 077");
   Note(hardening, ForbidCoreDumps(), "no core dumps");
+  Note(hardening, AllowFileDescriptors(), "as many file descriptors as are allowed");
   Note(hardening, kSanitized || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "not dumpable");
   Note(hardening, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
   if (!kSanitized) DenySystemCalls(hardening);

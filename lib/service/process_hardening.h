@@ -7,6 +7,8 @@
 //   or read /proc/PID/mem;
 // - no new privileges: nothing gains any by running a set-user-ID program;
 // - umask 077: files that it makes are for its own user only;
+// - the soft limit of file descriptors is raised to the hard one, so that clients cannot use
+//   them up;
 // - a seccomp filter: running programs, tracing and reading other processes, mounts, kernel
 //   modules, BPF, kernel keys and the like fail with EPERM.
 //

@@ -128,6 +128,21 @@ TEST_F(ProcessHardeningTest, IsNotDumpableAndLeavesNoCore) {
             0);
 }
 
+TEST_F(ProcessHardeningTest, MayOpenAsManyFilesAsTheHardLimitAllows) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  EXPECT_EQ(InHardenedChild([] {
+              rlimit limit{};
+              getrlimit(RLIMIT_NOFILE, &limit);
+              return limit.rlim_cur == limit.rlim_max ? 0 : 1;
+            }),
+            0);
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
 TEST_F(ProcessHardeningTest, FilesAreForItsOwnUser) {
   const std::string path = absl::StrCat(testing::TempDir(), "/hardened_", getpid());
   EXPECT_EQ(InHardenedChild([&] {

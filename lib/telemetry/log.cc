@@ -57,7 +57,25 @@ absl::string_view LevelName(Level level) {
   return "off";
 }
 
-void AppendEscaped(char c, std::string& out) {
+// Of a well-formed sequence.
+char32_t CodePoint(absl::string_view sequence) {
+  const auto byte = [sequence](std::size_t i) {
+    return static_cast<unsigned char>(sequence[i]);
+  };
+  if (sequence.size() == 1) return byte(0);
+  char32_t point = byte(0) & (0xFF >> (sequence.size() + 1));
+  for (std::size_t i = 1; i < sequence.size(); ++i) point = point << 6 | (byte(i) & 0x3F);
+  return point;
+}
+
+// What JSON cannot hold, and what makes a terminal or an editor show something else than what
+// is there: control characters (C0 and C1), other line ends, and changes of direction.
+bool MustBeEscaped(char32_t c) {
+  return c < 0x20 || c == '"' || c == '\\' || (c >= 0x7F && c <= 0x9F) || c == 0x200E ||
+         c == 0x200F || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+void AppendEscaped(char32_t c, std::string& out) {
   static constexpr char kHex[] = "0123456789abcdef";
   switch (c) {
     case '"':
@@ -76,23 +94,22 @@ void AppendEscaped(char c, std::string& out) {
       out += "\\t";
       break;
     default:
-      out += "\\u00";
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
+      out += "\\u";
+      for (const int shift : {12, 8, 4, 0}) out += kHex[c >> shift & 15];
   }
 }
 
 void AppendJsonString(absl::string_view text, std::string& out) {
   out += '"';
   while (!text.empty()) {
-    const char c = text[0];
     const std::size_t length = base::Utf8Length(text);
+    const absl::string_view sequence = text.substr(0, length);
     if (length == 0) {
       out += "\xEF\xBF\xBD";
-    } else if (length == 1 && (c < 0x20 || c == 0x7F || c == '"' || c == '\\')) {
+    } else if (const char32_t c = CodePoint(sequence); MustBeEscaped(c)) {
       AppendEscaped(c, out);
     } else {
-      out.append(text.data(), length);
+      out.append(sequence.data(), length);
     }
     text.remove_prefix(length == 0 ? 1 : length);
   }

@@ -6,7 +6,8 @@
 //    "message":"order finalized","order":"o-1","seconds":0.25}
 //
 // Never pass a secret or a body from the network. Bytes that are not UTF-8 come
-// out as U+FFFD. A field called time, level or message comes out with a '_' put
+// out as U+FFFD, and control characters escaped, so that text from outside stays
+// within its string. A field called time, level or message comes out with a '_' put
 // after its name.
 //
 // Threading: safe from any thread; a line is never torn. Nothing here throws,

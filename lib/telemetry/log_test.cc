@@ -11,9 +11,12 @@
 namespace certwright::telemetry {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::SizeIs;
+using testing::StartsWith;
 
 const absl::Time kTime = absl::FromUnixMicros(1767323045678901);
 
@@ -50,6 +53,32 @@ TEST(LogTest, Utf8IsKeptAndAllElseReplaced) {
   EXPECT_THAT(Line("\xff|\xe2\x82|\xc0\xaf|\xed\xa0\x80|\xf4\x90\x80\x80"),
               EndsWith("\"\uFFFD|\uFFFD\uFFFD|\uFFFD\uFFFD|\uFFFD\uFFFD\uFFFD|"
                        "\uFFFD\uFFFD\uFFFD\uFFFD\"}"));
+}
+
+TEST(LogTest, NoByteLeavesItsString) {
+  const std::string plain = Line("");
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string text(1, static_cast<char>(byte));
+    const std::string line = Line(text);
+    const std::string value = line.substr(plain.size() - 2, line.size() - plain.size());
+    const bool printable = byte >= 0x20 && byte < 0x7F;
+    if (byte >= 0x80) {
+      EXPECT_EQ(value, "\uFFFD") << byte;
+    } else if (printable && byte != '"' && byte != '\\') {
+      EXPECT_EQ(value, text) << byte;
+    } else {
+      EXPECT_THAT(value, AllOf(StartsWith("\\"), SizeIs(testing::Ge(2u)))) << byte;
+    }
+    for (const char c : line) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << byte;
+  }
+}
+
+TEST(LogTest, WhatDeceivesATerminalIsEscaped) {
+  EXPECT_THAT(Line("\u0080\u009b31m\u009f\u00a0"),
+              EndsWith("\"\\u0080\\u009b31m\\u009f\u00a0\"}"));
+  EXPECT_THAT(Line("a\u2028b\u2029c"), EndsWith(R"("a\u2028b\u2029c"})"));
+  EXPECT_THAT(Line("\u200e\u202e\u2066\u2069\u2070"),
+              EndsWith("\"\\u200e\\u202e\\u2066\\u2069\u2070\"}"));
 }
 
 TEST(LogTest, NumbersThatJsonLacksAreNull) {

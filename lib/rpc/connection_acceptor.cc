@@ -1,0 +1,240 @@
+#include "lib/rpc/connection_acceptor.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/telemetry/log.h"
+
+namespace certwright::rpc {
+namespace {
+
+// Before accepting is tried again when the process or the machine has no descriptors left.
+constexpr int kPauseMilliseconds = 100;
+constexpr absl::Duration kBetweenLogs = absl::Seconds(10);
+// What one listener takes before the others have their turn.
+constexpr int kBatch = 32;
+// Files, the store, connections to others.
+constexpr rlim_t kOtherDescriptors = 256;
+
+void SetOption(int socket, int level, int option, int value) {
+  // All of them only make a connection better.
+  setsockopt(socket, level, option, &value, sizeof value);
+}
+
+// A peer that has vanished without a word is noticed within two minutes.
+void SetOptions(int socket) {
+  SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, 15);
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
+bool IsConnected(const base::FileDescriptor& connection) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  return getpeername(connection.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0;
+}
+
+void CheckDescriptors(const ConnectionLimits& limits) {
+  rlimit allowed{};
+  const auto needed = static_cast<rlim_t>(limits.total) * 2 + kOtherDescriptors;
+  if (getrlimit(RLIMIT_NOFILE, &allowed) != 0 || allowed.rlim_cur >= needed) return;
+  telemetry::LogWarning("fewer file descriptors are allowed than the connections may need",
+                        {{"connections", limits.total},
+                         {"needed", uint64_t{needed}},
+                         {"allowed", uint64_t{allowed.rlim_cur}}});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
+    const std::string& address, ConnectionAcceptorOptions options) {
+  CW_ASSIGN_OR_RETURN(ListeningSockets listening, ListenAt(address));
+  CheckDescriptors(options.limits);
+  std::unique_ptr<ConnectionAcceptor> acceptor(
+      new ConnectionAcceptor(std::move(listening), std::move(options)));
+  CW_RETURN_IF_ERROR(acceptor->Prepare());
+  return acceptor;
+}
+
+ConnectionAcceptor::ConnectionAcceptor(ListeningSockets listening,
+                                       ConnectionAcceptorOptions options)
+    : options_(std::move(options)),
+      listening_(std::move(listening)),
+      counts_(options_.limits) {}
+
+absl::Status ConnectionAcceptor::Prepare() {
+  epoll_ = base::FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
+  stop_ = base::FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_.ok() || !stop_.ok()) return absl::ErrnoToStatus(errno, "cannot wait for clients");
+  std::vector<int> files = {stop_.get()};
+  for (const base::FileDescriptor& socket : listening_.sockets) files.push_back(socket.get());
+  for (const int file : files) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = file;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, file, &event) != 0) {
+      return absl::ErrnoToStatus(errno, "cannot wait for clients");
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ConnectionAcceptor::ServeInto(grpc::ServerBuilder& builder,
+                                   std::shared_ptr<grpc::ServerCredentials> credentials) {
+  using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  grpc_ = builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD,
+                                                               std::move(credentials));
+}
+
+void ConnectionAcceptor::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void ConnectionAcceptor::Stop() {
+  if (thread_.joinable()) {
+    eventfd_write(stop_.get(), 1);
+    thread_.join();
+  }
+  listening_.sockets.clear();
+  epoll_.Close();
+  connections_.clear();
+}
+
+void ConnectionAcceptor::Run() {
+  epoll_event events[64];
+  while (!stopping_) {
+    const bool was_paused = paused_;
+    const int ready = epoll_wait(epoll_.get(), events, std::size(events),
+                                 was_paused ? kPauseMilliseconds : -1);
+    for (int i = 0; i < ready; ++i) OnReady(events[i]);
+    // Also when a connection has ended before the time was up: that gives descriptors back.
+    if (was_paused) SetListening(true);
+  }
+}
+
+void ConnectionAcceptor::SetListening(bool listening) {
+  paused_ = !listening;
+  for (const base::FileDescriptor& socket : listening_.sockets) {
+    epoll_event event{};
+    event.events = listening ? static_cast<uint32_t>(EPOLLIN) : 0;
+    event.data.fd = socket.get();
+    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.get(), &event);
+  }
+}
+
+void ConnectionAcceptor::OnReady(const epoll_event& event) {
+  const int file = event.data.fd;
+  if (file == stop_.get()) {
+    stopping_ = true;
+  } else if (connections_.contains(file)) {
+    if ((event.events & EPOLLHUP) != 0) Forget(file);
+  } else {
+    Accept(file);
+  }
+}
+
+void ConnectionAcceptor::Accept(int listener) {
+  for (int i = 0; i < kBatch && !paused_; ++i) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    base::FileDescriptor connection(accept4(listener, reinterpret_cast<sockaddr*>(&address),
+                                            &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (connection.ok()) {
+      Take(listener, std::move(connection), address);
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR && errno != ECONNABORTED) {
+      // A level-triggered wait would return at once, again and again.
+      SetListening(false);
+      LogRefused("resources", "");
+    }
+  }
+}
+
+void ConnectionAcceptor::Take(int listener, base::FileDescriptor connection,
+                              const sockaddr_storage& address) {
+  // For one that has been reset before it was taken, gRPC would log an error.
+  if (!IsConnected(connection)) return;
+  std::string peer = PeerOf(address);
+  switch (counts_.Admit(peer)) {
+    case ConnectionCounts::Verdict::kTooMany:
+      return Refuse(std::move(connection), "total", peer);
+    case ConnectionCounts::Verdict::kTooManyOfPeer:
+      return Refuse(std::move(connection), "peer", peer);
+    case ConnectionCounts::Verdict::kAdmitted:
+      break;
+  }
+  base::FileDescriptor duplicate(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
+  if (!duplicate.ok() || !Watch(duplicate.get())) {
+    counts_.Release(peer);
+    return Refuse(std::move(connection), "resources", peer);
+  }
+  SetOptions(connection.get());
+  const int number = duplicate.get();
+  connections_.emplace(number, Connection{std::move(duplicate), std::move(peer)});
+  CountChanged();
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+  parameters.listener_fd = listener;
+  parameters.fd = connection.Release();
+  grpc_->HandleNewConnection(&parameters);
+}
+
+bool ConnectionAcceptor::Watch(int duplicate) {
+  // EPOLLHUP comes unasked, once both directions have ended: by shutdown(2) of gRPC, or when
+  // the peer has reset it. A peer that has only ended its own direction has not freed anything.
+  // Edge-triggered, so that an error alone (EPOLLERR) is told but once.
+  epoll_event event{};
+  event.events = EPOLLET;
+  event.data.fd = duplicate;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, duplicate, &event) == 0;
+}
+
+void ConnectionAcceptor::Refuse(base::FileDescriptor connection, absl::string_view limit,
+                                const std::string& peer) {
+  // Reset rather than ended, so that nothing of it stays in the kernel.
+  const linger reset{1, 0};
+  setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  connection.Close();
+  LogRefused(limit, peer);
+}
+
+void ConnectionAcceptor::LogRefused(absl::string_view limit, const std::string& peer) {
+  options_.on_refused(limit);
+  ++refused_since_logged_;
+  const base::MonotonicTime now = options_.clock->MonotonicNow();
+  if (now < next_log_) return;
+  telemetry::LogWarning("connections are refused: there are too many",
+                        {{"limit", limit},
+                         {"peer", peer},
+                         {"open", counts_.total()},
+                         {"refused", refused_since_logged_}});
+  refused_since_logged_ = 0;
+  next_log_ = now + kBetweenLogs;
+}
+
+void ConnectionAcceptor::Forget(int duplicate) {
+  const auto found = connections_.find(duplicate);
+  // gRPC may not have closed its descriptor yet, so closing this one does not end the wait.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
+  counts_.Release(found->second.peer);
+  connections_.erase(found);
+  CountChanged();
+}
+
+void ConnectionAcceptor::CountChanged() {
+  open_.store(counts_.total(), std::memory_order_relaxed);
+  options_.on_change(counts_.total());
+}
+
+}  // namespace certwright::rpc

@@ -1,0 +1,52 @@
+#include "lib/rpc/connection_counts.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace certwright::rpc {
+namespace {
+
+constexpr std::size_t kNetworkBytes = 8;
+constexpr std::size_t kMappedPrefixBytes = 12;
+
+std::string TextOf(int family, const void* address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(family, address, text, sizeof text);
+  return text;
+}
+
+}  // namespace
+
+std::string PeerOf(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    return TextOf(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr);
+  }
+  if (address.ss_family != AF_INET6) return "unknown";
+  in6_addr ip = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&ip)) return TextOf(AF_INET, ip.s6_addr + kMappedPrefixBytes);
+  std::memset(ip.s6_addr + kNetworkBytes, 0, sizeof ip.s6_addr - kNetworkBytes);
+  return absl::StrCat(TextOf(AF_INET6, &ip), "/64");
+}
+
+ConnectionCounts::Verdict ConnectionCounts::Admit(const std::string& peer) {
+  if (total_ >= limits_.total) return Verdict::kTooMany;
+  const auto found = of_peer_.find(peer);
+  if ((found == of_peer_.end() ? 0 : found->second) >= limits_.per_peer) {
+    return Verdict::kTooManyOfPeer;
+  }
+  ++total_;
+  ++of_peer_[peer];
+  return Verdict::kAdmitted;
+}
+
+void ConnectionCounts::Release(const std::string& peer) {
+  const auto found = of_peer_.find(peer);
+  --total_;
+  if (--found->second == 0) of_peer_.erase(found);
+}
+
+}  // namespace certwright::rpc
