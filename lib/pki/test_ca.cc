@@ -1,11 +1,14 @@
 #include "lib/pki/test_ca.h"
 
+#include <openssl/pem.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
 #include "lib/pki/certificate_builder.h"
 #include "lib/pki/certificate_template.h"
+#include "lib/pki/openssl.h"
 #include "lib/pki/subject.h"
 
 namespace certwright::pki {
@@ -114,6 +117,31 @@ TestIdentity TestCa::Issue(const SubjectAltNames& names, absl::Time not_after) c
   spec.names = names;
   spec.not_after = not_after;
   return {ToPem(ChainFor(Sign(key.public_key(), spec))), std::string(key.ToPem().Reveal())};
+}
+
+std::string TestCa::RevocationList(const std::vector<Certificate>& revoked,
+                                   absl::Time next_update) const {
+  const OpensslPtr<X509_CRL> crl(X509_CRL_new());
+  const OpensslPtr<ASN1_TIME> since(ASN1_TIME_set(nullptr, absl::ToTimeT(TestNotBefore())));
+  const OpensslPtr<ASN1_TIME> until(ASN1_TIME_set(nullptr, absl::ToTimeT(next_update)));
+  // Version 2 is written as 1 (RFC 5280 §5.1.2.1).
+  X509_CRL_set_version(crl.get(), 1);
+  X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(certificate().x509.get()));
+  X509_CRL_set1_lastUpdate(crl.get(), since.get());
+  X509_CRL_set1_nextUpdate(crl.get(), until.get());
+  for (const Certificate& one : revoked) {
+    X509_REVOKED* entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(one.x509.get()));
+    X509_REVOKED_set_revocationDate(entry, since.get());
+    // Takes it.
+    X509_CRL_add0_revoked(crl.get(), entry);
+  }
+  Require(X509_CRL_sign(crl.get(), key_.get(), EVP_sha256()) > 0, "CRL");
+  const OpensslPtr<BIO> text(BIO_new(BIO_s_mem()));
+  Require(PEM_write_bio_X509_CRL(text.get(), crl.get()) == 1, "CRL");
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(text.get(), &bytes);
+  return std::string(bytes, static_cast<std::size_t>(size));
 }
 
 }  // namespace certwright::pki

@@ -59,6 +59,10 @@ class TestCa {
   // A new P-256 key and its chain, for these names.
   TestIdentity Issue(const SubjectAltNames& names, absl::Time not_after = TestNotAfter()) const;
 
+  // A CRL of this CA in PEM, which revokes certificates with the serial numbers of `revoked`.
+  std::string RevocationList(const std::vector<Certificate>& revoked,
+                             absl::Time next_update = TestNotAfter()) const;
+
   const Certificate& certificate() const { return chain_.front(); }
   const Certificate& root() const { return chain_.back(); }
   const PrivateKey& key() const { return key_; }

@@ -102,6 +102,16 @@ TEST(ValidatePeerTest, ProblemsNameTheField) {
                           "orderService.tls.privateKeyFile: is required"));
 }
 
+TEST(ValidatePeerTest, ListsOfRevokedCallersAreForTheServer) {
+  config::v1::Peer peer = Peer("order:7001");
+  FillIn(*peer.mutable_tls());
+  peer.mutable_tls()->set_crl_file("revoked.crl");
+  peer.mutable_tls()->set_denied_fingerprints_file("denied.txt");
+  EXPECT_THAT(ValidatePeer(peer, "orderService"),
+              ElementsAre("orderService.tls.crlFile: is for server.tls only",
+                          "orderService.tls.deniedFingerprintsFile: is for server.tls only"));
+}
+
 TEST(ValidatePeerTest, OnlyLoopbackIsCalledInPlaintextUnlessAskedFor) {
   EXPECT_THAT(ValidatePeer(Peer("127.0.0.1:7001"), "orderService"), IsEmpty());
   config::v1::Peer peer = Peer("order:7001");
@@ -129,11 +139,15 @@ TEST(ToTlsFilesTest, NothingWhereTlsIsAbsent) {
   config::v1::Tls tls;
   FillIn(tls);
   EXPECT_FALSE(ToTlsFiles(false, tls).has_value());
+  tls.set_crl_file("/nonexistent/revoked.crl");
+  tls.set_denied_fingerprints_file("/nonexistent/denied.txt");
   const auto files = ToTlsFiles(true, tls);
   ASSERT_TRUE(files.has_value());
   EXPECT_EQ(files->certificate, "/nonexistent/tls.crt");
   EXPECT_EQ(files->private_key, "/nonexistent/tls.key");
   EXPECT_EQ(files->ca, "/nonexistent/ca.crt");
+  EXPECT_EQ(files->crl, "/nonexistent/revoked.crl");
+  EXPECT_EQ(files->denied_fingerprints, "/nonexistent/denied.txt");
 }
 
 }  // namespace

@@ -166,6 +166,14 @@ TEST_F(AccessTest, MuchIsDecidedBeforeTheRequestIsKnown) {
               Denied("only the"));
 }
 
+TEST_F(AccessTest, WhoseCertificateDoesNotCountIsToldWhyAndSoIsTheAuditLog) {
+  Caller caller;
+  caller.refusal = "the client certificate has expired (bob.test)";
+  EXPECT_THAT(permissions_->Check(caller, Get("team-a")),
+              StatusIs(absl::StatusCode::kUnauthenticated, caller.refusal));
+  EXPECT_THAT(caller.Description(), HasSubstr(caller.refusal));
+}
+
 TEST_F(AccessTest, AMethodWithoutARuleIsForNobody) {
   PermissionTable table = Table();
   table.erase("certwright.rpc.testing.ThingService.GetThing");
