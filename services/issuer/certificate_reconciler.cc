@@ -26,7 +26,7 @@ using issuer::v1::Certificate;
 using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
-constexpr int kMaxRequestNames = 100;
+constexpr int kMaxRequestNames = 10;
 // CAs are asked about renewal this soon after an issuance, so that certificates issued at once
 // are not asked about at once.
 constexpr absl::Duration kFirstRenewalCheck = absl::Minutes(1);
@@ -107,7 +107,9 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
     absl::StatusOr<Secret> next_key = co_await stores_.secrets.Get(
         context, resource_namespace, certificate.status().next_private_key_secret_name());
     if (!next_key.ok() && !absl::IsNotFound(next_key.status())) co_return next_key.status();
-    if (request.ok() && !request->metadata().has_delete_time()) {
+    // One that a user has made under this name since is not the Certificate's.
+    if (request.ok() && !request->metadata().has_delete_time() &&
+        request->metadata().owner().uid() == certificate.metadata().uid()) {
       world.request = *std::move(request);
     }
     if (next_key.ok()) world.next_key = *std::move(next_key);
@@ -260,16 +262,16 @@ void CertificateReconciler::DescribePresent(Certificate& certificate,
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
     runtime::Context context, const Certificate& certificate) {
-  const int revision = certificate.status().revision() + 1;
+  const meta::v1::ObjectMeta& metadata = certificate.metadata();
   for (int i = 0; i < kMaxRequestNames; ++i) {
-    const std::string suffix = i == 0 ? absl::StrCat(revision) : absl::StrCat(revision, "-", i);
-    const std::string name = service::SuffixedName(certificate.metadata().name(), suffix);
-    const auto taken =
-        co_await stores_.requests.Get(context, certificate.metadata().namespace_(), name);
+    const std::string name = RequestName(certificate, i);
+    const auto taken = co_await stores_.requests.Get(context, metadata.namespace_(), name);
     if (absl::IsNotFound(taken.status())) co_return name;
     if (!taken.ok()) co_return taken.status();
   }
-  co_return absl::UnavailableError("too many old CertificateRequests are still being deleted");
+  co_return absl::UnavailableError(absl::StrCat(
+      "others have made CertificateRequests of all names that the next one of Certificate ",
+      metadata.name(), " could have"));
 }
 
 runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> CertificateReconciler::NextKey(
@@ -438,10 +440,6 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   telemetry::LogInfo("certificate issued", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
                                             {"revision", certificate.status().revision()}});
-  // The first request of a Certificate has nothing before it.
-  const bool first =
-      request.metadata().name() == service::SuffixedName(certificate.metadata().name(), "1");
-  if (first) co_return absl::OkStatus();
   co_return co_await Prune(context, certificate);
 }
 

@@ -1,12 +1,14 @@
 #include "services/issuer/certificate_reconciler.h"
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/pki/test_ca.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/issuance_resources.h"
 #include "services/issuer/issuer_testing.h"
 #include "services/issuer/output_validation.h"
 #include "services/issuer/secret_outputs.h"
@@ -49,9 +51,8 @@ class CertificateReconcilerTest : public IssuerWorld {
 
   Certificate Site() { return Read(stores_->certificates, "site"); }
   Secret SiteSecret() { return Read(stores_->secrets, "site-tls"); }
-  CertificateRequest Request() {
-    return Read(stores_->requests, Site().status().certificate_request_name());
-  }
+  std::string RequestName() { return Site().status().certificate_request_name(); }
+  CertificateRequest Request() { return Read(stores_->requests, RequestName()); }
 
   // What the request's reconciler does when the CA has issued, or has refused to.
   void Sign() {
@@ -102,7 +103,8 @@ TEST_F(CertificateReconcilerTest, BeginsWithKeyRequestAndStatusInOneCommit) {
   const Certificate site = Site();
   EXPECT_EQ(ConditionOf(site, "Issuing"), "True DoesNotExist");
   EXPECT_EQ(ConditionOf(site), "False DoesNotExist");
-  EXPECT_EQ(site.status().certificate_request_name(), "site-1");
+  EXPECT_THAT(site.status().certificate_request_name(),
+              testing::MatchesRegex("site-1-[0-9a-f]{10}"));
   const CertificateRequest request = Request();
   EXPECT_EQ(request.metadata().owner().uid(), site.metadata().uid());
   EXPECT_EQ(request.spec().issuer_ref().name(), "ca");
@@ -120,9 +122,10 @@ TEST_F(CertificateReconcilerTest, BeginsWithKeyRequestAndStatusInOneCommit) {
 TEST_F(CertificateReconcilerTest, WaitsForTheRequestWithoutMakingAnother) {
   Create();
   Pass();
+  const std::string request = RequestName();
   Pass();
-  EXPECT_EQ(Site().status().certificate_request_name(), "site-1");
-  EXPECT_FALSE(Exists(stores_->requests, "site-1-1"));
+  EXPECT_EQ(RequestName(), request);
+  EXPECT_EQ(Await(stores_->requests.List(Context(), {}))->resources.size(), 1u);
 }
 
 TEST_F(CertificateReconcilerTest, WritesTheSecretAndStatusInOneCommit) {
@@ -162,20 +165,25 @@ TEST_F(CertificateReconcilerTest, NamesTheCertificateForQuestionsAboutRenewal) {
 
 TEST_F(CertificateReconcilerTest, RenewalStaysReadyTakesANewKeyAndPrunesOldRequests) {
   Create();
-  Issue();
+  Pass();
+  const std::string first = RequestName();
+  Sign();
+  Pass();
   const Secret before = SiteSecret();
   clock_.Advance(60 * kDay);
   Pass();
   EXPECT_EQ(ConditionOf(Site(), "Issuing"), "True Renewing");
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_EQ(SiteSecret().metadata().resource_version(), before.metadata().resource_version());
+  const std::string second = RequestName();
   KnowRequests();
   Sign();
   Pass();
   EXPECT_EQ(Site().status().revision(), 2);
   EXPECT_NE(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
-  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
-  EXPECT_FALSE(Read(stores_->requests, "site-2").metadata().has_delete_time());
+  EXPECT_TRUE(Read(stores_->requests, first).metadata().has_delete_time());
+  EXPECT_TRUE(Exists(stores_->requests, second));
+  EXPECT_FALSE(Read(stores_->requests, second).metadata().has_delete_time());
 }
 
 TEST_F(CertificateReconcilerTest, RotationPolicyNeverKeepsTheKey) {
@@ -216,8 +224,10 @@ TEST_F(CertificateReconcilerTest, ACompromisedKeyIsNeverKept) {
 TEST_F(CertificateReconcilerTest, TheNextCertificateReplacesThePresentOneAtTheSameCa) {
   Create();
   ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
-  Issue();
-  EXPECT_EQ(Read(stores_->requests, "site-1").spec().replaces(), "");
+  Pass();
+  EXPECT_EQ(Request().spec().replaces(), "");
+  Sign();
+  Pass();
   Certificate site = Site();
   issuer::v1::RenewalInfo& info = *site.mutable_status()->mutable_renewal_info();
   for (auto* time : {info.mutable_window_start(), info.mutable_window_end(),
@@ -242,14 +252,15 @@ TEST_F(CertificateReconcilerTest, TurnsToTheFallbackIssuerAndBackAtTheNextRenewa
   ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
   Pass();
   CertificateRequest request = Request();
+  const std::string first = request.metadata().name();
   service::SetCondition(*request.mutable_status()->mutable_conditions(),
                         {"IssuerAvailable", false, "ServerUnavailable", ""}, 1, clock_.Now());
   SetReady(request, false, "ServerUnavailable");
   EXPECT_EQ(Pass().requeue_after, absl::Minutes(2));
   clock_.Advance(absl::Minutes(2));
   Pass();
-  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
-  EXPECT_EQ(Request().metadata().name(), "site-1-1");
+  EXPECT_TRUE(Read(stores_->requests, first).metadata().has_delete_time());
+  EXPECT_NE(RequestName(), first);
   EXPECT_EQ(Request().spec().issuer_ref().name(), "second");
   ASSERT_EQ(Site().status().issuer_outages_size(), 1);
   EXPECT_EQ(Site().status().issuer_outages(0).reason(), "the CA said so");
@@ -271,10 +282,12 @@ TEST_F(CertificateReconcilerTest, ARefusedRequestStaysToTellWhyTheIssuerWasPasse
   Create();
   ChangeSpec([](auto& spec) { spec.add_fallback_issuer_refs()->set_name("second"); });
   Pass();
+  const std::string refused = RequestName();
   FailAtIssuer("rejectedIdentifier");
   Pass();
   EXPECT_EQ(Request().spec().issuer_ref().name(), "second");
-  EXPECT_FALSE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  EXPECT_TRUE(Exists(stores_->requests, refused));
+  EXPECT_FALSE(Read(stores_->requests, refused).metadata().has_delete_time());
   // The last issuer's refusal is the Certificate's failure.
   FailAtIssuer("rejectedIdentifier");
   Pass();
@@ -307,7 +320,7 @@ TEST_F(CertificateReconcilerTest, DeletedSecretIsIssuedAnew) {
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-tls")));
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "False DoesNotExist");
-  EXPECT_EQ(Site().status().certificate_request_name(), "site-2");
+  EXPECT_THAT(RequestName(), testing::StartsWith("site-2-"));
   Sign();
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
@@ -332,7 +345,7 @@ TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
 
   clock_.Advance(absl::Minutes(1));
   Pass();
-  EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
+  EXPECT_NE(RequestName(), "");
   Refuse();
   Pass();
   EXPECT_EQ(Pass().requeue_after, absl::Minutes(5));
@@ -341,6 +354,47 @@ TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_EQ(Site().status().failed_issuance_attempts(), 0);
   EXPECT_FALSE(Site().status().has_next_attempt_time());
+}
+
+TEST_F(CertificateReconcilerTest, ARequestsNameIsNeverUsedAgain) {
+  std::set<std::string> names;
+  for (int i = 0; i < 2; ++i) {
+    Create();
+    // Of the same revision, after a failure and after a changed spec.
+    for (int issuance = 0; issuance < 3; ++issuance) {
+      Pass();
+      ASSERT_NE(RequestName(), "");
+      EXPECT_TRUE(names.insert(RequestName()).second) << RequestName();
+      CW_ASSERT_OK(Await(stores_->requests.Delete(Context(), "web", RequestName())));
+      ChangeSpec([&](auto& spec) { spec.add_dns_names(absl::StrCat(issuance, ".example")); });
+    }
+    CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
+  }
+}
+
+TEST_F(CertificateReconcilerTest, ANameThatSomebodyElseHasTakenIsPassedOver) {
+  Create();
+  CertificateRequest squatter;
+  squatter.mutable_metadata()->set_namespace_("web");
+  squatter.mutable_metadata()->set_name(issuer_service::RequestName(Site(), 0));
+  CW_ASSERT_OK(Await(stores_->requests.Create(Context(), squatter)));
+  Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "True DoesNotExist");
+  EXPECT_EQ(Request().metadata().owner().uid(), Site().metadata().uid());
+}
+
+TEST_F(CertificateReconcilerTest, ARequestThatAUserMadeUnderItsNameIsNotTheCertificates) {
+  Create();
+  Pass();
+  const CertificateRequest made = Request();
+  CW_ASSERT_OK(Await(stores_->requests.Delete(Context(), "web", RequestName())));
+  CertificateRequest others = made;
+  others.mutable_metadata()->clear_owner();
+  CW_ASSERT_OK(Await(stores_->requests.Create(Context(), others)));
+  Sign();
+  Pass();
+  EXPECT_FALSE(Exists(stores_->secrets, "site-tls"));
+  EXPECT_NE(RequestName(), made.metadata().name());
 }
 
 // Fault 53.
@@ -361,10 +415,11 @@ TEST_F(CertificateReconcilerTest, AKeyThatTheCaRefusesIsNotAskedForAgain) {
 TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequestInOneCommit) {
   Create();
   Pass();
+  const std::string first = RequestName();
   ChangeSpec([](auto& spec) { spec.add_dns_names("b.example"); });
   Pass();
-  EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
-  const CertificateRequest outdated = Read(stores_->requests, "site-1");
+  EXPECT_NE(RequestName(), first);
+  const CertificateRequest outdated = Read(stores_->requests, first);
   EXPECT_TRUE(outdated.metadata().has_delete_time());
   EXPECT_EQ(outdated.metadata().resource_version(), Site().metadata().resource_version());
   Sign();
@@ -375,12 +430,13 @@ TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequestInOneCommit) {
 TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnew) {
   Create();
   Pass();
+  const std::string first = RequestName();
   Sign();
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
   Pass();
-  EXPECT_EQ(Site().status().certificate_request_name(), "site-1-1");
+  EXPECT_NE(RequestName(), first);
   EXPECT_TRUE(Exists(stores_->secrets, "site-next-key"));
-  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
+  EXPECT_TRUE(Read(stores_->requests, first).metadata().has_delete_time());
 }
 
 TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {
@@ -396,8 +452,7 @@ TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {
 
   CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
   Pass("rival");
-  EXPECT_EQ(Read(stores_->certificates, "rival").status().certificate_request_name(),
-            "rival-1");
+  EXPECT_NE(Read(stores_->certificates, "rival").status().certificate_request_name(), "");
 }
 
 TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestAndNoKey) {
@@ -408,8 +463,11 @@ TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestA
   KnowRequests();
   CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
   Pass();
-  EXPECT_TRUE(Read(stores_->requests, "site-1").metadata().has_delete_time());
-  EXPECT_TRUE(Read(stores_->requests, "site-2").metadata().has_delete_time());
+  const auto requests = Await(stores_->requests.List(Context(), {}));
+  ASSERT_THAT(requests->resources, testing::SizeIs(2));
+  for (const CertificateRequest& request : requests->resources) {
+    EXPECT_TRUE(request.metadata().has_delete_time());
+  }
   EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
   EXPECT_TRUE(Exists(stores_->secrets, "site-tls"));
 }
@@ -453,7 +511,7 @@ TEST_F(CertificateReconcilerTest, TemporaryCertificateIsThereUntilTheRealOneIs) 
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "False DoesNotExist");
   EXPECT_FALSE(Site().status().has_not_after());
-  EXPECT_EQ(Site().status().certificate_request_name(), "site-1");
+  EXPECT_NE(RequestName(), "");
   Sign();
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");

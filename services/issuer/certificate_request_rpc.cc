@@ -44,6 +44,14 @@ void CheckNotReserved(const v1::CertificateRequest& request, rpc::Violations& vi
   }
 }
 
+absl::Status IsAnotherRequest(const v1::CertificateRequest& request) {
+  return absl::AbortedError(absl::StrCat(
+      "the CertificateRequest ", request.metadata().namespace_(), "/",
+      request.metadata().name(),
+      " is not the one of the given uid: that one was deleted, and another one has its name; "
+      "read it, and decide about what it asks for"));
+}
+
 void ValidateRequestOfUser(v1::CertificateRequest& request, rpc::Violations& violations) {
   ValidateCertificateRequest(request, violations);
   CheckNotReserved(request, violations);
@@ -65,16 +73,18 @@ CertificateRequestRpc::CertificateRequestRpc(service::Environment environment, S
                 stores.requests, environment.executor, environment.timers, hub) {}
 
 runtime::Awaitable<absl::StatusOr<v1::CertificateRequest>> CertificateRequestRpc::Judge(
-    rpc::CallContext call, std::string resource_namespace, std::string name,
-    service::ConditionUpdate verdict) {
+    rpc::CallContext call, Judged judged, service::ConditionUpdate verdict) {
   const std::string other = verdict.type == "Approved" ? "Denied" : "Approved";
   absl::Status raced;
   for (int tries = 0; tries < kMaxTries; ++tries) {
-    auto request = co_await stores_.requests.Get(call.context, resource_namespace, name);
+    auto request =
+        co_await stores_.requests.Get(call.context, judged.resource_namespace, judged.name);
     if (absl::IsNotFound(request.status())) {
-      co_return rpc::NotFound("CertificateRequest", resource_namespace, name);
+      co_return rpc::NotFound("CertificateRequest", judged.resource_namespace, judged.name);
     }
     if (!request.ok()) co_return request.status();
+    // The write below fails if another one takes its place after this.
+    if (request->metadata().uid() != judged.uid) co_return IsAnotherRequest(*request);
     CW_CO_RETURN_IF_ERROR(callers_.RequireApprover(call, request->spec().issuer_ref()));
     auto& conditions = *request->mutable_status()->mutable_conditions();
     if (service::IsTrue(conditions, other)) {
@@ -105,16 +115,19 @@ runtime::Awaitable<absl::StatusOr<Response>> CertificateRequestRpc::JudgeAndWrap
   rpc::Violations violations;
   rpc::CheckName(request.namespace_(), "namespace", violations);
   rpc::CheckName(request.name(), "name", violations);
+  violations.Require(!request.uid().empty(), "uid",
+                     "is required: metadata.uid of the CertificateRequest that was looked at");
   violations.Require(IsCamelCaseWord(verdict.reason) && verdict.reason.size() <= kMaxReason,
                      "reason", "must be one CamelCase word of at most 64 letters and digits");
   violations.Require(verdict.message.size() <= kMaxMessage, "message",
                      "must be at most 1024 bytes");
   CW_CO_RETURN_IF_ERROR(violations.ToStatus());
-  CW_CO_ASSIGN_OR_RETURN(v1::CertificateRequest judged,
-                         co_await Judge(std::move(call), request.namespace_(), request.name(),
-                                        std::move(verdict)));
+  Judged judged{request.namespace_(), request.name(), request.uid()};
+  CW_CO_ASSIGN_OR_RETURN(
+      v1::CertificateRequest written,
+      co_await Judge(std::move(call), std::move(judged), std::move(verdict)));
   Response response;
-  *response.mutable_certificate_request() = std::move(judged);
+  *response.mutable_certificate_request() = std::move(written);
   co_return response;
 }
 

@@ -1,6 +1,8 @@
 // The RPCs of CertificateRequestService.
 #pragma once
 
+#include <string>
+
 #include "certwright/issuer/v1/certificate_request.grpc.pb.h"
 #include "lib/rpc/unary_handler.h"
 #include "lib/rpc/watch_reactor.h"
@@ -50,10 +52,15 @@ class CertificateRequestRpc final
       issuer::v1::DenyCertificateRequestResponse* response) override;
 
  private:
-  // Sets Approved or Denied, once and for all.
+  struct Judged {
+    std::string resource_namespace;
+    std::string name;
+    std::string uid;
+  };
+  // Sets Approved or Denied, once and for all. ABORTED if the name is now that of a request
+  // with another uid, about which nothing was decided.
   runtime::Awaitable<absl::StatusOr<issuer::v1::CertificateRequest>> Judge(
-      rpc::CallContext call, std::string resource_namespace, std::string name,
-      service::ConditionUpdate verdict);
+      rpc::CallContext call, Judged judged, service::ConditionUpdate verdict);
   // `request` is that of ApproveCertificateRequest or DenyCertificateRequest; `verdict` says
   // what stands for a reason and a message that it does not give.
   template <typename Response, typename Request>

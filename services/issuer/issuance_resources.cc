@@ -49,6 +49,13 @@ bool IsRenewal(const Certificate& certificate, const KeyPairFacts* present,
 
 }  // namespace
 
+std::string RequestName(const Certificate& certificate, int retry) {
+  const meta::v1::ObjectMeta& metadata = certificate.metadata();
+  return service::DerivedName(
+      absl::StrCat(metadata.name(), "-", certificate.status().revision() + 1),
+      {metadata.uid(), metadata.resource_version(), absl::StrCat(retry)});
+}
+
 CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
                                std::string csr_pem, const meta::v1::IssuerRef& issuer,
                                const KeyPairFacts* present, absl::Time now) {

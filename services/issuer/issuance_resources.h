@@ -18,6 +18,12 @@ namespace certwright::issuer_service {
 issuer::v1::Secret MakeNextKeySecret(const issuer::v1::Certificate& certificate,
                                      const base::Secret& key_pem);
 
+// The name of the next CertificateRequest, "<certificate>-<revision>-<10 hex digits>": derived
+// from the Certificate as it is stored, which the request's creation changes, so that no other
+// request, also of a later Certificate of this name, ever gets it. `retry` is for a name that
+// somebody else has taken.
+std::string RequestName(const issuer::v1::Certificate& certificate, int retry);
+
 // `issuer` is one of IssuersOf(). `present` is the key pair that there is; null for none.
 issuer::v1::CertificateRequest MakeRequest(const issuer::v1::Certificate& certificate,
                                            std::string name, std::string csr_pem,
