@@ -11,6 +11,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_failure.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/limit_conditions.h"
@@ -168,6 +169,7 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey
   facts.names = leaf.names;
   facts.key_spec = key->spec();
   facts.serial_number = leaf.serial_hex;
+  facts.fingerprint = FingerprintOf(leaf);
   facts.certificate_id = acme::CertId(leaf).value_or("");
   return facts;
 }

@@ -31,6 +31,8 @@ struct KeyPairFacts {
   pki::KeySpec key_spec;
   // In lower-case hexadecimal.
   std::string serial_number;
+  // FingerprintOf() the certificate.
+  std::string fingerprint;
   // How the CA is asked about it (RFC 9773 §4.1); empty if it cannot be named.
   std::string certificate_id;
 };

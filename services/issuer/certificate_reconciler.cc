@@ -7,12 +7,14 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
 #include "lib/service/conditions.h"
 #include "lib/service/derived_name.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
 #include "services/issuer/limit_conditions.h"
 #include "services/issuer/renewal.h"
@@ -36,6 +38,11 @@ bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* presen
   return present != nullptr && IsRevoked(certificate, *present) &&
          certificate.status().revocation().reason() ==
              issuer::v1::REVOCATION_REASON_KEY_COMPROMISE;
+}
+
+void NoteGiven(const KeyPairFacts& facts, issuer::v1::CertificateStatus& status) {
+  status.set_serial_number(facts.serial_number);
+  status.set_sha256_fingerprint(facts.fingerprint);
 }
 
 // What the condition Ready says; `trouble` is what AddOutputs() answered.
@@ -246,18 +253,35 @@ void CertificateReconciler::DescribePresent(Certificate& certificate,
   }
   *status.mutable_not_before() = service::ToProto(present.not_before);
   *status.mutable_not_after() = service::ToProto(present.not_after);
-  if (status.renewal_info().certificate_id() != present.certificate_id) {
+  if (status.sha256_fingerprint().empty() && IsOfOwnRequest(certificate, present)) {
+    NoteGiven(present, status);
+  }
+  const std::string certificate_id =
+      WasGiven(certificate, present.fingerprint) ? present.certificate_id : "";
+  if (status.renewal_info().certificate_id() != certificate_id) {
     const double part = JitterOf(certificate.metadata().uid(),
                                  PresentCertificate{present.not_before, present.not_after});
     issuer::v1::RenewalInfo info;
-    info.set_certificate_id(present.certificate_id);
+    info.set_certificate_id(certificate_id);
     *info.mutable_next_check() =
         service::ToProto(environment_.clock().Now() + kFirstRenewalCheck * part);
     *status.mutable_renewal_info() = std::move(info);
   }
-  if (present.certificate_id.empty()) status.clear_renewal_info();
+  if (certificate_id.empty()) status.clear_renewal_info();
   if (!IsRevoked(certificate, present)) status.clear_revocation();
   *status.mutable_renewal_time() = service::ToProto(RenewalTimeOf(certificate, present));
+}
+
+bool CertificateReconciler::IsOfOwnRequest(const Certificate& certificate,
+                                           const KeyPairFacts& present) const {
+  const auto requests = requests_.Of(
+      store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name()));
+  return std::ranges::any_of(requests, [&](const CertificateRequests::Shared& request) {
+    if (request->metadata().owner().uid() != certificate.metadata().uid()) return false;
+    const auto chain = pki::ParseChainPem(request->status().certificate());
+    return chain.ok() && !chain->empty() &&
+           FingerprintOf(chain->front()) == present.fingerprint;
+  });
 }
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
@@ -415,6 +439,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
   const auto facts = std::make_shared<const KeyPairFacts>(
       fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
+  NoteGiven(*facts, status);
   DescribePresent(certificate, *facts);
   SetReady(certificate, true, UpToDate(trouble));
 

@@ -8,9 +8,11 @@
 #include "gtest/gtest.h"
 #include "lib/pki/test_ca.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
 #include "services/issuer/issuer_testing.h"
 #include "services/issuer/output_validation.h"
+#include "services/issuer/rate_limits.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
 
@@ -84,6 +86,16 @@ class CertificateReconcilerTest : public IssuerWorld {
     Sign();
     Pass();
   }
+  // One of the same CA for the same name, with its key, as an admin of the namespace may.
+  void PutAnotherCertificate() {
+    pki::SubjectAltNames names;
+    names.dns_names = {"a.example"};
+    const pki::TestIdentity other = ca_.Issue(names);
+    Secret secret = SiteSecret();
+    (*secret.mutable_data())[kCertificateKey] = other.chain_pem;
+    (*secret.mutable_data())[kPrivateKeyKey] = other.key_pem;
+    CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  }
   void KnowRequests() {
     const auto page = Await(stores_->requests.List(Context(), {}));
     CW_ASSERT_OK(page);
@@ -145,6 +157,8 @@ TEST_F(CertificateReconcilerTest, WritesTheSecretAndStatusInOneCommit) {
   EXPECT_EQ(site.status().certificate_request_name(), "");
   EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
   EXPECT_EQ(site.status().issuer_in_use().name(), "ca");
+  EXPECT_EQ(site.status().serial_number(), ReadKeyPair(secret).serial_number);
+  EXPECT_TRUE(WasGiven(site, ReadKeyPair(secret).fingerprint));
   const absl::Duration renewal = *Pass().requeue_after;
   EXPECT_GT(renewal, 57 * kDay);
   EXPECT_LE(renewal, 60 * kDay);
@@ -218,6 +232,53 @@ TEST_F(CertificateReconcilerTest, ACompromisedKeyIsNeverKept) {
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_NE(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
   EXPECT_FALSE(Site().status().has_revocation());
+}
+
+TEST_F(CertificateReconcilerTest, AnothersCertificateInTheSecretIsNotTakenForItsOwn) {
+  Create();
+  Issue();
+  const Certificate before = Site();
+  PutAnotherCertificate();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(Site().status().sha256_fingerprint(), before.status().sha256_fingerprint());
+  EXPECT_FALSE(Site().status().has_renewal_info());
+
+  // Advice that is there all the same replaces nothing.
+  Certificate site = Site();
+  issuer::v1::RenewalInfo& info = *site.mutable_status()->mutable_renewal_info();
+  info.set_certificate_id(ReadKeyPair(SiteSecret()).certificate_id);
+  for (auto* time : {info.mutable_window_start(), info.mutable_window_end(),
+                     info.mutable_selected_time(), info.mutable_suggested_time()}) {
+    *time = service::ToProto(clock_.Now());
+  }
+  WriteStatus(stores_->certificates, site);
+  Pass();
+  ASSERT_NE(RequestName(), "");
+  EXPECT_EQ(Request().spec().replaces(), "");
+  EXPECT_FALSE(Request().metadata().annotations().contains(kRenewsAnnotation));
+}
+
+TEST_F(CertificateReconcilerTest,
+       ACertificateThatCameBeforeStatusesNotedItIsKnownByItsRequest) {
+  Create();
+  Issue();
+  Certificate site = Site();
+  const std::string fingerprint = site.status().sha256_fingerprint();
+  site.mutable_status()->clear_serial_number();
+  site.mutable_status()->clear_sha256_fingerprint();
+  WriteStatus(stores_->certificates, site);
+  Pass();
+  EXPECT_EQ(Site().status().sha256_fingerprint(), "");
+  KnowRequests();
+  Pass();
+  EXPECT_EQ(Site().status().sha256_fingerprint(), fingerprint);
+
+  // But not another one that somebody has put there.
+  WriteStatus(stores_->certificates, site);
+  PutAnotherCertificate();
+  Pass();
+  EXPECT_EQ(Site().status().sha256_fingerprint(), "");
 }
 
 // Fault 93.

@@ -6,6 +6,7 @@
 #include "lib/pki/names.h"
 #include "lib/service/derived_name.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuer_choice.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/rate_limits.h"
@@ -30,7 +31,7 @@ void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
 std::string Replaces(const Certificate& certificate, const KeyPairFacts* present,
                      const meta::v1::IssuerRef& next_issuer, absl::Time now) {
   const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
-  const bool known = present != nullptr && !present->problem.has_value() &&
+  const bool known = present != nullptr && WasGiven(certificate, present->fingerprint) &&
                      now < present->not_after && info.has_window_start() &&
                      info.certificate_id() == present->certificate_id;
   if (!known || !SameIssuer(IssuerInUse(certificate), next_issuer)) return "";
@@ -41,7 +42,7 @@ std::string Replaces(const Certificate& certificate, const KeyPairFacts* present
 // count for less.
 bool IsRenewal(const Certificate& certificate, const KeyPairFacts* present,
                const meta::v1::IssuerRef& next_issuer) {
-  if (present == nullptr || present->problem.has_value()) return false;
+  if (present == nullptr || !WasGiven(certificate, present->fingerprint)) return false;
   if (!SameIssuer(IssuerInUse(certificate), next_issuer)) return false;
   const auto names = pki::NormalizeNames(CsrSpecOf(certificate.spec()).names);
   return names.ok() && pki::NameSetDifference(*names, present->names).empty();
