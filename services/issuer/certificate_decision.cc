@@ -336,6 +336,15 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
                                " belongs to the Certificate ", snapshot.secret_owner,
                                ", which names it too: give each its own spec.secretName.")});
   }
+  // It may hold anybody's keys.
+  if (snapshot.secret != nullptr &&
+      Annotation(*snapshot.secret, kCertificateNameAnnotation).empty()) {
+    return Block({"IncorrectCertificate",
+                  absl::StrCat("The Secret ", certificate.spec().secret_name(),
+                               " was not made for a Certificate, so it is left alone: choose "
+                               "another spec.secretName, delete it, or give it the annotation ",
+                               kCertificateNameAnnotation, " with the Certificate's name.")});
+  }
   CertificateDecision decision;
   const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
   if (!finding.has_value()) {

@@ -86,7 +86,8 @@ enum class CertificateAction {
   kFail,
   // Give the request up, pass its issuer over and ask the next one.
   kFallBack,
-  // The Secret belongs to another Certificate, or nothing is to follow a revoked one.
+  // The Secret belongs to another Certificate or to none, or nothing is to follow a revoked
+  // one.
   kBlocked,
 };
 

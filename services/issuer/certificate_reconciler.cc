@@ -10,13 +10,13 @@
 #include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
 #include "lib/service/conditions.h"
-#include "lib/service/derived_name.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
 #include "services/issuer/limit_conditions.h"
+#include "services/issuer/next_key.h"
 #include "services/issuer/renewal.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
@@ -298,18 +298,6 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeReque
       metadata.name(), " could have"));
 }
 
-runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> CertificateReconciler::NextKey(
-    runtime::Context context, const Certificate& certificate,
-    const std::optional<Secret>& secret, bool compromised) {
-  const issuer::v1::CertificateSpec& spec = certificate.spec();
-  if (spec.private_key().rotation_policy() == issuer::v1::ROTATION_POLICY_NEVER &&
-      !compromised && secret.has_value() && secret->data().contains(kPrivateKeyKey)) {
-    auto present = pki::PrivateKey::ParsePem(secret->data().at(kPrivateKeyKey));
-    if (present.ok() && present->spec() == KeySpecOf(spec)) co_return present;
-  }
-  co_return co_await new_keys_.Make(context, KeySpecOf(spec));
-}
-
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutputs(
     runtime::Context context, const Certificate& certificate, Secret& secret) {
   if (!ConcernsOutputs(certificate.spec(), secret)) co_return std::string();
@@ -336,12 +324,30 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOu
   co_return trouble;
 }
 
+runtime::Awaitable<absl::Status> CertificateReconciler::RefuseToBegin(runtime::Context context,
+                                                                      World world) {
+  const Certificate current = world.certificate;
+  const std::string message = absl::StrCat(
+      "The next key would wait in the Secret ", NextKeySecretName(current.metadata().name()),
+      ", which was not made for it, so it is left alone: delete it, or name the Certificate "
+      "otherwise.");
+  SetReadyFor(world, {"IncorrectCertificate", message});
+  const auto committed = co_await Commit(context, current, world.certificate, {});
+  CW_CO_RETURN_IF_ERROR(committed);
+  // Nothing tells when that Secret goes.
+  co_return absl::FailedPreconditionError(message);
+}
+
 runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context context,
                                                               World world, Finding finding) {
   Certificate& certificate = world.certificate;
-  CW_CO_ASSIGN_OR_RETURN(const pki::PrivateKey key,
-                         co_await NextKey(context, certificate, world.secret,
-                                          IsKeyCompromised(certificate, world.key_pair.get())));
+  CW_CO_ASSIGN_OR_RETURN(const bool has_room,
+                         co_await HasRoomForNextKey(context, stores_, certificate));
+  if (!has_room) co_return co_await RefuseToBegin(context, std::move(world));
+  CW_CO_ASSIGN_OR_RETURN(
+      const pki::PrivateKey key,
+      co_await ChooseNextKey(context, new_keys_, certificate, world.secret,
+                             IsKeyCompromised(certificate, world.key_pair.get())));
   CW_CO_ASSIGN_OR_RETURN(std::string csr_pem,
                          pki::CreateCsrPem(CsrSpecOf(certificate.spec()), key));
   CW_CO_ASSIGN_OR_RETURN(std::string name, co_await FreeRequestName(context, certificate));
@@ -528,13 +534,11 @@ runtime::Awaitable<absl::Status> CertificateReconciler::CleanUpAfter(
                                                               request->metadata().name());
     if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
   }
-  const std::string next_key = service::SuffixedName(name, "next-key");
+  const std::string next_key = NextKeySecretName(name);
   const auto secret = co_await stores_.secrets.Get(context, resource_namespace, next_key);
   if (absl::IsNotFound(secret.status())) co_return absl::OkStatus();
   CW_CO_RETURN_IF_ERROR(secret);
-  if (!secret->metadata().labels().contains("certwright.io/next-private-key")) {
-    co_return absl::OkStatus();
-  }
+  if (!secret->metadata().labels().contains(kNextPrivateKeyLabel)) co_return absl::OkStatus();
   fresh_keys_.Take(secret->metadata());
   co_return co_await stores_.secrets.Delete(context, resource_namespace, next_key);
 }

@@ -1,18 +1,11 @@
 #include "services/issuer/certificate_reconciler.h"
 
-#include <memory>
-#include <set>
 #include <string>
 
 #include "gmock/gmock.h"
-#include "gtest/gtest.h"
-#include "lib/pki/test_ca.h"
-#include "services/issuer/certificate_validation.h"
+#include "services/issuer/certificate_reconciler_testing.h"
 #include "services/issuer/given_certificate.h"
-#include "services/issuer/issuance_resources.h"
-#include "services/issuer/issuer_testing.h"
 #include "services/issuer/output_validation.h"
-#include "services/issuer/rate_limits.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
 
@@ -25,89 +18,6 @@ using issuer::v1::Secret;
 using testing::HasSubstr;
 
 constexpr absl::Duration kDay = absl::Hours(24);
-
-class CertificateReconcilerTest : public IssuerWorld {
- protected:
-  void Create(const std::string& name = "site") {
-    Certificate certificate;
-    certificate.mutable_metadata()->set_namespace_("web");
-    certificate.mutable_metadata()->set_name(name);
-    certificate.mutable_spec()->set_secret_name("site-tls");
-    certificate.mutable_spec()->mutable_issuer_ref()->set_name("ca");
-    certificate.mutable_spec()->add_dns_names("a.example");
-    rpc::Violations violations;
-    ValidateCertificate(certificate, violations);
-    CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
-  }
-  template <typename Change>
-  void ChangeSpec(Change change) {
-    Certificate certificate = Site();
-    change(*certificate.mutable_spec());
-    CW_ASSERT_OK(Await(stores_->certificates.Update(Context(), certificate)));
-  }
-  controller::Result Pass(const std::string& name = "site") {
-    const auto result = Await(reconciler_.Reconcile(Context(), "web/" + name));
-    EXPECT_THAT(result, base::IsOk());
-    return result.value_or(controller::Result());
-  }
-
-  Certificate Site() { return Read(stores_->certificates, "site"); }
-  Secret SiteSecret() { return Read(stores_->secrets, "site-tls"); }
-  std::string RequestName() { return Site().status().certificate_request_name(); }
-  CertificateRequest Request() { return Read(stores_->requests, RequestName()); }
-
-  // What the request's reconciler does when the CA has issued, or has refused to.
-  void Sign() {
-    CertificateRequest request = Request();
-    pki::TestCertificateSpec spec;
-    spec.not_before = clock_.Now();
-    spec.not_after = clock_.Now() + 90 * kDay;
-    const auto chain = ca_.ChainFor(ca_.SignCsr(request.spec().request(), spec));
-    request.mutable_status()->set_certificate(pki::ToPem(chain));
-    request.mutable_status()->set_ca(ca_.certificate().Pem());
-    SetReady(request, true, "Issued");
-  }
-  void Refuse() {
-    CertificateRequest request = Request();
-    SetReady(request, false, "Failed");
-  }
-  void FailAtIssuer(const std::string& problem) {
-    CertificateRequest request = Request();
-    request.mutable_status()->add_failure_types(problem);
-    SetReady(request, false, "Failed");
-  }
-  void SetReady(CertificateRequest& request, bool ready, const std::string& reason) {
-    service::SetCondition(*request.mutable_status()->mutable_conditions(),
-                          {"Ready", ready, reason, "the CA said so"}, 1, clock_.Now());
-    WriteStatus(stores_->requests, request);
-  }
-  void Issue() {
-    Pass();
-    Sign();
-    Pass();
-  }
-  // One of the same CA for the same name, with its key, as an admin of the namespace may.
-  void PutAnotherCertificate() {
-    pki::SubjectAltNames names;
-    names.dns_names = {"a.example"};
-    const pki::TestIdentity other = ca_.Issue(names);
-    Secret secret = SiteSecret();
-    (*secret.mutable_data())[kCertificateKey] = other.chain_pem;
-    (*secret.mutable_data())[kPrivateKeyKey] = other.key_pem;
-    CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
-  }
-  void KnowRequests() {
-    const auto page = Await(stores_->requests.List(Context(), {}));
-    CW_ASSERT_OK(page);
-    for (const CertificateRequest& request : page->resources) {
-      requests_.Replace(nullptr, std::make_shared<const CertificateRequest>(request));
-    }
-  }
-
-  const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
-  CertificateRequests requests_;
-  CertificateReconciler reconciler_{Environment(), *stores_, requests_};
-};
 
 TEST_F(CertificateReconcilerTest, BeginsWithKeyRequestAndStatusInOneCommit) {
   Create();
@@ -232,53 +142,6 @@ TEST_F(CertificateReconcilerTest, ACompromisedKeyIsNeverKept) {
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_NE(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
   EXPECT_FALSE(Site().status().has_revocation());
-}
-
-TEST_F(CertificateReconcilerTest, AnothersCertificateInTheSecretIsNotTakenForItsOwn) {
-  Create();
-  Issue();
-  const Certificate before = Site();
-  PutAnotherCertificate();
-  Pass();
-  EXPECT_EQ(ConditionOf(Site()), "True Ready");
-  EXPECT_EQ(Site().status().sha256_fingerprint(), before.status().sha256_fingerprint());
-  EXPECT_FALSE(Site().status().has_renewal_info());
-
-  // Advice that is there all the same replaces nothing.
-  Certificate site = Site();
-  issuer::v1::RenewalInfo& info = *site.mutable_status()->mutable_renewal_info();
-  info.set_certificate_id(ReadKeyPair(SiteSecret()).certificate_id);
-  for (auto* time : {info.mutable_window_start(), info.mutable_window_end(),
-                     info.mutable_selected_time(), info.mutable_suggested_time()}) {
-    *time = service::ToProto(clock_.Now());
-  }
-  WriteStatus(stores_->certificates, site);
-  Pass();
-  ASSERT_NE(RequestName(), "");
-  EXPECT_EQ(Request().spec().replaces(), "");
-  EXPECT_FALSE(Request().metadata().annotations().contains(kRenewsAnnotation));
-}
-
-TEST_F(CertificateReconcilerTest,
-       ACertificateThatCameBeforeStatusesNotedItIsKnownByItsRequest) {
-  Create();
-  Issue();
-  Certificate site = Site();
-  const std::string fingerprint = site.status().sha256_fingerprint();
-  site.mutable_status()->clear_serial_number();
-  site.mutable_status()->clear_sha256_fingerprint();
-  WriteStatus(stores_->certificates, site);
-  Pass();
-  EXPECT_EQ(Site().status().sha256_fingerprint(), "");
-  KnowRequests();
-  Pass();
-  EXPECT_EQ(Site().status().sha256_fingerprint(), fingerprint);
-
-  // But not another one that somebody has put there.
-  WriteStatus(stores_->certificates, site);
-  PutAnotherCertificate();
-  Pass();
-  EXPECT_EQ(Site().status().sha256_fingerprint(), "");
 }
 
 // Fault 93.
@@ -417,47 +280,6 @@ TEST_F(CertificateReconcilerTest, FailureSetsBackOffThatGrowsUntilSuccess) {
   EXPECT_FALSE(Site().status().has_next_attempt_time());
 }
 
-TEST_F(CertificateReconcilerTest, ARequestsNameIsNeverUsedAgain) {
-  std::set<std::string> names;
-  for (int i = 0; i < 2; ++i) {
-    Create();
-    // Of the same revision, after a failure and after a changed spec.
-    for (int issuance = 0; issuance < 3; ++issuance) {
-      Pass();
-      ASSERT_NE(RequestName(), "");
-      EXPECT_TRUE(names.insert(RequestName()).second) << RequestName();
-      CW_ASSERT_OK(Await(stores_->requests.Delete(Context(), "web", RequestName())));
-      ChangeSpec([&](auto& spec) { spec.add_dns_names(absl::StrCat(issuance, ".example")); });
-    }
-    CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
-  }
-}
-
-TEST_F(CertificateReconcilerTest, ANameThatSomebodyElseHasTakenIsPassedOver) {
-  Create();
-  CertificateRequest squatter;
-  squatter.mutable_metadata()->set_namespace_("web");
-  squatter.mutable_metadata()->set_name(issuer_service::RequestName(Site(), 0));
-  CW_ASSERT_OK(Await(stores_->requests.Create(Context(), squatter)));
-  Pass();
-  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "True DoesNotExist");
-  EXPECT_EQ(Request().metadata().owner().uid(), Site().metadata().uid());
-}
-
-TEST_F(CertificateReconcilerTest, ARequestThatAUserMadeUnderItsNameIsNotTheCertificates) {
-  Create();
-  Pass();
-  const CertificateRequest made = Request();
-  CW_ASSERT_OK(Await(stores_->requests.Delete(Context(), "web", RequestName())));
-  CertificateRequest others = made;
-  others.mutable_metadata()->clear_owner();
-  CW_ASSERT_OK(Await(stores_->requests.Create(Context(), others)));
-  Sign();
-  Pass();
-  EXPECT_FALSE(Exists(stores_->secrets, "site-tls"));
-  EXPECT_NE(RequestName(), made.metadata().name());
-}
-
 // Fault 53.
 TEST_F(CertificateReconcilerTest, AKeyThatTheCaRefusesIsNotAskedForAgain) {
   Create();
@@ -498,22 +320,6 @@ TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnew) {
   EXPECT_NE(RequestName(), first);
   EXPECT_TRUE(Exists(stores_->secrets, "site-next-key"));
   EXPECT_TRUE(Read(stores_->requests, first).metadata().has_delete_time());
-}
-
-TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {
-  Create();
-  Issue();
-  const Secret before = SiteSecret();
-  Create("rival");
-  Pass("rival");
-  const Certificate rival = Read(stores_->certificates, "rival");
-  EXPECT_EQ(ConditionOf(rival), "False IncorrectCertificate");
-  EXPECT_EQ(rival.status().certificate_request_name(), "");
-  EXPECT_EQ(SiteSecret().metadata().resource_version(), before.metadata().resource_version());
-
-  CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
-  Pass("rival");
-  EXPECT_NE(Read(stores_->certificates, "rival").status().certificate_request_name(), "");
 }
 
 TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestAndNoKey) {

@@ -8,10 +8,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "certwright/issuer/v1/secret.pb.h"
 #include "lib/base/status_macros.h"
+#include "lib/rpc/access.h"
 #include "lib/rpc/status.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
 
@@ -71,6 +74,29 @@ CertificateRequestRpc::CertificateRequestRpc(service::Environment environment, S
                  .validate = ValidateRequestOfUser,
                  .delete_by_mark = true},
                 stores.requests, environment.executor, environment.timers, hub) {}
+
+absl::Status CertificateRequestRpc::CheckMayUseKey(
+    const rpc::CallContext& call, const v1::CertificateRequest& request) const {
+  const auto& annotations = request.metadata().annotations();
+  const auto named = annotations.find(kPrivateKeySecretAnnotation);
+  if (named == annotations.end() || handlers_.permissions == nullptr) return absl::OkStatus();
+  v1::GetSecretRequest read;
+  read.set_namespace_(request.metadata().namespace_());
+  read.set_name(named->second);
+  const absl::Status allowed = handlers_.permissions->Check(call.caller, read);
+  if (allowed.ok()) return allowed;
+  return base::Annotate(allowed, absl::StrCat("the annotation ", kPrivateKeySecretAnnotation,
+                                              " is for whoever may read that Secret"));
+}
+
+runtime::Awaitable<absl::StatusOr<v1::CreateCertificateRequestResponse>>
+CertificateRequestRpc::Create(rpc::CallContext call, v1::CertificateRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckMayUseKey(call, request));
+  request.mutable_spec()->set_requester(Callers::NameOf(call));
+  co_return co_await requests_.Create(
+      std::move(call), std::move(request),
+      &v1::CreateCertificateRequestResponse::mutable_certificate_request);
+}
 
 runtime::Awaitable<absl::StatusOr<v1::CertificateRequest>> CertificateRequestRpc::Judge(
     rpc::CallContext call, Judged judged, service::ConditionUpdate verdict) {
@@ -137,11 +163,7 @@ grpc::ServerUnaryReactor* CertificateRequestRpc::CreateCertificateRequest(
   return rpc::HandleUnary(
       handlers_, context, "CreateCertificateRequest", request, response,
       [this](rpc::CallContext call, const v1::CreateCertificateRequestRequest& request) {
-        v1::CertificateRequest resource = request.certificate_request();
-        resource.mutable_spec()->set_requester(Callers::NameOf(call));
-        return requests_.Create(
-            std::move(call), std::move(resource),
-            &v1::CreateCertificateRequestResponse::mutable_certificate_request);
+        return Create(std::move(call), request.certificate_request());
       });
 }
 

@@ -52,6 +52,11 @@ class CertificateRequestRpc final
       issuer::v1::DenyCertificateRequestResponse* response) override;
 
  private:
+  // PERMISSION_DENIED if `request` would have a key used that the caller may not read.
+  absl::Status CheckMayUseKey(const rpc::CallContext& call,
+                              const issuer::v1::CertificateRequest& request) const;
+  runtime::Awaitable<absl::StatusOr<issuer::v1::CreateCertificateRequestResponse>> Create(
+      rpc::CallContext call, issuer::v1::CertificateRequest request);
   struct Judged {
     std::string resource_namespace;
     std::string name;

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "lib/pki/csr.h"
 #include "services/issuer/issuer_rpc_testing.h"
+#include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -246,6 +247,16 @@ TEST_F(CertificateRequestRpcTlsTest, TheRequesterIsWhoeverTheCertificateNames) {
   request.mutable_spec()->set_requester("someone.else");
   CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest created, Create(request));
   EXPECT_EQ(created.spec().requester(), "ann.test");
+}
+
+TEST_F(CertificateRequestRpcTlsTest, AKeyIsUsedOnlyForWhoeverMayReadIt) {
+  v1::CertificateRequest request = MakeRequest();
+  (*request.mutable_metadata()->mutable_annotations())[kPrivateKeySecretAnnotation] = "root";
+  EXPECT_THAT(Create(request), StatusIs(absl::StatusCode::kPermissionDenied,
+                                        AllOf(HasSubstr(kPrivateKeySecretAnnotation),
+                                              HasSubstr("secret-reader"))));
+  stub_ = v1::CertificateRequestService::NewStub(Channel("operator.test"));
+  CW_EXPECT_OK(Create(request));
 }
 
 TEST_F(CertificateRequestRpcTlsTest, OnlyApproversJudge) {

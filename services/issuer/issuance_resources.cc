@@ -9,6 +9,7 @@
 #include "services/issuer/given_certificate.h"
 #include "services/issuer/issuer_choice.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/next_key.h"
 #include "services/issuer/rate_limits.h"
 
 namespace certwright::issuer_service {
@@ -88,9 +89,8 @@ CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
 Secret MakeNextKeySecret(const Certificate& certificate, const base::Secret& key_pem) {
   Secret secret;
   secret.mutable_metadata()->set_namespace_(certificate.metadata().namespace_());
-  secret.mutable_metadata()->set_name(
-      service::SuffixedName(certificate.metadata().name(), "next-key"));
-  (*secret.mutable_metadata()->mutable_labels())["certwright.io/next-private-key"] = "true";
+  secret.mutable_metadata()->set_name(NextKeySecretName(certificate.metadata().name()));
+  (*secret.mutable_metadata()->mutable_labels())[kNextPrivateKeyLabel] = "true";
   SetOwner(certificate, *secret.mutable_metadata());
   secret.set_type("Opaque");
   (*secret.mutable_data())[kPrivateKeyKey] = std::string(key_pem.Reveal());

@@ -13,8 +13,8 @@
 
 namespace certwright::issuer_service {
 
-// Has the name of service::SuffixedName(<certificate>, "next-key"), and holds the key until it
-// moves into spec.secret_name together with its certificate.
+// Has the name of NextKeySecretName(), and holds the key until it moves into spec.secret_name
+// together with its certificate.
 issuer::v1::Secret MakeNextKeySecret(const issuer::v1::Certificate& certificate,
                                      const base::Secret& key_pem);
 

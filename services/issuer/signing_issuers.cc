@@ -171,7 +171,7 @@ runtime::Awaitable<absl::StatusOr<std::string>> SigningIssuers::FindKeySecret(
     if (!certificate.ok() && !absl::IsNotFound(certificate.status())) {
       co_return certificate.status();
     }
-    if (certificate.ok() &&
+    if (certificate.ok() && certificate->metadata().uid() == owner.uid() &&
         certificate->status().certificate_request_name() == request.metadata().name()) {
       co_return certificate->status().next_private_key_secret_name();
     }
