@@ -332,7 +332,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::RefuseToBegin(runtime::C
       ", which was not made for it, so it is left alone: delete it, or name the Certificate "
       "otherwise.");
   SetReadyFor(world, {"IncorrectCertificate", message});
-  const auto committed = co_await Commit(context, current, world.certificate, {});
+  std::vector<store::Mutation> none;
+  const auto committed =
+      co_await Commit(context, current, world.certificate, std::move(none));
   CW_CO_RETURN_IF_ERROR(committed);
   // Nothing tells when that Secret goes.
   co_return absl::FailedPreconditionError(message);
