@@ -291,7 +291,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"PrintableOrganizationWithOtherOctets", "dns_names: '*' subjects: 'O=*'",
          kOrganizationOf(V_ASN1_PRINTABLESTRING, "Ex\xe4mple"), "is no plain text"},
         {"OrganizationThatIsNoUtf8", "dns_names: '*' subjects: 'O=*'",
-         kOrganizationOf(V_ASN1_UTF8STRING, "Ex\xe4mple"), "is no plain text"},
+         kOrganizationOf(V_ASN1_UTF8STRING, "Ex\xe4mple"), "no DER of a name"},
         {"OrganizationWithNul", "dns_names: '*' subjects: 'O=Example*'",
          kOrganizationOf(V_ASN1_UTF8STRING, std::string("Example\0admins", 14)),
          "is no plain text"},

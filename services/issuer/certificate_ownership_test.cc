@@ -97,6 +97,7 @@ TEST_F(CertificateReconcilerTest,
   EXPECT_EQ(Site().status().sha256_fingerprint(), fingerprint);
 
   // But not another one that somebody has put there.
+  site.mutable_metadata()->clear_resource_version();
   WriteStatus(stores_->certificates, site);
   PutAnotherCertificate();
   Pass();
