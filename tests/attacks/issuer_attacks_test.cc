@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "lib/pki/certificate.h"
 #include "lib/pki/csr.h"
 #include "lib/pki/key.h"
