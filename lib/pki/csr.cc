@@ -1,5 +1,7 @@
 #include "lib/pki/csr.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -7,6 +9,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/decode_cache.h"
 #include "lib/pki/extensions.h"
+#include "lib/pki/general_name.h"
 #include "lib/pki/openssl.h"
 #include "lib/pki/pem.h"
 #include "lib/pki/spki.h"
@@ -79,35 +82,58 @@ OpensslPtr<STACK_OF(X509_EXTENSION)> RequestedExtensions(X509_REQ* request) {
   return OpensslPtr<STACK_OF(X509_EXTENSION)>(X509_REQ_get_extensions(request));
 }
 
-// How many attributes ask for extensions: a second one could ask for names that nobody sees.
-int ExtensionAttributes(const X509_REQ* request) {
+// How many lists of extensions there are: a second one could ask for names that nobody sees.
+int ExtensionLists(X509_REQ* request) {
   int count = 0;
   for (int nid : {NID_ext_req, NID_ms_ext_req}) {
-    for (int at = -1; (at = X509_REQ_get_attr_by_NID(request, nid, at)) >= 0;) ++count;
+    for (int at = -1; (at = X509_REQ_get_attr_by_NID(request, nid, at)) >= 0;) {
+      // An empty one is as malformed as one of two.
+      const int values = X509_ATTRIBUTE_count(X509_REQ_get_attr(request, at));
+      count += values == 0 ? 2 : values;
+    }
   }
   return count;
 }
 
-absl::StatusOr<ExtensionValues> DecodeRequestedExtensions(X509_REQ* request) {
-  int attributes = ExtensionAttributes(request);
-  if (attributes == 0) return ExtensionValues();
+std::vector<std::string> OtherExtensions(const STACK_OF(X509_EXTENSION) * extensions) {
+  constexpr std::array kRead = {NID_subject_alt_name, NID_key_usage,
+                                NID_ext_key_usage,    NID_basic_constraints,
+                                NID_name_constraints, NID_subject_key_identifier};
+  std::vector<std::string> others;
+  for (int i = 0; i < sk_X509_EXTENSION_num(extensions); ++i) {
+    const ASN1_OBJECT* type = X509_EXTENSION_get_object(sk_X509_EXTENSION_value(extensions, i));
+    if (std::ranges::count(kRead, OBJ_obj2nid(type)) == 0) others.push_back(Dotted(type));
+  }
+  return others;
+}
+
+struct Requested {
+  ExtensionValues values;
+  std::vector<std::string> others;
+};
+
+absl::StatusOr<Requested> DecodeRequestedExtensions(X509_REQ* request) {
+  int lists = ExtensionLists(request);
+  if (lists == 0) return Requested();
   OpensslPtr<STACK_OF(X509_EXTENSION)> extensions = RequestedExtensions(request);
-  if (attributes > 1 || extensions == nullptr) {
+  if (lists > 1 || extensions == nullptr) {
     return OpensslError(absl::StatusCode::kInvalidArgument,
                         "the extension request is malformed or there more than once");
   }
-  CW_ASSIGN_OR_RETURN(ExtensionValues values, DecodeExtensions(extensions.get()));
+  Requested requested{{}, OtherExtensions(extensions.get())};
+  ExtensionValues& values = requested.values;
+  CW_ASSIGN_OR_RETURN(values, DecodeExtensions(extensions.get()));
   if (!values.other_name_kinds.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("a subject alternative name is of a kind that is not supported: ",
                      values.other_name_kinds.front()));
   }
   CW_ASSIGN_OR_RETURN(values.names, NormalizeNames(values.names));
-  if (values.name_constraints.empty()) return values;
+  if (values.name_constraints.empty()) return requested;
   if (!values.is_ca) return absl::InvalidArgumentError(kConstraintsWithoutCa);
   CW_ASSIGN_OR_RETURN(values.name_constraints,
                       NormalizeNameConstraints(values.name_constraints));
-  return values;
+  return requested;
 }
 
 absl::StatusOr<Csr> DecodeCsr(std::string der) {
@@ -129,7 +155,8 @@ absl::StatusOr<Csr> DecodeCsr(std::string der) {
   }
   std::string subject_der = NameDer(X509_REQ_get_subject_name(request.get()));
   CW_ASSIGN_OR_RETURN(Subject subject, DecodeSubject(subject_der));
-  CW_ASSIGN_OR_RETURN(ExtensionValues values, DecodeRequestedExtensions(request.get()));
+  CW_ASSIGN_OR_RETURN(Requested requested, DecodeRequestedExtensions(request.get()));
+  ExtensionValues& values = requested.values;
   return Csr{.der = std::move(der),
              .subject = std::move(subject),
              .names = std::move(values.names),
@@ -137,7 +164,8 @@ absl::StatusOr<Csr> DecodeCsr(std::string der) {
              .is_ca = values.is_ca,
              .public_key = std::move(public_key),
              .subject_der = std::move(subject_der),
-             .name_constraints = std::move(values.name_constraints)};
+             .name_constraints = std::move(values.name_constraints),
+             .other_extensions = std::move(requested.others)};
 }
 
 }  // namespace

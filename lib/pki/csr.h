@@ -39,6 +39,9 @@ struct Csr {
   // All of the subject, as the request holds it.
   std::string subject_der = {};
   NameConstraints name_constraints = {};
+  // Dotted identifiers of the other extensions that are asked for, which nothing above tells
+  // of, but for a subjectKeyIdentifier.
+  std::vector<std::string> other_extensions = {};
 };
 
 // The DER of the subject that a request for `spec` has.

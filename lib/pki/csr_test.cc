@@ -34,6 +34,28 @@ constexpr char kSecp256k1Csr[] =
     "QmqDQX2e\n"
     "-----END CERTIFICATE REQUEST-----\n";
 
+// Made by OpenSSL's command line: a subjectKeyIdentifier, and a security identifier of Windows.
+constexpr char kOtherExtensionCsr[] =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIIBEDCBtwIBADAMMQowCAYDVQQDDAF4MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD\n"
+    "QgAESIYffgp0vDxYMf4JWdgcQn7hAMfU+K4S837tED0LE0fS5TvqadN6olZP3uCJ\n"
+    "09Qhh3GXYzt2+btn9P2JnYY9Y6BJMEcGCSqGSIb3DQEJDjE6MDgwHQYDVR0OBBYE\n"
+    "FNtrehpDLFTBbNc8f99V8WE6mL2JMBcGCSsGAQQBgjcZAgQKDAhTLTEtNS0yMTAK\n"
+    "BggqhkjOPQQDAgNIADBFAiB31xbuLvenH3CfpdlzpmPOUJbw9d6VmBlnWxcLweZj\n"
+    "0wIhAM6seA+NOuh6XdmUw6icf5dND/QAxYC/Na+uW/HWFPP6\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+
+// Its extensionRequest has two lists of extensions: names a.test and b.test.
+constexpr char kTwoListsCsr[] =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIIBADCBpwIBADAMMQowCAYDVQQDDAF4MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcD\n"
+    "QgAESIYffgp0vDxYMf4JWdgcQn7hAMfU+K4S837tED0LE0fS5TvqadN6olZP3uCJ\n"
+    "09Qhh3GXYzt2+btn9P2JnYY9Y6A5MDcGCSqGSIb3DQEJDjEqMBMwEQYDVR0RBAow\n"
+    "CIIGYS50ZXN0MBMwEQYDVR0RBAowCIIGYi50ZXN0MAoGCCqGSM49BAMCA0gAMEUC\n"
+    "IGX0ES1p6YjG0DCI5o7TXyGqwUN0EXpJDs3wRpiR/QXOAiEAig1/hNVzVD3/W4Mr\n"
+    "6EyZ3tGZopJ9vBJvkA/iKmEZ0Fk=\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+
 PrivateKey NewKey(KeySpec spec = {}) { return PrivateKey::Generate(spec).value(); }
 
 CsrSpec FullSpec() {
@@ -54,6 +76,17 @@ CsrSpec FullSpec() {
   spec.names.other_names = {{"1.3.6.1.4.1.311.20.2.3", "jo@example.com"}};
   spec.usages = {"digital signature", "key encipherment", "server auth", "client auth"};
   return spec;
+}
+
+TEST(CsrTest, TellsWhichOtherExtensionsAreAskedFor) {
+  CW_ASSERT_OK_AND_ASSIGN(Csr csr, ParseCsrPem(kOtherExtensionCsr));
+  EXPECT_EQ(csr.other_extensions, std::vector<std::string>{"1.3.6.1.4.1.311.25.2"});
+  CW_ASSERT_OK_AND_ASSIGN(std::string ours, CreateCsrPem(FullSpec(), NewKey()));
+  EXPECT_TRUE(ParseCsrPem(ours)->other_extensions.empty());
+}
+
+TEST(CsrTest, ASecondListOfExtensionsIsRefused) {
+  EXPECT_THAT(ParseCsrPem(kTwoListsCsr), StatusIs(kInvalid, HasSubstr("more than once")));
 }
 
 TEST(CsrTest, RoundTripKeepsEverything) {

@@ -9,40 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/utf8.h"
-#include "lib/pki/oid.h"
+#include "lib/pki/subject_type.h"
 
 namespace certwright::pki {
 namespace {
 
 constexpr size_t kMaxLiteralLength = 4096;
 constexpr size_t kMaxParts = 64;
-
-struct Keyword {
-  absl::string_view word;
-  absl::string_view oid;
-};
-
-constexpr Keyword kKeywords[] = {
-    {"CN", "2.5.4.3"},
-    {"C", "2.5.4.6"},
-    {"O", "2.5.4.10"},
-    {"OU", "2.5.4.11"},
-    {"L", "2.5.4.7"},
-    {"ST", "2.5.4.8"},
-    {"STREET", "2.5.4.9"},
-    {"postalCode", "2.5.4.17"},
-    {"serialNumber", "2.5.4.5"},
-    {"DC", "0.9.2342.19200300.100.1.25"},
-    {"UID", "0.9.2342.19200300.100.1.1"},
-};
-
-// Empty for a type that is not known here.
-std::string OidOf(absl::string_view type) {
-  for (const Keyword& keyword : kKeywords) {
-    if (absl::EqualsIgnoreCase(keyword.word, type)) return std::string(keyword.oid);
-  }
-  return IsDottedOid(type) ? std::string(type) : "";
-}
 
 // Reads one part after the other off the front of a text.
 class Reader {
@@ -77,7 +50,7 @@ absl::Status Reader::ReadType(LiteralPart& part) {
   size_t equals = rest_.find('=');
   if (equals == absl::string_view::npos) return Error("has no \"=\"");
   absl::string_view type = rest_.substr(0, equals);
-  part.oid = OidOf(type);
+  part.oid = SubjectTypeOid(type);
   if (part.oid.empty()) {
     return Error(absl::StrCat(
         "has the type \"", absl::CHexEscape(type.substr(0, 64)),

@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/general_name.h"
 #include "lib/pki/literal_subject.h"
 #include "lib/pki/openssl.h"
+#include "lib/pki/subject_type.h"
 
 namespace certwright::pki {
 namespace {
@@ -86,6 +89,16 @@ absl::StatusOr<std::string> Encode(X509_NAME* name) {
   return bytes;
 }
 
+absl::StatusOr<OpensslPtr<X509_NAME>> DecodeName(absl::string_view der) {
+  const auto* position = reinterpret_cast<const unsigned char*>(der.data());
+  const unsigned char* end = position + der.size();
+  OpensslPtr<X509_NAME> name(d2i_X509_NAME(nullptr, &position, static_cast<long>(der.size())));
+  if (name == nullptr || position != end) {
+    return OpensslError(absl::StatusCode::kInvalidArgument, "subject is no DER of a name");
+  }
+  return name;
+}
+
 absl::StatusOr<std::string> Utf8(const ASN1_STRING* text) {
   unsigned char* utf8 = nullptr;
   int length = ASN1_STRING_to_UTF8(&utf8, text);
@@ -94,6 +107,37 @@ absl::StatusOr<std::string> Utf8(const ASN1_STRING* text) {
   }
   std::string value(reinterpret_cast<char*>(utf8), static_cast<size_t>(length));
   OPENSSL_free(utf8);
+  return value;
+}
+
+// Octets that are not text of the string's type would be read in as many ways as there are
+// programs.
+absl::StatusOr<std::string> PlainText(const ASN1_STRING* text) {
+  const auto is_ascii = [](char c) {
+    return absl::ascii_isascii(static_cast<unsigned char>(c));
+  };
+  const absl::string_view octets = Bytes(text);
+  bool plain = false;
+  switch (ASN1_STRING_type(text)) {
+    case V_ASN1_UTF8STRING:
+    case V_ASN1_BMPSTRING:
+    case V_ASN1_UNIVERSALSTRING:
+      plain = true;
+      break;
+    case V_ASN1_PRINTABLESTRING:
+    case V_ASN1_IA5STRING:
+    case V_ASN1_NUMERICSTRING:
+      plain = std::all_of(octets.begin(), octets.end(), is_ascii);
+      break;
+    default:
+      break;
+  }
+  absl::StatusOr<std::string> value =
+      plain ? Utf8(text) : absl::InvalidArgumentError("is no plain text");
+  const bool printable = value.ok() && std::none_of(value->begin(), value->end(), [](char c) {
+                           return absl::ascii_iscntrl(static_cast<unsigned char>(c));
+                         });
+  if (!printable) return absl::InvalidArgumentError("is no plain text");
   return value;
 }
 
@@ -150,14 +194,26 @@ absl::StatusOr<std::string> EncodeLiteralSubject(absl::string_view text) {
   return der;
 }
 
+absl::StatusOr<std::vector<SubjectAttribute>> SubjectAttributesOf(absl::string_view der) {
+  OpensslErrorScope scope;
+  CW_ASSIGN_OR_RETURN(const OpensslPtr<X509_NAME> name, DecodeName(der));
+  std::vector<SubjectAttribute> attributes;
+  for (int i = 0; i < X509_NAME_entry_count(name.get()); ++i) {
+    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name.get(), i);
+    std::string oid = Dotted(X509_NAME_ENTRY_get_object(entry));
+    absl::StatusOr<std::string> value = PlainText(X509_NAME_ENTRY_get_data(entry));
+    if (!value.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the subject's ", SubjectTypeName(oid), " ", value.status().message()));
+    }
+    attributes.push_back({std::move(oid), *std::move(value)});
+  }
+  return attributes;
+}
+
 absl::StatusOr<Subject> DecodeSubject(absl::string_view der) {
   OpensslErrorScope scope;
-  const auto* position = reinterpret_cast<const unsigned char*>(der.data());
-  const unsigned char* end = position + der.size();
-  OpensslPtr<X509_NAME> name(d2i_X509_NAME(nullptr, &position, static_cast<long>(der.size())));
-  if (name == nullptr || position != end) {
-    return OpensslError(absl::StatusCode::kInvalidArgument, "subject is no DER of a name");
-  }
+  CW_ASSIGN_OR_RETURN(const OpensslPtr<X509_NAME> name, DecodeName(der));
   Subject subject;
   for (int i = 0; i < X509_NAME_entry_count(name.get()); ++i) {
     CW_RETURN_IF_ERROR(DecodePart(X509_NAME_get_entry(name.get(), i), subject));

@@ -45,6 +45,21 @@ absl::StatusOr<std::string> EncodeSubject(const Subject& subject);
 // common name and one a serial number.
 absl::StatusOr<std::string> EncodeLiteralSubject(absl::string_view text);
 
+// One attribute of a subject, whatever its type.
+struct SubjectAttribute {
+  // Dotted decimal.
+  std::string oid;
+  // UTF-8 without control characters.
+  std::string value;
+
+  friend bool operator==(const SubjectAttribute&, const SubjectAttribute&) = default;
+};
+
+// Every attribute of an encoded Name in its order, also those that share a relative name.
+// INVALID_ARGUMENT names one whose value not all programs read alike: no text, a T61String,
+// octets that its type does not have, or control characters.
+absl::StatusOr<std::vector<SubjectAttribute>> SubjectAttributesOf(absl::string_view der);
+
 // The parts of an encoded Name. Those that Subject has no member for are left out.
 absl::StatusOr<Subject> DecodeSubject(absl::string_view der);
 

@@ -76,6 +76,28 @@ TEST(LiteralSubjectTest, EveryTypeIsKnown) {
   EXPECT_EQ(Hex("2.5.4.3=a"), Hex("CN=a"));
 }
 
+TEST(SubjectTest, EveryAttributeIsListedWhateverItsTypeAndPlace) {
+  CW_ASSERT_OK_AND_ASSIGN(const std::string der,
+                          EncodeLiteralSubject("CN=K\\C3\\B6ln,OU=a+1.2.3.4=b,O=y,O=x"));
+  CW_ASSERT_OK_AND_ASSIGN(const std::vector<SubjectAttribute> attributes,
+                          SubjectAttributesOf(der));
+  EXPECT_THAT(attributes, testing::UnorderedElementsAreArray(
+                              std::vector<SubjectAttribute>{{"2.5.4.10", "x"},
+                                                            {"2.5.4.10", "y"},
+                                                            {"2.5.4.11", "a"},
+                                                            {"1.2.3.4", "b"},
+                                                            {"2.5.4.3", "K\xc3\xb6ln"}}));
+}
+
+TEST(SubjectTest, AttributesThatAreNoPlainTextAreNamed) {
+  for (const char* text : {"O=a\\0Ab", "O=a\\7F"}) {
+    CW_ASSERT_OK_AND_ASSIGN(const std::string der, EncodeLiteralSubject(text));
+    EXPECT_THAT(SubjectAttributesOf(der),
+                StatusIs(kInvalid, HasSubstr("subject's O is no plain text")));
+  }
+  EXPECT_THAT(SubjectAttributesOf("no DER"), StatusIs(kInvalid, HasSubstr("no DER")));
+}
+
 TEST(LiteralSubjectTest, EscapesStandForCharacters) {
   for (auto [text, value] : {std::pair{R"(CN=a\,b\+c\"d\\e\<f\>g\;h)", R"(a,b+c"d\e<f>g;h)"},
                              {R"(CN=a\2Cb)", "a,b"},

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/names.h"
+#include "lib/pki/subject_type.h"
 #include "lib/service/issuer_ref.h"
 
 namespace certwright::issuer_service {
@@ -118,6 +119,28 @@ absl::StatusOr<IssuerPattern> IssuerPattern::Parse(absl::string_view text) {
 
 bool IssuerPattern::Matches(const meta::v1::IssuerRef& ref) const {
   return service::IsCluster(ref) == cluster_ && MatchesPattern(name_, ref.name());
+}
+
+absl::StatusOr<SubjectPattern> SubjectPattern::Parse(absl::string_view text) {
+  const std::size_t equals = text.find('=');
+  SubjectPattern pattern;
+  if (equals != absl::string_view::npos) {
+    pattern.oid_ = pki::SubjectTypeOid(text.substr(0, equals));
+  }
+  if (pattern.oid_.empty()) {
+    return absl::InvalidArgumentError(
+        "must be \"<type>=<pattern>\", the type being CN, C, O, OU, L, ST, STREET, postalCode, "
+        "serialNumber, DC, UID or a dotted object identifier");
+  }
+  if (pattern.oid_ == kEmailAddressOid) {
+    return absl::InvalidArgumentError("must be no e-mail address: these are in emailAddresses");
+  }
+  CW_ASSIGN_OR_RETURN(pattern.value_, ParsePattern(text.substr(equals + 1)));
+  return pattern;
+}
+
+bool SubjectPattern::Matches(const pki::SubjectAttribute& attribute) const {
+  return attribute.oid == oid_ && MatchesPattern(value_, attribute.value);
 }
 
 absl::StatusOr<AddressRange> AddressRange::Parse(absl::string_view text) {

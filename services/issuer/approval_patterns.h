@@ -8,8 +8,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "certwright/meta/v1/meta.pb.h"
+#include "lib/pki/subject.h"
 
 namespace certwright::issuer_service {
+
+// Of an e-mail address in a subject (RFC 5280 §4.1.2.6).
+inline constexpr char kEmailAddressOid[] = "1.2.840.113549.1.9.1";
 
 // Whether all of `text` matches: "*" stands for any number of characters, all others for
 // themselves. Takes no more than pattern's times text's length.
@@ -34,6 +38,19 @@ class IssuerPattern {
  private:
   bool cluster_ = false;
   std::string name_;
+};
+
+// Which attributes of a subject are meant: "O=Example*". The type is a word of RFC 4514 or a
+// dotted identifier; the value is compared as it is spelled.
+class SubjectPattern {
+ public:
+  static absl::StatusOr<SubjectPattern> Parse(absl::string_view text);
+
+  bool Matches(const pki::SubjectAttribute& attribute) const;
+
+ private:
+  std::string oid_;
+  std::string value_;
 };
 
 // "192.0.2.0/24", "2001:db8::/32", or a single address.

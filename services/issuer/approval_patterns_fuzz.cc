@@ -66,6 +66,13 @@ void CheckIssuer(absl::string_view pattern, absl::string_view name) {
   }
 }
 
+void CheckSubject(absl::string_view pattern, const std::string& value) {
+  const absl::StatusOr<SubjectPattern> parsed = SubjectPattern::Parse(pattern);
+  if (!parsed.ok()) return;
+  CW_FUZZ_CHECK(
+      !(parsed->Matches({"2.5.4.10", value}) && parsed->Matches({"2.5.4.11", value})));
+}
+
 void CheckRange(const std::string& text, const std::string& address) {
   const absl::StatusOr<AddressRange> range = AddressRange::Parse(text);
   if (!range.ok()) return;
@@ -88,5 +95,6 @@ CW_FUZZ_TARGET(input) {
   certwright::issuer_service::CheckPattern(parts.first, parts.second);
   certwright::issuer_service::CheckParsed(parts.first);
   certwright::issuer_service::CheckIssuer(parts.first, parts.second);
+  certwright::issuer_service::CheckSubject(parts.first, parts.second);
   certwright::issuer_service::CheckRange(parts.first, parts.second);
 }

@@ -87,6 +87,24 @@ TEST(IssuerPatternTest, TellsTheKindsOfIssuersApart) {
   }
 }
 
+TEST(SubjectPatternTest, MatchesAttributesOfItsType) {
+  const auto matches = [](const char* pattern, const char* oid, const char* value) {
+    const absl::StatusOr<SubjectPattern> parsed = SubjectPattern::Parse(pattern);
+    return parsed.ok() && parsed->Matches({oid, value});
+  };
+  EXPECT_TRUE(matches("O=Example*", "2.5.4.10", "Example Ltd"));
+  EXPECT_TRUE(matches("o=Example*", "2.5.4.10", "Example Ltd"));
+  EXPECT_TRUE(matches("2.5.4.10=*", "2.5.4.10", "Example Ltd"));
+  EXPECT_TRUE(matches("O=a=b", "2.5.4.10", "a=b"));
+  EXPECT_FALSE(matches("O=Example*", "2.5.4.11", "Example Ltd"));
+  EXPECT_FALSE(matches("O=Example", "2.5.4.10", "example"));
+  EXPECT_FALSE(matches("O=Example", "2.5.4.10", "Example "));
+  for (const char* bad : {"", "O", "=x", "O=", "*=x", "E=x", " O=x", "2.5=x", "O=a\nb",
+                          "1.2.840.113549.1.9.1=*"}) {
+    EXPECT_EQ(SubjectPattern::Parse(bad).ok(), bad == std::string("2.5=x")) << bad;
+  }
+}
+
 TEST(AddressRangeTest, ContainsWhatSharesThePrefix) {
   const auto contains = [](const char* range, const char* address) {
     const absl::StatusOr<AddressRange> parsed = AddressRange::Parse(range);

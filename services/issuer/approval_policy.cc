@@ -1,26 +1,29 @@
 #include "services/issuer/approval_policy.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lib/pki/names.h"
-#include "lib/pki/openssl.h"
+#include "lib/pki/subject.h"
+#include "lib/pki/subject_type.h"
 #include "lib/pki/usages.h"
 #include "lib/rpc/validation.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
+#include "services/issuer/request_defaults.h"
 
 namespace certwright::issuer_service {
 namespace {
 
 using issuer::v1::CertificateRequest;
 
-// What a request without a duration gets where the issuer decides.
-constexpr absl::Duration kDefaultDuration = absl::Hours(90 * 24);
+constexpr char kCommonNameOid[] = "2.5.4.3";
+// What a TLS server needs: allowed by rules that say which names are, and nothing of usages.
+constexpr std::array kServerUsages = {"digital signature", "key encipherment", "server auth"};
 constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 8192;
 // Objections that a message shows.
@@ -48,6 +51,7 @@ class RuleParser {
     parsed.ip_ranges = All(rule.ip_ranges(), "ipRanges", AddressRange::Parse);
     parsed.uris = All(rule.uris(), "uris", ParsePattern);
     parsed.email_addresses = All(rule.email_addresses(), "emailAddresses", ParseEmailPattern);
+    parsed.subjects = All(rule.subjects(), "subjects", SubjectPattern::Parse);
     parsed.key_algorithms = All(rule.key_algorithms(), "keyAlgorithms", ParseAlgorithm);
     ParseBounds(rule, parsed);
     for (const auto& words : All(rule.usages(), "usages", ParseUsage)) {
@@ -124,31 +128,18 @@ const char* AlgorithmName(pki::KeyAlgorithm algorithm) {
   return "unknown";
 }
 
-// E-mail addresses in the subject (RFC 5280 §4.1.2.6), where some programs look for them.
-std::vector<std::string> SubjectEmails(const pki::Csr& csr) {
-  pki::OpensslErrorScope scope;
-  std::vector<std::string> emails;
-  const auto* position = reinterpret_cast<const unsigned char*>(csr.subject_der.data());
-  const pki::OpensslPtr<X509_NAME> name(
-      d2i_X509_NAME(nullptr, &position, static_cast<long>(csr.subject_der.size())));
-  for (int at = -1; name != nullptr && (at = X509_NAME_get_index_by_NID(
-                                            name.get(), NID_pkcs9_emailAddress, at)) >= 0;) {
-    const ASN1_STRING* value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name.get(), at));
-    emails.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
-                        static_cast<std::size_t>(ASN1_STRING_length(value)));
-  }
-  return emails;
-}
-
 // What a rule has against a request.
 class Objections {
  public:
   Objections(const ApprovalRule& rule, const CertificateRequest& request, const pki::Csr& csr)
-      : rule_(rule), request_(request), csr_(csr) {
+      : rule_(rule), request_(request), csr_(csr), restricts_names_(rule.RestrictsNames()) {
     CheckScope();
     CheckNames();
+    CheckSubject();
     CheckKey();
-    CheckWishes();
+    CheckKind();
+    CheckDuration();
+    CheckUsages();
   }
 
   bool empty() const { return objections_.empty(); }
@@ -187,54 +178,62 @@ class Objections {
   }
 
   void CheckNames() {
-    const bool only_dns = !rule_.dns_names.empty();
-    CheckCommonName();
     for (const std::string& name : csr_.names.dns_names) {
-      Check(rule_.dns_names, false, "the DNS name", name);
+      Check(rule_.dns_names, "the DNS name", name);
     }
     for (const std::string& address : csr_.names.ip_addresses) CheckAddress(address);
-    for (const std::string& uri : csr_.names.uris) {
-      Check(rule_.uris, only_dns, "the URI", uri);
-    }
+    for (const std::string& uri : csr_.names.uris) Check(rule_.uris, "the URI", uri);
     for (const std::string& email : csr_.names.email_addresses) {
-      Check(rule_.email_addresses, only_dns, "the e-mail address", email);
+      Check(rule_.email_addresses, "the e-mail address", email);
     }
-    for (const std::string& email : SubjectEmails(csr_)) {
-      Check(rule_.email_addresses, only_dns, "the e-mail address", email);
-    }
-    const bool restricts = only_dns || !rule_.ip_ranges.empty() || !rule_.uris.empty() ||
-                           !rule_.email_addresses.empty();
-    if (restricts && !csr_.names.other_names.empty()) {
+    if (restricts_names_ && !csr_.names.other_names.empty()) {
       Add(absl::StrCat("the name of type ", csr_.names.other_names.front().oid,
                        " is not allowed"));
     }
   }
 
-  void Check(const std::vector<std::string>& patterns, bool none_if_empty, const char* what,
+  void Check(const std::vector<std::string>& patterns, const char* what,
              absl::string_view name) {
-    if (patterns.empty() ? !none_if_empty : MatchesAny(patterns, name)) return;
+    if (patterns.empty() ? !restricts_names_ : MatchesAny(patterns, name)) return;
     Add(absl::StrCat(what, " ", Quote(name), " is not allowed"));
   }
 
   void CheckAddress(absl::string_view address) {
     const bool allowed =
         rule_.ip_ranges.empty()
-            ? rule_.dns_names.empty()
+            ? !restricts_names_
             : std::any_of(rule_.ip_ranges.begin(), rule_.ip_ranges.end(),
                           [&](const AddressRange& range) { return range.Contains(address); });
     if (!allowed) Add(absl::StrCat("the address ", Quote(address), " is not allowed"));
   }
 
-  void CheckCommonName() {
-    const std::string& name = csr_.subject.common_name;
-    if (name.empty()) return;
+  void CheckSubject() {
+    if (!restricts_names_) return;
+    const auto attributes = pki::SubjectAttributesOf(csr_.subject_der);
+    if (!attributes.ok()) return Add(std::string(attributes.status().message()));
+    for (const pki::SubjectAttribute& attribute : *attributes) {
+      const bool allowed = std::any_of(
+          rule_.subjects.begin(), rule_.subjects.end(),
+          [&](const SubjectPattern& pattern) { return pattern.Matches(attribute); });
+      if (allowed) continue;
+      if (attribute.oid == kCommonNameOid) {
+        CheckCommonName(attribute.value);
+      } else if (attribute.oid == kEmailAddressOid) {
+        Check(rule_.email_addresses, "the e-mail address",
+              pki::NormalizeEmail(attribute.value).value_or(attribute.value));
+      } else {
+        Add(absl::StrCat("the subject's ", pki::SubjectTypeName(attribute.oid), " ",
+                         Quote(attribute.value), " is not allowed"));
+      }
+    }
+  }
+
+  // It counts as the name or address that programs without an eye for alternative names take
+  // it for.
+  void CheckCommonName(const std::string& name) {
     if (pki::NormalizeIpAddress(name).ok()) return CheckAddress(name);
-    // What some programs read as the end of the name is no part of one.
-    const bool clean = std::none_of(name.begin(), name.end(), [](char c) {
-      return absl::ascii_iscntrl(static_cast<unsigned char>(c));
-    });
-    if (rule_.dns_names.empty()) return;
-    if (clean && MatchesAny(rule_.dns_names, absl::AsciiStrToLower(name))) return;
+    const absl::StatusOr<std::string> dns_name = pki::NormalizeDnsName(name);
+    if (dns_name.ok() && MatchesAny(rule_.dns_names, *dns_name)) return;
     Add(absl::StrCat("the common name ", Quote(name), " is not allowed"));
   }
 
@@ -251,18 +250,29 @@ class Objections {
     }
   }
 
-  void CheckWishes() {
+  void CheckKind() {
+    if ((request_.spec().is_ca() || csr_.is_ca) && !rule_.allow_ca) Add("a CA is not allowed");
+    if (!restricts_names_) return;
+    for (const std::string& extension : csr_.other_extensions) {
+      Add(absl::StrCat("the extension ", extension, " is not allowed"));
+    }
+  }
+
+  void CheckDuration() {
     const issuer::v1::CertificateRequestSpec& spec = request_.spec();
     const absl::Duration duration =
         spec.has_duration() ? service::FromProto(spec.duration()) : kDefaultDuration;
-    if (rule_.max_duration.has_value() && duration > *rule_.max_duration) {
-      Add(absl::StrCat("a duration of ", absl::FormatDuration(duration), " is not allowed, ",
-                       absl::FormatDuration(*rule_.max_duration), " is"));
-    }
-    if ((spec.is_ca() || csr_.is_ca) && !rule_.allow_ca) Add("a CA is not allowed");
-    if (rule_.usages.empty()) return;
+    const absl::Duration longest = rule_.max_duration.value_or(
+        restricts_names_ ? kDefaultDuration : absl::InfiniteDuration());
+    if (duration <= longest) return;
+    Add(absl::StrCat("a duration of ", absl::FormatDuration(duration), " is not allowed, ",
+                     absl::FormatDuration(longest), " is"));
+  }
+
+  // Those of the request's spec and of its signing request, in their one spelling.
+  std::set<std::string> UsagesAskedFor() const {
     std::set<std::string> asked(csr_.usages.begin(), csr_.usages.end());
-    for (const std::string& word : spec.usages()) {
+    for (const std::string& word : request_.spec().usages()) {
       const absl::StatusOr<pki::UsageSet> usage = pki::ParseUsages({word});
       if (!usage.ok()) {
         asked.insert(word);
@@ -270,8 +280,18 @@ class Objections {
       }
       for (std::string& normal : pki::UsageWords(*usage)) asked.insert(std::move(normal));
     }
-    for (const std::string& word : asked) {
-      if (!rule_.usages.contains(word)) {
+    if (asked.empty()) asked.insert(kDefaultUsages.begin(), kDefaultUsages.end());
+    return asked;
+  }
+
+  void CheckUsages() {
+    std::set<std::string> allowed = rule_.usages;
+    if (allowed.empty()) {
+      if (!restricts_names_) return;
+      allowed.insert(kServerUsages.begin(), kServerUsages.end());
+    }
+    for (const std::string& word : UsagesAskedFor()) {
+      if (!allowed.contains(word)) {
         Add(absl::StrCat("the usage ", Quote(word), " is not allowed"));
       }
     }
@@ -280,6 +300,7 @@ class Objections {
   const ApprovalRule& rule_;
   const CertificateRequest& request_;
   const pki::Csr& csr_;
+  const bool restricts_names_;
   bool out_of_scope_ = false;
   std::vector<std::string> objections_;
 };

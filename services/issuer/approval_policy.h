@@ -26,8 +26,15 @@ struct ApprovalDecision {
   std::string why;
 };
 
-// One rule, ready to be compared with. Absent and empty parts allow everything.
+// One rule, ready to be compared with. Absent and empty parts allow everything, but those of
+// names, usages and duration do not in a rule that has any pattern of names.
 struct ApprovalRule {
+  // Whether it says which names are allowed.
+  bool RestrictsNames() const {
+    return !dns_names.empty() || !ip_ranges.empty() || !uris.empty() ||
+           !email_addresses.empty() || !subjects.empty();
+  }
+
   std::string name;
   std::vector<std::string> namespaces;
   std::vector<IssuerPattern> issuers;
@@ -35,6 +42,7 @@ struct ApprovalRule {
   std::vector<AddressRange> ip_ranges;
   std::vector<std::string> uris;
   std::vector<std::string> email_addresses;
+  std::vector<SubjectPattern> subjects;
   std::vector<pki::KeyAlgorithm> key_algorithms;
   int min_rsa_bits = 2048;
   std::optional<absl::Duration> max_duration;
@@ -55,8 +63,8 @@ class ApprovalPolicy {
 
   bool approves_everything() const { return !configured_; }
 
-  // `csr` is what the request holds. A request without a duration counts as one for 90 days,
-  // one without usages as one that asks for none.
+  // `csr` is what the request holds. What a request does not say counts as what it then gets
+  // (request_defaults.h).
   ApprovalDecision Decide(const issuer::v1::CertificateRequest& request,
                           const pki::Csr& csr) const;
 

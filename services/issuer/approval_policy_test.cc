@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 #include "lib/pki/key.h"
+#include "openssl/asn1.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -38,6 +39,8 @@ struct Asked {
   pki::CsrSpec csr;
   pki::KeySpec key;
   CertificateRequest request;
+  // Changes what was read from the signing request, for what ours never writes.
+  std::function<void(pki::Csr&)> forge = {};
 };
 
 ApprovalDecision Decide(const ApprovalPolicy& policy, Asked asked) {
@@ -48,7 +51,9 @@ ApprovalDecision Decide(const ApprovalPolicy& policy, Asked asked) {
   const absl::StatusOr<std::string> pem = pki::CreateCsrPem(asked.csr, key);
   EXPECT_THAT(pem, base::IsOk());
   asked.request.mutable_spec()->set_request(*pem);
-  return policy.Decide(asked.request, *pki::ParseCsrPem(*pem));
+  pki::Csr csr = *pki::ParseCsrPem(*pem);
+  if (asked.forge) asked.forge(csr);
+  return policy.Decide(asked.request, csr);
 }
 
 // A request for www.example.com of the Issuer "ca" in namespace "web".
@@ -111,6 +116,27 @@ const auto kUsages = [](std::vector<std::string> spec, std::vector<std::string> 
   };
 };
 
+const auto kSubject = [](const char* text) {
+  return [text](Asked& a) { a.csr.literal_subject = text; };
+};
+
+std::string Tlv(int tag, const std::string& content) {
+  return std::string(1, static_cast<char>(tag)) +
+         std::string(1, static_cast<char>(content.size())) + content;
+}
+
+// A subject with an organization of that type and these octets.
+const auto kOrganizationOf = [](int tag, const std::string& octets) {
+  const std::string attribute = Tlv(V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED,
+                                    Tlv(V_ASN1_OBJECT, "\x55\x04\x0a") + Tlv(tag, octets));
+  const std::string relative_name = Tlv(V_ASN1_SET | V_ASN1_CONSTRUCTED, attribute);
+  const std::string name = Tlv(V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED, relative_name);
+  return [name](Asked& a) { a.forge = [name](pki::Csr& csr) { csr.subject_der = name; }; };
+};
+const auto kExtension = [](Asked& a) {
+  a.forge = [](pki::Csr& csr) { csr.other_extensions = {"1.3.6.1.4.1.311.25.2"}; };
+};
+
 INSTANTIATE_TEST_SUITE_P(
     Rules, ApprovalRuleTest,
     testing::ValuesIn(std::vector<Case>{
@@ -140,7 +166,15 @@ INSTANTIATE_TEST_SUITE_P(
         {"OtherCommonName", "dns_names: '*.example.com'", kCommonName("evil.test"),
          "the common name \"evil.test\" is not allowed"},
         {"CommonNameWithAControl", "dns_names: '*.example.com'",
-         kCommonName("evil.test\n.example.com"), "the common name"},
+         kCommonName("evil.test\n.example.com"), "the subject's CN is no plain text"},
+        {"CommonNameThatIsNoName", "dns_names: '*.example.com'",
+         kCommonName("evil.test .example.com"), "the common name"},
+        {"CommonNameWithUrisOnly", "uris: '*'", kCommonName("www.example.com"),
+         "the common name \"www.example.com\""},
+        {"CommonNameBySubjects", "dns_names: '*' subjects: 'CN=Web *'", kCommonName("Web 1"),
+         ""},
+        {"OtherCommonNameBySubjects", "dns_names: '*.example.com' subjects: 'CN=Web *'",
+         kCommonName("Mail 1"), "the common name \"Mail 1\""},
         {"AnyCommonName", "namespaces: 'web'", kCommonName("My Service"), ""},
         {"AddressAsCommonName", "dns_names: '*'", kCommonName("192.0.2.7"), "the address"},
         {"AddressInRangeAsCommonName", "dns_names: '*' ip_ranges: '192.0.2.0/24'",
@@ -177,7 +211,18 @@ INSTANTIATE_TEST_SUITE_P(
         {"DefaultDuration", "max_duration { seconds: 7776000 }", nullptr, ""},
         {"DefaultDurationTooLong", "max_duration { seconds: 7775999 }", nullptr,
          "a duration of 2160h is not allowed"},
-        {"NoUsages", "usages: 'server auth'", nullptr, ""},
+        {"DefaultUsages", "usages: ['key encipherment', 'digital signature']", nullptr, ""},
+        {"DefaultUsageThatIsNotAllowed", "usages: ['server auth', 'key encipherment']", nullptr,
+         "the usage \"digital signature\" is not allowed"},
+        {"ServerUsagesWithNames", "dns_names: '*'",
+         kUsages({"server auth", "digital signature"}, {}), ""},
+        {"ClientUsageWithNames", "dns_names: '*'", kUsages({"server auth", "client auth"}, {}),
+         "the usage \"client auth\" is not allowed"},
+        {"UsageOfTheCsrWithNames", "ip_ranges: '0.0.0.0/0' dns_names: '*'",
+         kUsages({}, {"any"}), "the usage \"any\" is not allowed"},
+        {"CertSignOfTheCsrWithNames", "dns_names: '*'", kUsages({}, {"cert sign"}),
+         "the usage \"cert sign\" is not allowed"},
+        {"ClientUsageWithoutNames", "namespaces: 'web'", kUsages({"client auth"}, {}), ""},
         {"Usages", "usages: ['digital signature', 'server auth']",
          kUsages({"signing"}, {"server auth"}), ""},
         {"OtherUsageOfTheSpec", "usages: 'server auth'", kUsages({"client auth"}, {}),
@@ -187,6 +232,74 @@ INSTANTIATE_TEST_SUITE_P(
         {"Ca", "", [](Asked& a) { a.csr.is_ca = true; }, "a CA is not allowed"},
         {"CaBySpec", "", [](Asked& a) { a.request.mutable_spec()->set_is_ca(true); },
          "a CA is not allowed"},
+        {"LongDurationWithNames", "dns_names: '*'", kDuration(7776001), "a duration of"},
+        {"DefaultDurationWithNames", "dns_names: '*'", nullptr, ""},
+        {"AllowedDurationWithNames", "dns_names: '*' max_duration { seconds: 7776001 }",
+         kDuration(7776001), ""},
+        {"LongDurationWithoutNames", "namespaces: 'web'", kDuration(777600000), ""},
+        {"DnsNameWithUrisOnly", "uris: '*'", nullptr, "the DNS name \"www.example.com\""},
+        {"DnsNameWithRangesOnly", "ip_ranges: '0.0.0.0/0'", nullptr, "the DNS name"},
+        {"DnsNameWithEmailsOnly", "email_addresses: '*'", nullptr, "the DNS name"},
+        {"DnsNameWithSubjectsOnly", "subjects: 'O=*'", nullptr, "the DNS name"},
+        {"AddressWithUrisOnly", "uris: '*'", kAddress, "the address"},
+        {"UriWithEmailsOnly", "email_addresses: '*'", kUri, "the URI"},
+        {"EmailWithUrisOnly", "uris: '*'", kEmail, "the e-mail address"},
+        {"OtherNameWithSubjects", "subjects: 'O=*'", kOtherName, "1.3.6.1.4.1.311.20.2.3"},
+        {"ExtensionWithoutRestriction", "key_algorithms: 'ECDSA'", kExtension, ""},
+        {"ExtensionWithNames", "dns_names: '*'", kExtension,
+         "the extension 1.3.6.1.4.1.311.25.2 is not allowed"},
+        {"SubjectWithoutRestriction", "namespaces: 'web'", kSubject("O=system:masters"), ""},
+        {"Organization", "dns_names: '*'", kSubject("O=system:masters"),
+         "the subject's O \"system:masters\" is not allowed"},
+        {"OrganizationWithUris", "uris: '*'", kSubject("O=system:masters"), "the subject's O"},
+        {"OrganizationBesideAName", "dns_names: '*'", kSubject("CN=www.example.com,O=x"),
+         "the subject's O \"x\""},
+        {"AllowedOrganization", "dns_names: '*' subjects: 'O=Example*'",
+         kSubject("O=Example Ltd"), ""},
+        {"AllowedByIdentifier", "dns_names: '*' subjects: '2.5.4.10=Example*'",
+         kSubject("O=Example Ltd"), ""},
+        {"OtherOrganization", "dns_names: '*' subjects: 'O=Example*'",
+         kSubject("O=system:masters"), "system:masters"},
+        {"OrganizationInCapitals", "dns_names: '*' subjects: 'O=Example'",
+         kSubject("O=EXAMPLE"), "the subject's O"},
+        {"SecondOrganization", "dns_names: '*' subjects: 'O=Example*'",
+         kSubject("O=Example,O=system:masters"), "system:masters"},
+        {"UnitInTheSameRelativeName", "dns_names: '*' subjects: 'O=Example*'",
+         kSubject("O=Example+OU=admins"), "the subject's OU \"admins\""},
+        {"UnitThatLooksLikeTheOrganization", "dns_names: '*' subjects: 'O=Example*'",
+         kSubject("OU=Example"), "the subject's OU"},
+        {"SerialNumber", "dns_names: '*'", kSubject("serialNumber=7"), "serialNumber \"7\""},
+        {"UserId", "dns_names: '*'", kSubject("UID=root"), "the subject's UID \"root\""},
+        {"DomainComponent", "dns_names: '*'", kSubject("DC=corp"), "the subject's DC"},
+        {"Country", "dns_names: '*'", kSubject("C=DE"), "the subject's C \"DE\""},
+        {"Title", "dns_names: '*' subjects: 'O=*'", kSubject("2.5.4.12=boss"),
+         "the subject's 2.5.4.12 \"boss\""},
+        {"UnknownAttribute", "dns_names: '*' subjects: 'O=*'", kSubject("1.2.3.4=x"),
+         "the subject's 1.2.3.4"},
+        {"AllowedUnknownAttribute", "dns_names: '*' subjects: '1.2.3.4=x'",
+         kSubject("1.2.3.4=x"), ""},
+        {"EmailAttribute", "dns_names: '*' subjects: 'O=*'",
+         kSubject("1.2.840.113549.1.9.1=root@example.com"), "the e-mail address"},
+        {"AllowedEmailAttribute", "dns_names: '*' email_addresses: '*@example.com'",
+         kSubject("1.2.840.113549.1.9.1=ann@EXAMPLE.com"), ""},
+        {"BmpOrganization", "dns_names: '*' subjects: 'O=Ex'",
+         kOrganizationOf(V_ASN1_BMPSTRING, std::string("\0E\0x", 4)), ""},
+        {"OtherBmpOrganization", "dns_names: '*' subjects: 'O=Ex'",
+         kOrganizationOf(V_ASN1_BMPSTRING, std::string("\0E\0y", 4)), "the subject's O \"Ey\""},
+        {"TeletexOrganization", "dns_names: '*' subjects: 'O=*'",
+         kOrganizationOf(V_ASN1_T61STRING, "Example"), "the subject's O is no plain text"},
+        {"PrintableOrganizationWithOtherOctets", "dns_names: '*' subjects: 'O=*'",
+         kOrganizationOf(V_ASN1_PRINTABLESTRING, "Ex\xe4mple"), "is no plain text"},
+        {"OrganizationThatIsNoUtf8", "dns_names: '*' subjects: 'O=*'",
+         kOrganizationOf(V_ASN1_UTF8STRING, "Ex\xe4mple"), "no DER of a name"},
+        {"OrganizationWithNul", "dns_names: '*' subjects: 'O=Example*'",
+         kOrganizationOf(V_ASN1_UTF8STRING, std::string("Example\0admins", 14)),
+         "is no plain text"},
+        {"OrganizationOfBits", "dns_names: '*' subjects: 'O=*'",
+         kOrganizationOf(V_ASN1_BIT_STRING, std::string("\0Example", 8)), "is no plain text"},
+        {"BrokenSubject", "dns_names: '*' subjects: 'O=*'",
+         [](Asked& a) { a.forge = [](pki::Csr& csr) { csr.subject_der = "no DER"; }; },
+         "no DER of a name"},
         {"AllowedCa", "allow_ca: true", [](Asked& a) { a.csr.is_ca = true; }, ""},
     }),
     [](const auto& info) { return std::string(info.param.name); });
@@ -244,6 +357,7 @@ TEST(ApprovalPolicyTest, EveryProblemOfTheConfigurationIsNamed) {
   ApprovalPolicy::Parse(ParseConfig(R"(
       rules { namespaces: '' issuers: 'Issuer/ca' dns_names: 'b*\303\274.example'
               ip_ranges: ['10.0.0.0/8', '10.0.0.0/33'] uris: '' email_addresses: ''
+              subjects: ['Example', 'E=x', 'O=', '1.2.840.113549.1.9.1=*']
               key_algorithms: 'DSA' min_rsa_bits: 1024 max_duration { seconds: 60 }
               usages: 'world peace' }
       rules { name: 'a' } rules { name: 'a' })"),
@@ -255,6 +369,10 @@ TEST(ApprovalPolicyTest, EveryProblemOfTheConfigurationIsNamed) {
                                     HasSubstr("approval.rules[0].ipRanges[1]: "),
                                     HasSubstr("approval.rules[0].uris[0]: "),
                                     HasSubstr("approval.rules[0].emailAddresses[0]: "),
+                                    HasSubstr("approval.rules[0].subjects[0]: "),
+                                    HasSubstr("approval.rules[0].subjects[1]: "),
+                                    HasSubstr("approval.rules[0].subjects[2]: "),
+                                    HasSubstr("approval.rules[0].subjects[3]: "),
                                     HasSubstr("approval.rules[0].keyAlgorithms[0]: "),
                                     HasSubstr("approval.rules[0].minRsaBits: "),
                                     HasSubstr("approval.rules[0].maxDuration: "),

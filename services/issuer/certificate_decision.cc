@@ -11,6 +11,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_failure.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/limit_conditions.h"
@@ -168,6 +169,7 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey
   facts.names = leaf.names;
   facts.key_spec = key->spec();
   facts.serial_number = leaf.serial_hex;
+  facts.fingerprint = FingerprintOf(leaf);
   facts.certificate_id = acme::CertId(leaf).value_or("");
   return facts;
 }
@@ -333,6 +335,15 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
                   absl::StrCat("The Secret ", certificate.spec().secret_name(),
                                " belongs to the Certificate ", snapshot.secret_owner,
                                ", which names it too: give each its own spec.secretName.")});
+  }
+  // It may hold anybody's keys.
+  if (snapshot.secret != nullptr &&
+      Annotation(*snapshot.secret, kCertificateNameAnnotation).empty()) {
+    return Block({"IncorrectCertificate",
+                  absl::StrCat("The Secret ", certificate.spec().secret_name(),
+                               " was not made for a Certificate, so it is left alone: choose "
+                               "another spec.secretName, delete it, or give it the annotation ",
+                               kCertificateNameAnnotation, " with the Certificate's name.")});
   }
   CertificateDecision decision;
   const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);

@@ -31,6 +31,8 @@ struct KeyPairFacts {
   pki::KeySpec key_spec;
   // In lower-case hexadecimal.
   std::string serial_number;
+  // FingerprintOf() the certificate.
+  std::string fingerprint;
   // How the CA is asked about it (RFC 9773 §4.1); empty if it cannot be named.
   std::string certificate_id;
 };
@@ -84,7 +86,8 @@ enum class CertificateAction {
   kFail,
   // Give the request up, pass its issuer over and ask the next one.
   kFallBack,
-  // The Secret belongs to another Certificate, or nothing is to follow a revoked one.
+  // The Secret belongs to another Certificate or to none, or nothing is to follow a revoked
+  // one.
   kBlocked,
 };
 

@@ -246,6 +246,20 @@ TEST(DecideCertificateTest, IsBlockedByAnotherOwnerWhateverElseIsTrue) {
   }
 }
 
+TEST(DecideCertificateTest, ASecretThatWasNotMadeForACertificateIsLeftAlone) {
+  World world;
+  world.secret->mutable_metadata()->clear_annotations();
+  EXPECT_EQ(world.Decide().action, CertificateAction::kBlocked);
+  EXPECT_EQ(world.Decide().finding.reason, "IncorrectCertificate");
+  world.AddRequest();
+  world.SetRequestReady(true, "Issued", "");
+  EXPECT_EQ(world.Decide().action, CertificateAction::kBlocked);
+  // A Certificate that is gone has left it.
+  (*world.secret->mutable_metadata()->mutable_annotations())[kCertificateNameAnnotation] =
+      "old";
+  EXPECT_EQ(world.Decide().action, CertificateAction::kComplete);
+}
+
 TEST(DecideCertificateTest, FollowsItsRequest) {
   struct Case {
     const char* why;

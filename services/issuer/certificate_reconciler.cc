@@ -7,14 +7,16 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
 #include "lib/service/conditions.h"
-#include "lib/service/derived_name.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
 #include "services/issuer/limit_conditions.h"
+#include "services/issuer/next_key.h"
 #include "services/issuer/renewal.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
@@ -26,7 +28,7 @@ using issuer::v1::Certificate;
 using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
-constexpr int kMaxRequestNames = 100;
+constexpr int kMaxRequestNames = 10;
 // CAs are asked about renewal this soon after an issuance, so that certificates issued at once
 // are not asked about at once.
 constexpr absl::Duration kFirstRenewalCheck = absl::Minutes(1);
@@ -36,6 +38,11 @@ bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* presen
   return present != nullptr && IsRevoked(certificate, *present) &&
          certificate.status().revocation().reason() ==
              issuer::v1::REVOCATION_REASON_KEY_COMPROMISE;
+}
+
+void NoteGiven(const KeyPairFacts& facts, issuer::v1::CertificateStatus& status) {
+  status.set_serial_number(facts.serial_number);
+  status.set_sha256_fingerprint(facts.fingerprint);
 }
 
 // What the condition Ready says; `trouble` is what AddOutputs() answered.
@@ -107,7 +114,9 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
     absl::StatusOr<Secret> next_key = co_await stores_.secrets.Get(
         context, resource_namespace, certificate.status().next_private_key_secret_name());
     if (!next_key.ok() && !absl::IsNotFound(next_key.status())) co_return next_key.status();
-    if (request.ok() && !request->metadata().has_delete_time()) {
+    // One that a user has made under this name since is not the Certificate's.
+    if (request.ok() && !request->metadata().has_delete_time() &&
+        request->metadata().owner().uid() == certificate.metadata().uid()) {
       world.request = *std::move(request);
     }
     if (next_key.ok()) world.next_key = *std::move(next_key);
@@ -244,44 +253,49 @@ void CertificateReconciler::DescribePresent(Certificate& certificate,
   }
   *status.mutable_not_before() = service::ToProto(present.not_before);
   *status.mutable_not_after() = service::ToProto(present.not_after);
-  if (status.renewal_info().certificate_id() != present.certificate_id) {
+  if (status.sha256_fingerprint().empty() && IsOfOwnRequest(certificate, present)) {
+    NoteGiven(present, status);
+  }
+  const std::string certificate_id =
+      WasGiven(certificate, present.fingerprint) ? present.certificate_id : "";
+  if (status.renewal_info().certificate_id() != certificate_id) {
     const double part = JitterOf(certificate.metadata().uid(),
                                  PresentCertificate{present.not_before, present.not_after});
     issuer::v1::RenewalInfo info;
-    info.set_certificate_id(present.certificate_id);
+    info.set_certificate_id(certificate_id);
     *info.mutable_next_check() =
         service::ToProto(environment_.clock().Now() + kFirstRenewalCheck * part);
     *status.mutable_renewal_info() = std::move(info);
   }
-  if (present.certificate_id.empty()) status.clear_renewal_info();
+  if (certificate_id.empty()) status.clear_renewal_info();
   if (!IsRevoked(certificate, present)) status.clear_revocation();
   *status.mutable_renewal_time() = service::ToProto(RenewalTimeOf(certificate, present));
 }
 
+bool CertificateReconciler::IsOfOwnRequest(const Certificate& certificate,
+                                           const KeyPairFacts& present) const {
+  const auto requests = requests_.Of(
+      store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name()));
+  return std::ranges::any_of(requests, [&](const CertificateRequests::Shared& request) {
+    if (request->metadata().owner().uid() != certificate.metadata().uid()) return false;
+    const auto chain = pki::ParseChainPem(request->status().certificate());
+    return chain.ok() && !chain->empty() &&
+           FingerprintOf(chain->front()) == present.fingerprint;
+  });
+}
+
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
     runtime::Context context, const Certificate& certificate) {
-  const int revision = certificate.status().revision() + 1;
+  const meta::v1::ObjectMeta& metadata = certificate.metadata();
   for (int i = 0; i < kMaxRequestNames; ++i) {
-    const std::string suffix = i == 0 ? absl::StrCat(revision) : absl::StrCat(revision, "-", i);
-    const std::string name = service::SuffixedName(certificate.metadata().name(), suffix);
-    const auto taken =
-        co_await stores_.requests.Get(context, certificate.metadata().namespace_(), name);
+    const std::string name = RequestName(certificate, i);
+    const auto taken = co_await stores_.requests.Get(context, metadata.namespace_(), name);
     if (absl::IsNotFound(taken.status())) co_return name;
     if (!taken.ok()) co_return taken.status();
   }
-  co_return absl::UnavailableError("too many old CertificateRequests are still being deleted");
-}
-
-runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> CertificateReconciler::NextKey(
-    runtime::Context context, const Certificate& certificate,
-    const std::optional<Secret>& secret, bool compromised) {
-  const issuer::v1::CertificateSpec& spec = certificate.spec();
-  if (spec.private_key().rotation_policy() == issuer::v1::ROTATION_POLICY_NEVER &&
-      !compromised && secret.has_value() && secret->data().contains(kPrivateKeyKey)) {
-    auto present = pki::PrivateKey::ParsePem(secret->data().at(kPrivateKeyKey));
-    if (present.ok() && present->spec() == KeySpecOf(spec)) co_return present;
-  }
-  co_return co_await new_keys_.Make(context, KeySpecOf(spec));
+  co_return absl::UnavailableError(absl::StrCat(
+      "others have made CertificateRequests of all names that the next one of Certificate ",
+      metadata.name(), " could have"));
 }
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutputs(
@@ -310,12 +324,32 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOu
   co_return trouble;
 }
 
+runtime::Awaitable<absl::Status> CertificateReconciler::RefuseToBegin(runtime::Context context,
+                                                                      World world) {
+  const Certificate current = world.certificate;
+  const std::string message = absl::StrCat(
+      "The next key would wait in the Secret ", NextKeySecretName(current.metadata().name()),
+      ", which was not made for it, so it is left alone: delete it, or name the Certificate "
+      "otherwise.");
+  SetReadyFor(world, {"IncorrectCertificate", message});
+  std::vector<store::Mutation> none;
+  const auto committed =
+      co_await Commit(context, current, world.certificate, std::move(none));
+  CW_CO_RETURN_IF_ERROR(committed);
+  // Nothing tells when that Secret goes.
+  co_return absl::FailedPreconditionError(message);
+}
+
 runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context context,
                                                               World world, Finding finding) {
   Certificate& certificate = world.certificate;
-  CW_CO_ASSIGN_OR_RETURN(const pki::PrivateKey key,
-                         co_await NextKey(context, certificate, world.secret,
-                                          IsKeyCompromised(certificate, world.key_pair.get())));
+  CW_CO_ASSIGN_OR_RETURN(const bool has_room,
+                         co_await HasRoomForNextKey(context, stores_, certificate));
+  if (!has_room) co_return co_await RefuseToBegin(context, std::move(world));
+  CW_CO_ASSIGN_OR_RETURN(
+      const pki::PrivateKey key,
+      co_await ChooseNextKey(context, new_keys_, certificate, world.secret,
+                             IsKeyCompromised(certificate, world.key_pair.get())));
   CW_CO_ASSIGN_OR_RETURN(std::string csr_pem,
                          pki::CreateCsrPem(CsrSpecOf(certificate.spec()), key));
   CW_CO_ASSIGN_OR_RETURN(std::string name, co_await FreeRequestName(context, certificate));
@@ -413,6 +447,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
   const auto facts = std::make_shared<const KeyPairFacts>(
       fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
+  NoteGiven(*facts, status);
   DescribePresent(certificate, *facts);
   SetReady(certificate, true, UpToDate(trouble));
 
@@ -438,10 +473,6 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   telemetry::LogInfo("certificate issued", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
                                             {"revision", certificate.status().revision()}});
-  // The first request of a Certificate has nothing before it.
-  const bool first =
-      request.metadata().name() == service::SuffixedName(certificate.metadata().name(), "1");
-  if (first) co_return absl::OkStatus();
   co_return co_await Prune(context, certificate);
 }
 
@@ -505,13 +536,11 @@ runtime::Awaitable<absl::Status> CertificateReconciler::CleanUpAfter(
                                                               request->metadata().name());
     if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
   }
-  const std::string next_key = service::SuffixedName(name, "next-key");
+  const std::string next_key = NextKeySecretName(name);
   const auto secret = co_await stores_.secrets.Get(context, resource_namespace, next_key);
   if (absl::IsNotFound(secret.status())) co_return absl::OkStatus();
   CW_CO_RETURN_IF_ERROR(secret);
-  if (!secret->metadata().labels().contains("certwright.io/next-private-key")) {
-    co_return absl::OkStatus();
-  }
+  if (!secret->metadata().labels().contains(kNextPrivateKeyLabel)) co_return absl::OkStatus();
   fresh_keys_.Take(secret->metadata());
   co_return co_await stores_.secrets.Delete(context, resource_namespace, next_key);
 }

@@ -57,11 +57,6 @@ class CertificateReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
-  // The key for the next request: the present one where the policy keeps it, it fits, and is
-  // not compromised.
-  runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> NextKey(
-      runtime::Context context, const issuer::v1::Certificate& certificate,
-      const std::optional<issuer::v1::Secret>& secret, bool compromised);
   // Brings the outputs of `secret` in line with the spec. What keeps them from it is the
   // answer, as a clause, for it keeps nothing else from being up to date.
   runtime::Awaitable<absl::StatusOr<std::string>> AddOutputs(
@@ -72,6 +67,8 @@ class CertificateReconciler final : public controller::Reconciler {
       runtime::Context context, const World& world, std::vector<store::Mutation>& mutations);
   // Gives the request on its way up, if there is one.
   void Abandon(World& world) const;
+  // FAILED_PRECONDITION once the status says why.
+  runtime::Awaitable<absl::Status> RefuseToBegin(runtime::Context context, World world);
   runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
                                          Finding finding);
   runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(
@@ -95,6 +92,10 @@ class CertificateReconciler final : public controller::Reconciler {
   // Ready if the present key pair serves; else not, for that reason.
   void SetReadyFor(World& world, const Finding& finding) const;
   void DescribePresent(issuer::v1::Certificate& certificate, const KeyPairFacts& present) const;
+  // Whether a request of this very Certificate came to the present certificate: that of one
+  // which came before statuses noted them.
+  bool IsOfOwnRequest(const issuer::v1::Certificate& certificate,
+                      const KeyPairFacts& present) const;
 
   const service::Environment environment_;
   Stores& stores_;

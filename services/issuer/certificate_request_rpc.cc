@@ -8,10 +8,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "certwright/issuer/v1/secret.pb.h"
 #include "lib/base/status_macros.h"
+#include "lib/rpc/access.h"
 #include "lib/rpc/status.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
 
@@ -44,6 +47,14 @@ void CheckNotReserved(const v1::CertificateRequest& request, rpc::Violations& vi
   }
 }
 
+absl::Status IsAnotherRequest(const v1::CertificateRequest& request) {
+  return absl::AbortedError(absl::StrCat(
+      "the CertificateRequest ", request.metadata().namespace_(), "/",
+      request.metadata().name(),
+      " is not the one of the given uid: that one was deleted, and another one has its name; "
+      "read it, and decide about what it asks for"));
+}
+
 void ValidateRequestOfUser(v1::CertificateRequest& request, rpc::Violations& violations) {
   ValidateCertificateRequest(request, violations);
   CheckNotReserved(request, violations);
@@ -65,17 +76,43 @@ CertificateRequestRpc::CertificateRequestRpc(service::Environment environment, S
   AddMethods();
 }
 
+absl::Status CertificateRequestRpc::CheckMayUseKey(
+    const rpc::CallContext& call, const v1::CertificateRequest& request) const {
+  const auto& annotations = request.metadata().annotations();
+  const auto named = annotations.find(kPrivateKeySecretAnnotation);
+  if (named == annotations.end() || environment().permissions == nullptr)
+    return absl::OkStatus();
+  v1::GetSecretRequest read;
+  read.set_namespace_(request.metadata().namespace_());
+  read.set_name(named->second);
+  const absl::Status allowed = environment().permissions->Check(call.caller, read);
+  if (allowed.ok()) return allowed;
+  return base::Annotate(allowed, absl::StrCat("the annotation ", kPrivateKeySecretAnnotation,
+                                              " is for whoever may read that Secret"));
+}
+
+runtime::Awaitable<absl::StatusOr<v1::CreateCertificateRequestResponse>>
+CertificateRequestRpc::Create(rpc::CallContext call, v1::CertificateRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckMayUseKey(call, request));
+  request.mutable_spec()->set_requester(Callers::NameOf(call));
+  co_return co_await requests_.Create(
+      std::move(call), std::move(request),
+      &v1::CreateCertificateRequestResponse::mutable_certificate_request);
+}
+
 runtime::Awaitable<absl::StatusOr<v1::CertificateRequest>> CertificateRequestRpc::Judge(
-    rpc::CallContext call, std::string resource_namespace, std::string name,
-    service::ConditionUpdate verdict) {
+    rpc::CallContext call, Judged judged, service::ConditionUpdate verdict) {
   const std::string other = verdict.type == "Approved" ? "Denied" : "Approved";
   absl::Status raced;
   for (int tries = 0; tries < kMaxTries; ++tries) {
-    auto request = co_await stores_.requests.Get(call.context, resource_namespace, name);
+    auto request =
+        co_await stores_.requests.Get(call.context, judged.resource_namespace, judged.name);
     if (absl::IsNotFound(request.status())) {
-      co_return rpc::NotFound("CertificateRequest", resource_namespace, name);
+      co_return rpc::NotFound("CertificateRequest", judged.resource_namespace, judged.name);
     }
     if (!request.ok()) co_return request.status();
+    // The write below fails if another one takes its place after this.
+    if (request->metadata().uid() != judged.uid) co_return IsAnotherRequest(*request);
     CW_CO_RETURN_IF_ERROR(callers_.RequireApprover(call, request->spec().issuer_ref()));
     auto& conditions = *request->mutable_status()->mutable_conditions();
     if (service::IsTrue(conditions, other)) {
@@ -106,27 +143,27 @@ runtime::Awaitable<absl::StatusOr<Response>> CertificateRequestRpc::JudgeAndWrap
   rpc::Violations violations;
   rpc::CheckName(request.namespace_(), "namespace", violations);
   rpc::CheckName(request.name(), "name", violations);
+  violations.Require(!request.uid().empty(), "uid",
+                     "is required: metadata.uid of the CertificateRequest that was looked at");
   violations.Require(IsCamelCaseWord(verdict.reason) && verdict.reason.size() <= kMaxReason,
                      "reason", "must be one CamelCase word of at most 64 letters and digits");
   violations.Require(verdict.message.size() <= kMaxMessage, "message",
                      "must be at most 1024 bytes");
   CW_CO_RETURN_IF_ERROR(violations.ToStatus());
-  CW_CO_ASSIGN_OR_RETURN(v1::CertificateRequest judged,
-                         co_await Judge(std::move(call), request.namespace_(), request.name(),
-                                        std::move(verdict)));
+  Judged judged{request.namespace_(), request.name(), request.uid()};
+  CW_CO_ASSIGN_OR_RETURN(
+      v1::CertificateRequest written,
+      co_await Judge(std::move(call), std::move(judged), std::move(verdict)));
   Response response;
-  *response.mutable_certificate_request() = std::move(judged);
+  *response.mutable_certificate_request() = std::move(written);
   co_return response;
 }
 
 void CertificateRequestRpc::AddMethods() {
-  Unary<v1::CreateCertificateRequestRequest>([this](rpc::CallContext call,
-                                                    const auto& request) {
-    v1::CertificateRequest resource = request.certificate_request();
-    resource.mutable_spec()->set_requester(Callers::NameOf(call));
-    return requests_.Create(std::move(call), std::move(resource),
-                            &v1::CreateCertificateRequestResponse::mutable_certificate_request);
-  });
+  Unary<v1::CreateCertificateRequestRequest>(
+      [this](rpc::CallContext call, const auto& request) {
+        return Create(std::move(call), request.certificate_request());
+      });
   Unary<v1::GetCertificateRequestRequest>([this](rpc::CallContext call, const auto& request) {
     return requests_.Get(std::move(call), request.namespace_(), request.name(),
                          &v1::GetCertificateRequestResponse::mutable_certificate_request);

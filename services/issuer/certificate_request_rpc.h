@@ -1,6 +1,8 @@
 // The RPCs of CertificateRequestService.
 #pragma once
 
+#include <string>
+
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "lib/rpc/service.h"
 #include "lib/service/conditions.h"
@@ -20,10 +22,20 @@ class CertificateRequestRpc final : public rpc::Service {
  private:
   void AddMethods();
 
-  // Sets Approved or Denied, once and for all.
+  // PERMISSION_DENIED if `request` would have a key used that the caller may not read.
+  absl::Status CheckMayUseKey(const rpc::CallContext& call,
+                              const issuer::v1::CertificateRequest& request) const;
+  runtime::Awaitable<absl::StatusOr<issuer::v1::CreateCertificateRequestResponse>> Create(
+      rpc::CallContext call, issuer::v1::CertificateRequest request);
+  struct Judged {
+    std::string resource_namespace;
+    std::string name;
+    std::string uid;
+  };
+  // Sets Approved or Denied, once and for all. ABORTED if the name is now that of a request
+  // with another uid, about which nothing was decided.
   runtime::Awaitable<absl::StatusOr<issuer::v1::CertificateRequest>> Judge(
-      rpc::CallContext call, std::string resource_namespace, std::string name,
-      service::ConditionUpdate verdict);
+      rpc::CallContext call, Judged judged, service::ConditionUpdate verdict);
   // `request` is that of ApproveCertificateRequest or DenyCertificateRequest; `verdict` says
   // what stands for a reason and a message that it does not give.
   template <typename Response, typename Request>

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "lib/pki/csr.h"
 #include "services/issuer/issuer_rpc_testing.h"
+#include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 namespace v1 = issuer::v1;
 
 using base::StatusIs;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -48,6 +50,14 @@ class CertificateRequestRpcTest : public RpcWorld {
     return Judge(&Stub::DenyCertificateRequest, "", "");
   }
 
+  // Of what was looked at: what there is, unless a test says otherwise.
+  std::string Uid() {
+    if (!uid_.empty()) return uid_;
+    const std::string stored = Read(stores_->requests, "site-1").metadata().uid();
+    return stored.empty() ? "none" : stored;
+  }
+
+  std::string uid_;
   std::unique_ptr<Stub> stub_ = v1::CertificateRequestService::NewStub(Channel("ann.test"));
 
   template <typename Request, typename Response>
@@ -57,6 +67,7 @@ class CertificateRequestRpcTest : public RpcWorld {
     Request request;
     request.set_namespace_("web");
     request.set_name("site-1");
+    request.set_uid(Uid());
     request.set_reason(reason);
     request.set_message(message);
     CW_ASSIGN_OR_RETURN(auto response, Call(*stub_, method, request));
@@ -111,6 +122,30 @@ TEST_F(CertificateRequestRpcTest, AVerdictIsFinal) {
   CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest again, Deny());
   EXPECT_EQ(again.metadata().resource_version(), denied.metadata().resource_version());
   EXPECT_EQ(ConditionOf(Read(stores_->requests, "site-1"), "Approved"), "");
+}
+
+TEST_F(CertificateRequestRpcTest, AVerdictIsAboutTheRequestThatWasLookedAt) {
+  CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest seen, Create(MakeRequest()));
+  CW_ASSERT_OK(Await(stores_->requests.Delete(Context(), "web", "site-1")));
+  CW_ASSERT_OK(Create(MakeRequest()));
+  uid_ = seen.metadata().uid();
+  EXPECT_THAT(Approve(), StatusIs(absl::StatusCode::kAborted,
+                                  AllOf(HasSubstr("web/site-1"), HasSubstr("read it"))));
+  EXPECT_THAT(Deny(), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "site-1"), "Approved"), "");
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "site-1"), "Denied"), "");
+}
+
+TEST_F(CertificateRequestRpcTest, AVerdictNeedsAUid) {
+  CW_ASSERT_OK(Create(MakeRequest()));
+  v1::ApproveCertificateRequestRequest approve;
+  v1::DenyCertificateRequestRequest deny;
+  for (auto* name : {approve.mutable_name(), deny.mutable_name()}) *name = "site-1";
+  for (auto* where : {approve.mutable_namespace_(), deny.mutable_namespace_()}) *where = "web";
+  EXPECT_THAT(BrokenFields(Call(*stub_, &Stub::ApproveCertificateRequest, approve).status()),
+              ElementsAre("uid"));
+  EXPECT_THAT(BrokenFields(Call(*stub_, &Stub::DenyCertificateRequest, deny).status()),
+              ElementsAre("uid"));
 }
 
 TEST_F(CertificateRequestRpcTest, AnApprovedRequestCannotBeDenied) {
@@ -212,6 +247,16 @@ TEST_F(CertificateRequestRpcTlsTest, TheRequesterIsWhoeverTheCertificateNames) {
   request.mutable_spec()->set_requester("someone.else");
   CW_ASSERT_OK_AND_ASSIGN(const v1::CertificateRequest created, Create(request));
   EXPECT_EQ(created.spec().requester(), "ann.test");
+}
+
+TEST_F(CertificateRequestRpcTlsTest, AKeyIsUsedOnlyForWhoeverMayReadIt) {
+  v1::CertificateRequest request = MakeRequest();
+  (*request.mutable_metadata()->mutable_annotations())[kPrivateKeySecretAnnotation] = "root";
+  EXPECT_THAT(Create(request), StatusIs(absl::StatusCode::kPermissionDenied,
+                                        AllOf(HasSubstr(kPrivateKeySecretAnnotation),
+                                              HasSubstr("secret-reader"))));
+  stub_ = v1::CertificateRequestService::NewStub(Channel("operator.test"));
+  CW_EXPECT_OK(Create(request));
 }
 
 TEST_F(CertificateRequestRpcTlsTest, OnlyApproversJudge) {

@@ -12,6 +12,7 @@
 #include "lib/service/issuer_ref.h"
 #include "lib/service/metadata.h"
 #include "lib/telemetry/log.h"
+#include "services/issuer/given_certificate.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -116,11 +117,8 @@ CertificateRevocation::ReadPresent(runtime::Context context,
     absl::StatusOr<pki::PrivateKey> parsed = pki::PrivateKey::ParsePem(pem.Reveal());
     if (parsed.ok()) key = *std::move(parsed);
   }
-  if (!data.contains(kCertificateKey)) co_return NotIssued();
-  absl::StatusOr<std::vector<pki::Certificate>> chain =
-      pki::ParseChainPem(data.at(kCertificateKey));
-  if (!chain.ok() || chain->empty()) co_return NotIssued();
-  Present present{std::move(chain->front()), std::move(key)};
+  CW_CO_ASSIGN_OR_RETURN(std::vector<pki::Certificate> chain, GivenChain(certificate, *secret));
+  Present present{std::move(chain.front()), std::move(key)};
   const bool fits =
       present.key.has_value() && present.key->public_key() == present.certificate.public_key;
   if (!fits) present.key.reset();
@@ -168,11 +166,8 @@ runtime::Awaitable<absl::Status> CertificateRevocation::AskCa(
 runtime::Awaitable<absl::Status> CertificateRevocation::TryWriteDown(
     runtime::Context context, v1::Certificate certificate, const Present& present,
     v1::RevocationReason reason) {
-  const absl::StatusOr<Present> now_present = co_await ReadPresent(context, certificate);
-  // What is there now is another certificate, which was not revoked.
-  const bool replaced =
-      now_present.ok() && now_present->certificate.der != present.certificate.der;
-  if (replaced) co_return absl::OkStatus();
+  // It was given another one meanwhile, which was not revoked.
+  if (!WasGiven(certificate, FingerprintOf(present.certificate))) co_return absl::OkStatus();
   const v1::Certificate current = certificate;
   const absl::Time now = environment_.clock().Now();
   v1::CertificateStatus& status = *certificate.mutable_status();

@@ -29,12 +29,14 @@ class CertificateRevocation {
       : environment_(environment), stores_(stores), accounts_(accounts) {}
 
   // NOT_FOUND if there is no such Certificate, or its issuer is gone; FAILED_PRECONDITION if
-  // there is no certificate, its issuer is no ACME issuer, or the CA refuses.
+  // there is no certificate, or another one than the Certificate was given, if its issuer is no
+  // ACME issuer, or the CA refuses.
   runtime::Awaitable<absl::StatusOr<issuer::v1::RevokeCertificateResponse>> Revoke(
       runtime::Context context, issuer::v1::RevokeCertificateRequest request);
 
  private:
-  // The certificate of the Secret, and its key if that is there.
+  // The certificate of the Secret, which is the one that was given, and its key if that is
+  // there.
   struct Present {
     pki::Certificate certificate;
     std::optional<pki::PrivateKey> key;

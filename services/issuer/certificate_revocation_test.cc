@@ -8,6 +8,7 @@
 #include "lib/pki/test_ca.h"
 #include "lib/rpc/status.h"
 #include "services/issuer/account_testing.h"
+#include "services/issuer/given_certificate.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -33,6 +34,13 @@ class CertificateRevocationTest : public AccountWorld {
     *certificate.mutable_spec()->mutable_issuer_ref() = Ref();
     CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
     StoreKeyPair(identity_);
+    Give(identity_);
+  }
+  void Give(const pki::TestIdentity& identity) {
+    v1::Certificate certificate = Stored();
+    certificate.mutable_status()->set_sha256_fingerprint(
+        FingerprintOf(pki::ParseChainPem(identity.chain_pem)->front()));
+    WriteStatus(stores_->certificates, certificate);
   }
   void StoreKeyPair(const pki::TestIdentity& identity) {
     v1::Secret secret = Read(stores_->secrets, "site-tls");
@@ -217,12 +225,32 @@ TEST_F(CertificateRevocationTest, AChangeMeanwhileIsNotLost) {
 TEST_F(CertificateRevocationTest, ACertificateThatCameMeanwhileIsNotCalledRevoked) {
   CreateCertificate();
   OnRevoke({[this](const acme::SentJws& jws) {
-    StoreKeyPair(issuing_ca_.Issue(Names()));
+    const pki::TestIdentity next = issuing_ca_.Issue(Names());
+    StoreKeyPair(next);
+    Give(next);
     return Reply(200, "")(jws);
   }});
   CW_ASSERT_OK(Revoke());
   EXPECT_FALSE(Stored().status().has_revocation());
   EXPECT_EQ(ConditionOf(Stored(), "Issuing"), "");
+}
+
+TEST_F(CertificateRevocationTest, AnothersCertificateIsNotRevoked) {
+  CreateCertificate();
+  // Of the same CA, for the same names and with its key.
+  StoreKeyPair(issuing_ca_.Issue(Names()));
+  for (const auto reason :
+       {v1::REVOCATION_REASON_SUPERSEDED, v1::REVOCATION_REASON_KEY_COMPROMISE}) {
+    const absl::Status refused = Revoke(reason);
+    EXPECT_THAT(refused,
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("site-tls")));
+    EXPECT_EQ(rpc::ErrorReasonOf(refused), "NOT_GIVEN");
+  }
+  EXPECT_THAT(Sent(), SizeIs(0));
+  EXPECT_FALSE(Stored().status().has_revocation());
+  StoreKeyPair(identity_);
+  OnRevoke({Reply(200, "")});
+  CW_EXPECT_OK(Revoke());
 }
 
 TEST_F(CertificateRevocationTest, NothingIsSaidThatTheCaDidNotDo) {

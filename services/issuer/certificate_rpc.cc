@@ -1,11 +1,16 @@
 #include "services/issuer/certificate_rpc.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/certificate.h"
 #include "lib/rpc/status.h"
 #include "lib/service/conditions.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 
 namespace certwright::issuer_service {
 
@@ -76,15 +81,19 @@ runtime::Awaitable<absl::StatusOr<v1::GetCertificateChainResponse>> CertificateR
   auto secret = co_await stores_.secrets.Get(call.context, resource_namespace,
                                              certificate.spec().secret_name());
   if (!secret.ok() && !absl::IsNotFound(secret.status())) co_return secret.status();
-  if (!secret.ok() || !secret->data().contains(kCertificateKey) ||
-      secret->metadata().annotations().contains(kTemporaryAnnotation)) {
-    co_return rpc::FailedPrecondition("NOT_ISSUED", "there is no certificate yet");
-  }
+  v1::Secret present = std::move(secret).value_or(v1::Secret());
+  const absl::Cleanup wipe = [&present] {
+    for (auto& [key, value] : *present.mutable_data()) base::Wipe(value);
+  };
+  CW_CO_ASSIGN_OR_RETURN(const std::vector<pki::Certificate> chain,
+                         GivenChain(certificate, present));
   v1::GetCertificateChainResponse response;
-  response.set_certificate(secret->data().at(kCertificateKey));
-  const auto ca = secret->data().find(kCaKey);
-  if (ca != secret->data().end()) response.set_ca(ca->second);
-  base::Wipe((*secret->mutable_data())[kPrivateKeyKey]);
+  // Written anew, so that nothing but certificates leaves.
+  response.set_certificate(pki::ToPem(chain));
+  const auto ca = present.data().find(kCaKey);
+  if (ca == present.data().end()) co_return response;
+  const auto top = pki::ParseChainPem(ca->second);
+  if (top.ok()) response.set_ca(pki::ToPem(*top));
   co_return response;
 }
 

@@ -5,6 +5,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/pki/test_ca.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuer_rpc_testing.h"
 
 namespace certwright::issuer_service {
@@ -16,7 +18,6 @@ using base::StatusIs;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 using Stub = v1::CertificateService::StubInterface;
 
@@ -53,6 +54,23 @@ class CertificateRpcTest : public RpcWorld {
     return Call(*stub_, method, request);
   }
 
+  void StoreSecret(const pki::TestIdentity& identity, const std::string& ca) {
+    v1::Secret secret;
+    secret.mutable_metadata()->set_namespace_("web");
+    secret.mutable_metadata()->set_name("site-tls");
+    (*secret.mutable_data())["tls.crt"] = identity.chain_pem;
+    (*secret.mutable_data())["tls.key"] = identity.key_pem;
+    (*secret.mutable_data())["ca.crt"] = ca;
+    CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+  }
+  void Give(const pki::TestIdentity& identity) {
+    v1::Certificate certificate = Read(stores_->certificates, "site");
+    certificate.mutable_status()->set_sha256_fingerprint(
+        FingerprintOf(pki::ParseChainPem(identity.chain_pem)->front()));
+    WriteStatus(stores_->certificates, certificate);
+  }
+
+  const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
   std::unique_ptr<Stub> stub_ = v1::CertificateService::NewStub(Channel());
 };
 
@@ -135,17 +153,30 @@ TEST_F(CertificateRpcTest, ChainIsReadWithoutTheKey) {
   EXPECT_THAT(not_yet, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(rpc::ErrorReasonOf(not_yet), "NOT_ISSUED");
 
-  v1::Secret secret;
-  secret.mutable_metadata()->set_namespace_("web");
-  secret.mutable_metadata()->set_name("site-tls");
-  (*secret.mutable_data())["tls.crt"] = "the chain";
-  (*secret.mutable_data())["tls.key"] = "the key";
-  (*secret.mutable_data())["ca.crt"] = "the top";
-  CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+  const pki::TestIdentity identity = ca_.Issue({});
+  StoreSecret(identity, ca_.root().Pem());
+  EXPECT_EQ(rpc::ErrorReasonOf(Ask(&Stub::GetCertificateChain).status()), "NOT_GIVEN");
+  Give(identity);
   CW_ASSERT_OK_AND_ASSIGN(const auto chain, Ask(&Stub::GetCertificateChain));
-  EXPECT_EQ(chain.certificate(), "the chain");
-  EXPECT_EQ(chain.ca(), "the top");
-  EXPECT_THAT(chain.SerializeAsString(), Not(HasSubstr("the key")));
+  EXPECT_EQ(chain.certificate(), identity.chain_pem);
+  EXPECT_EQ(chain.ca(), ca_.root().Pem());
+}
+
+TEST_F(CertificateRpcTest, NothingButCertificatesIsReadWithTheChain) {
+  CW_ASSERT_OK(Create(MakeCertificate("www.example")));
+  pki::TestIdentity identity = ca_.Issue({});
+  Give(identity);
+  const std::string chain_pem = identity.chain_pem;
+  identity.chain_pem = "a note\n" + chain_pem + "a password\n";
+  StoreSecret(identity, "a token");
+  CW_ASSERT_OK_AND_ASSIGN(const auto chain, Ask(&Stub::GetCertificateChain));
+  EXPECT_EQ(chain.certificate(), chain_pem);
+  EXPECT_EQ(chain.ca(), "");
+
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-tls")));
+  identity.chain_pem = chain_pem + identity.key_pem;
+  StoreSecret(identity, ca_.root().Pem());
+  EXPECT_EQ(rpc::ErrorReasonOf(Ask(&Stub::GetCertificateChain).status()), "NOT_ISSUED");
 }
 
 TEST_F(CertificateRpcTest, AWatchGoesOnFromWhereAnotherEnded) {

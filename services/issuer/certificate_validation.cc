@@ -20,6 +20,7 @@
 #include "services/issuer/kinds.h"
 #include "services/issuer/output_validation.h"
 #include "services/issuer/renewal_windows.h"
+#include "services/issuer/request_defaults.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -38,7 +39,6 @@ constexpr int kMaxUsages = 100;
 constexpr int kMaxRenewalWindows = 50;
 constexpr int kMaxFallbacks = 8;
 constexpr int64_t kMinDuration = 3600;
-constexpr int64_t kDefaultDuration = 90 * 24 * 3600;
 constexpr int64_t kMinRenewBefore = 300;
 constexpr std::size_t kMaxSecretBytes = 1 << 20;
 
@@ -203,7 +203,8 @@ void ValidateNameConstraints(CertificateSpec& spec, Violations& violations) {
 }
 
 void ValidateTimes(CertificateSpec& spec, Violations& violations) {
-  if (!spec.has_duration()) spec.mutable_duration()->set_seconds(kDefaultDuration);
+  if (!spec.has_duration())
+    spec.mutable_duration()->set_seconds(absl::ToInt64Seconds(kDefaultDuration));
   violations.Require(spec.duration().seconds() >= kMinDuration, "spec.duration",
                      "must be at least 1 h");
   if (spec.has_renew_before()) {
@@ -320,8 +321,7 @@ void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& viola
   const auto digest = pki::SignatureDigestOf(spec.signature_algorithm(), KeySpecOf(spec));
   if (!digest.ok()) violations.Add("spec.signatureAlgorithm", digest.status().message());
   if (spec.usages().empty()) {
-    spec.add_usages("digital signature");
-    spec.add_usages("key encipherment");
+    spec.mutable_usages()->Assign(kDefaultUsages.begin(), kDefaultUsages.end());
   }
   const auto usages = pki::ParseUsages(Strings(spec.usages()));
   if (!usages.ok()) violations.Add("spec.usages", usages.status().message());

@@ -6,8 +6,10 @@
 #include "lib/pki/names.h"
 #include "lib/service/derived_name.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuer_choice.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/next_key.h"
 #include "services/issuer/rate_limits.h"
 
 namespace certwright::issuer_service {
@@ -30,7 +32,7 @@ void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
 std::string Replaces(const Certificate& certificate, const KeyPairFacts* present,
                      const meta::v1::IssuerRef& next_issuer, absl::Time now) {
   const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
-  const bool known = present != nullptr && !present->problem.has_value() &&
+  const bool known = present != nullptr && WasGiven(certificate, present->fingerprint) &&
                      now < present->not_after && info.has_window_start() &&
                      info.certificate_id() == present->certificate_id;
   if (!known || !SameIssuer(IssuerInUse(certificate), next_issuer)) return "";
@@ -41,13 +43,20 @@ std::string Replaces(const Certificate& certificate, const KeyPairFacts* present
 // count for less.
 bool IsRenewal(const Certificate& certificate, const KeyPairFacts* present,
                const meta::v1::IssuerRef& next_issuer) {
-  if (present == nullptr || present->problem.has_value()) return false;
+  if (present == nullptr || !WasGiven(certificate, present->fingerprint)) return false;
   if (!SameIssuer(IssuerInUse(certificate), next_issuer)) return false;
   const auto names = pki::NormalizeNames(CsrSpecOf(certificate.spec()).names);
   return names.ok() && pki::NameSetDifference(*names, present->names).empty();
 }
 
 }  // namespace
+
+std::string RequestName(const Certificate& certificate, int retry) {
+  const meta::v1::ObjectMeta& metadata = certificate.metadata();
+  return service::DerivedName(
+      absl::StrCat(metadata.name(), "-", certificate.status().revision() + 1),
+      {metadata.uid(), metadata.resource_version(), absl::StrCat(retry)});
+}
 
 CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
                                std::string csr_pem, const meta::v1::IssuerRef& issuer,
@@ -80,9 +89,8 @@ CertificateRequest MakeRequest(const Certificate& certificate, std::string name,
 Secret MakeNextKeySecret(const Certificate& certificate, const base::Secret& key_pem) {
   Secret secret;
   secret.mutable_metadata()->set_namespace_(certificate.metadata().namespace_());
-  secret.mutable_metadata()->set_name(
-      service::SuffixedName(certificate.metadata().name(), "next-key"));
-  (*secret.mutable_metadata()->mutable_labels())["certwright.io/next-private-key"] = "true";
+  secret.mutable_metadata()->set_name(NextKeySecretName(certificate.metadata().name()));
+  (*secret.mutable_metadata()->mutable_labels())[kNextPrivateKeyLabel] = "true";
   SetOwner(certificate, *secret.mutable_metadata());
   secret.set_type("Opaque");
   (*secret.mutable_data())[kPrivateKeyKey] = std::string(key_pem.Reveal());

@@ -13,10 +13,16 @@
 
 namespace certwright::issuer_service {
 
-// Has the name of service::SuffixedName(<certificate>, "next-key"), and holds the key until it
-// moves into spec.secret_name together with its certificate.
+// Has the name of NextKeySecretName(), and holds the key until it moves into spec.secret_name
+// together with its certificate.
 issuer::v1::Secret MakeNextKeySecret(const issuer::v1::Certificate& certificate,
                                      const base::Secret& key_pem);
+
+// The name of the next CertificateRequest, "<certificate>-<revision>-<10 hex digits>": derived
+// from the Certificate as it is stored, which the request's creation changes, so that no other
+// request, also of a later Certificate of this name, ever gets it. `retry` is for a name that
+// somebody else has taken.
+std::string RequestName(const issuer::v1::Certificate& certificate, int retry);
 
 // `issuer` is one of IssuersOf(). `present` is the key pair that there is; null for none.
 issuer::v1::CertificateRequest MakeRequest(const issuer::v1::Certificate& certificate,

@@ -360,18 +360,21 @@ class IssuerApp final : public service::App {
     }
     const auto name = store::ParseQueueKey(key);
     if (!name.ok()) return;
-    const auto uses = [&](const issuer::v1::IssuerSpec& spec) {
-      return std::ranges::count(SecretNamesOf(spec), name->name) > 0;
+    const auto wake_if_used = [&](const auto& issuer, meta::v1::IssuerKind kind) {
+      meta::v1::IssuerRef ref;
+      ref.set_kind(kind);
+      const bool within_reach =
+          accounts_.SecretNamespace(ref, issuer.metadata().namespace_()) ==
+          name->resource_namespace;
+      if (within_reach && std::ranges::count(SecretNamesOf(issuer.spec()), name->name) > 0) {
+        OnIssuer(issuer.metadata(), kind, true);
+      }
     };
     for (const auto& issuer : issuers_.List()) {
-      if (uses(issuer->spec())) {
-        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_ISSUER, true);
-      }
+      wake_if_used(*issuer, meta::v1::ISSUER_KIND_ISSUER);
     }
     for (const auto& issuer : cluster_issuers_.List()) {
-      if (uses(issuer->spec())) {
-        OnIssuer(issuer->metadata(), meta::v1::ISSUER_KIND_CLUSTER_ISSUER, true);
-      }
+      wake_if_used(*issuer, meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
     }
   }
 

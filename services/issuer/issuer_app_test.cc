@@ -99,12 +99,21 @@ class IssuerAppTest : public testing::Test {
     const grpc::Status status = issuers_->CreateIssuer(&context, request, &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
   }
-  // Waits until the condition Ready of web/`name` has this reason, and is about `generation`.
-  void WaitForReason(const std::string& name, const std::string& reason, int generation = 1) {
+  void Create(const v1::Secret& secret) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    v1::CreateSecretRequest request;
+    *request.mutable_secret() = secret;
+    v1::CreateSecretResponse response;
+    ASSERT_TRUE(secrets_->CreateSecret(&context, request, &response).ok());
+  }
+  // Waits until the condition Ready of the Issuer has this reason, and is about `generation`.
+  void WaitForReason(const std::string& name, const std::string& reason, int generation = 1,
+                     const std::string& resource_namespace = "web") {
     grpc::ClientContext context;
     SetDeadline(context);
     v1::WatchIssuersRequest request;
-    request.set_namespace_("web");
+    request.set_namespace_(resource_namespace);
     request.set_name(name);
     const auto stream = issuers_->WatchIssuers(&context, request);
     v1::WatchIssuersResponse event;
@@ -192,14 +201,27 @@ TEST_F(IssuerAppTest, TheSecretThatAnIssuerWaitsForWakesIt) {
   StartApp();
   Create(MakeIssuer("ca"));
   WaitForReason("ca", "AccountKeyMissing");
-  grpc::ClientContext context;
-  SetDeadline(context);
-  v1::CreateSecretRequest request;
-  *request.mutable_secret() = KeySecret();
-  v1::CreateSecretResponse response;
-  ASSERT_TRUE(secrets_->CreateSecret(&context, request, &response).ok());
+  Create(KeySecret());
   WaitForReason("ca", "ACMEAccountRegistered");
   EXPECT_EQ(Registrations(), 1);
+}
+
+TEST_F(IssuerAppTest, ASecretOfAnotherNamespaceWakesNoIssuer) {
+  ca_.OnPost("/new-account", {acme::Refuse(500, "serverInternal")});
+  StoreSecret(KeySecret());
+  StartApp();
+  Create(MakeIssuer("ca"));
+  WaitForReason("ca", "ErrRegisterACMEAccount");
+  // Behind it in the order in which issuers are woken.
+  v1::Issuer other = MakeIssuer("ca");
+  other.mutable_metadata()->set_namespace_("zoo");
+  Create(other);
+  WaitForReason("ca", "AccountKeyMissing", 1, "zoo");
+  v1::Secret secret = KeySecret();
+  secret.mutable_metadata()->set_namespace_("zoo");
+  Create(secret);
+  WaitForReason("ca", "ErrRegisterACMEAccount", 1, "zoo");
+  EXPECT_EQ(Registrations(), 2);
 }
 
 }  // namespace

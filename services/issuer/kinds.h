@@ -23,6 +23,8 @@ inline constexpr char kCertificateGenerationAnnotation[] =
     "certwright.io/certificate-generation";
 inline constexpr char kIssuerNameAnnotation[] = "certwright.io/issuer-name";
 inline constexpr char kIssuerKindAnnotation[] = "certwright.io/issuer-kind";
+// On the Secret in which a Certificate's next key waits for its certificate.
+inline constexpr char kNextPrivateKeyLabel[] = "certwright.io/next-private-key";
 // On a Secret: RequestDigest() of what its certificate was asked for with.
 inline constexpr char kRequestDigestAnnotation[] = "certwright.io/request-digest";
 // On a Secret whose certificate is only there until the real one is.

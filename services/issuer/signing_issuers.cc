@@ -13,6 +13,7 @@
 #include "lib/pki/key.h"
 #include "lib/rpc/status.h"
 #include "lib/service/conditions.h"
+#include "services/issuer/request_defaults.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -20,7 +21,6 @@ namespace {
 using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
-constexpr absl::Duration kDefaultDuration = absl::Hours(90 * 24);
 constexpr absl::Duration kReadyVaultCheck = absl::Minutes(10);
 constexpr absl::Duration kUnavailableVaultCheck = absl::Seconds(30);
 constexpr std::size_t kMaxKnownVaults = 1000;
@@ -128,7 +128,9 @@ pki::CertificateTemplate SigningIssuers::TemplateFor(const Request& request,
   pki::CertificateTemplate values = pki::TemplateFromCsr(csr);
   values.is_ca = request.spec().is_ca();
   if (request.spec().usages_size() > 0) values.usages = Strings(request.spec().usages());
-  if (values.usages.empty()) values.usages = {"digital signature", "key encipherment"};
+  if (values.usages.empty()) {
+    values.usages.assign(kDefaultUsages.begin(), kDefaultUsages.end());
+  }
   values.not_before = environment_.clock().Now();
   values.not_after = values.not_before + DurationOf(request);
   return values;
@@ -169,7 +171,7 @@ runtime::Awaitable<absl::StatusOr<std::string>> SigningIssuers::FindKeySecret(
     if (!certificate.ok() && !absl::IsNotFound(certificate.status())) {
       co_return certificate.status();
     }
-    if (certificate.ok() &&
+    if (certificate.ok() && certificate->metadata().uid() == owner.uid() &&
         certificate->status().certificate_request_name() == request.metadata().name()) {
       co_return certificate->status().next_private_key_secret_name();
     }

@@ -25,7 +25,7 @@
 namespace certwright::issuer_service {
 
 // Names the Secret whose tls.key a self-signed certificate of a user's own request is signed
-// with.
+// with. Only whoever may read that Secret may create such a request.
 inline constexpr char kPrivateKeySecretAnnotation[] = "cert-manager.io/private-key-secret-name";
 
 class SigningIssuers {

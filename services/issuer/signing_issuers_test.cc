@@ -274,11 +274,16 @@ TEST_F(SigningIssuersTest, SelfSignedCertificateOfACertificateTakesItsNextKey) {
   certificate.mutable_metadata()->set_name("site");
   certificate.mutable_status()->set_certificate_request_name("site-1");
   certificate.mutable_status()->set_next_private_key_secret_name("site-next-key");
-  CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
+  const auto created = Await(stores_->certificates.Create(Context(), certificate));
+  CW_ASSERT_OK(created);
   CreateSecret("web", "site-next-key", kPrivateKeyKey, std::string(key_.ToPem().Reveal()));
   CertificateRequest request = Request();
   request.mutable_metadata()->mutable_owner()->set_kind("Certificate");
   request.mutable_metadata()->mutable_owner()->set_name("site");
+  // Of an earlier Certificate of that name.
+  EXPECT_THAT(TrySign(SelfSignedIssuer(), request),
+              base::StatusIs(absl::StatusCode::kUnavailable));
+  request.mutable_metadata()->mutable_owner()->set_uid(created->metadata().uid());
   EXPECT_EQ(Sign(SelfSignedIssuer(), request).size(), 1u);
   request.mutable_metadata()->set_name("site-0");
   EXPECT_THAT(TrySign(SelfSignedIssuer(), request),

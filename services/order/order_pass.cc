@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/acme/poll.h"
 #include "lib/acme/problem.h"
@@ -11,6 +12,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/csr.h"
 #include "lib/service/conditions.h"
+#include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
 #include "services/order/certificate_download.h"
 #include "services/order/challenge_plan.h"
@@ -45,6 +47,13 @@ std::vector<const solver::v1::Challenge*> Pointers(
   pointers.reserve(challenges.size());
   for (const Challenges::Shared& challenge : challenges) pointers.push_back(challenge.get());
   return pointers;
+}
+
+// Another Order by its key, for whoever may read this one: of other namespaces nothing is told.
+std::string NameFor(const meta::v1::ObjectMeta& metadata, const std::string& other_key) {
+  const bool same_namespace =
+      absl::StartsWith(other_key, store::QueueKey(metadata.namespace_(), ""));
+  return same_namespace ? absl::StrCat("order ", other_key) : "an order of another namespace";
 }
 
 }  // namespace
@@ -157,10 +166,11 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   base::Reach(base::FaultPoint::kOrderPlaced);
   const std::string other = memory_.ClaimUrl(placed->url, key_);
   if (!other.empty()) {
-    SetNotReady(record_.mutable_order(), "Pending",
-                absl::StrCat("The CA has one order for the same names as order ", other,
-                             ", which has to be finished first"),
-                Now());
+    SetNotReady(
+        record_.mutable_order(), "Pending",
+        absl::StrCat("The CA has one order for the same names as ",
+                     NameFor(order().metadata(), other), ", which has to be finished first"),
+        Now());
     CW_CO_RETURN_IF_ERROR(co_await record_.Save());
     co_return WakeAt(Now() + kSharedOrderRetry);
   }

@@ -42,11 +42,12 @@ class OrderReconcilerFixture : public testing::Test {
         [this](const v1::Order& order) { finished_.push_back(order.status().state()); }});
   }
 
-  void Create(const std::vector<std::string>& names, const std::string& name = "o") {
+  void Create(const std::vector<std::string>& names, const std::string& name = "o",
+              const std::string& resource_namespace = "default") {
     pki::CsrSpec csr;
     csr.names.dns_names = names;
     v1::Order order;
-    order.mutable_metadata()->set_namespace_("default");
+    order.mutable_metadata()->set_namespace_(resource_namespace);
     order.mutable_metadata()->set_name(name);
     order.mutable_spec()->set_request(*pki::CreateCsrPem(csr, key_));
     order.mutable_spec()->mutable_issuer_ref()->set_name("ca");
@@ -59,11 +60,12 @@ class OrderReconcilerFixture : public testing::Test {
   }
 
   // One pass; nothing if the process died in it. Short waits within it pass at once.
-  std::optional<absl::StatusOr<controller::Result>> TryPass(const std::string& name = "o") {
+  std::optional<absl::StatusOr<controller::Result>> TryPass(
+      const std::string& name = "o", const std::string& resource_namespace = "default") {
     auto io = std::make_unique<boost::asio::io_context>();
     std::optional<absl::StatusOr<controller::Result>> result;
     runtime::SpawnThen<absl::StatusOr<controller::Result>>(
-        io->get_executor(), reconciler_->Reconcile(Context(), "default/" + name),
+        io->get_executor(), reconciler_->Reconcile(Context(), resource_namespace + "/" + name),
         [&result](absl::StatusOr<controller::Result> value) { result = std::move(value); });
     for (int i = 0; i < 1000 && !result.has_value(); ++i) {
       io->restart();

@@ -21,6 +21,7 @@ using solver::v1::CHALLENGE_STATE_VALID;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
@@ -402,6 +403,16 @@ TEST_F(OrderReconcilerTest, TwoOrdersForTheSameNamesDoNotShareOneOfTheCa) {
   EXPECT_EQ(Read("o").status().state(), v1::ORDER_STATE_VALID);
   Pass("p");
   EXPECT_EQ(Read("p").status().url(), "https://ca.test/order/2");
+}
+
+TEST_F(OrderReconcilerTest, AnOrderOfAnotherNamespaceIsNotNamed) {
+  Create({"a.test"}, "secret-project", "other-team");
+  ASSERT_TRUE(TryPass("secret-project", "other-team").has_value());
+  Create({"a.test"}, "p");
+  EXPECT_EQ(Pass("p").requeue_after, absl::Seconds(5));
+  EXPECT_THAT(Read("p").status().reason(), HasSubstr("another namespace"));
+  EXPECT_THAT(Read("p").SerializeAsString(), Not(HasSubstr("other-team")));
+  EXPECT_THAT(Read("p").SerializeAsString(), Not(HasSubstr("secret-project")));
 }
 
 // Fault 42.

@@ -85,9 +85,11 @@ std::vector<Row> ReadTable() {
   for (std::string line; std::getline(file, line);) {
     if (absl::StartsWith(line, "| served by |")) headings = Cells(line);
     if (headings.empty() || absl::StartsWith(line, "| served by") ||
-        absl::StartsWith(line, "|--") || !absl::StartsWith(line, "|")) {
+        absl::StartsWith(line, "|--")) {
       continue;
     }
+    // Other tables follow.
+    if (!absl::StartsWith(line, "|")) break;
     const std::vector<std::string> cells = Cells(line);
     if (cells.size() != headings.size()) {
       ADD_FAILURE() << "a row with " << cells.size() << " cells: " << line;

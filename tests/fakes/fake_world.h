@@ -35,6 +35,8 @@ struct FakeWorldOptions {
   std::string folder = {};
   std::string binaries = {};
   std::string acme_config = {};
+  std::string certificates = {};
+  std::string client = {};
   std::string extra_config[3];
 };
 
