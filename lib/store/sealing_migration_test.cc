@@ -62,7 +62,8 @@ class SealingMigrationTest : public testing::Test {
   }
   int CountSealed() {
     int sealed = 0;
-    for (const Record& record : List(*store_, {.prefix = "secrets/"})->records) {
+    const ListResult all = List(*store_, {.prefix = "secrets/"}).value();
+    for (const Record& record : all.records) {
       sealed += IsSealed(record.value) ? 1 : 0;
     }
     return sealed;
