@@ -32,7 +32,7 @@
 namespace certwright::acme {
 
 inline constexpr char kDefaultUserAgent[] = "certwright/0.1";
-inline constexpr std::size_t kMaxChainBytes = 256 << 10;
+inline constexpr std::size_t kMaxChainBytes = 64 << 10;
 
 struct NewAccountRequest {
   std::vector<std::string> contacts;  // "mailto:…"

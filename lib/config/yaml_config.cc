@@ -146,6 +146,12 @@ class Reader {
         if (value < 0) return Report(node, path, "must not be negative");
         return reflection->SetInt32(&message, &field, value);
       }
+      case FieldDescriptor::CPPTYPE_INT64: {
+        int64_t value = 0;
+        if (!absl::SimpleAtoi(text, &value)) return Report(node, path, "must be a number");
+        if (value < 0) return Report(node, path, "must not be negative");
+        return reflection->SetInt64(&message, &field, value);
+      }
       case FieldDescriptor::CPPTYPE_ENUM: {
         const EnumValueDescriptor* value = field.enum_type()->FindValueByName(text);
         if (value == nullptr) return Report(node, path, "is none of the known names");

@@ -1,5 +1,6 @@
 #include "lib/config/yaml_config.h"
 
+#include <cstdint>
 #include <string>
 
 #include "certwright/config/v1/solver_config.pb.h"
@@ -56,6 +57,16 @@ workers: 4
                           HasSubstr("line 6: recursiveNameservers: must be a list"),
                           HasSubstr("line 7: limits: must be a map"),
                           HasSubstr("line 8: workers: is given twice")));
+}
+
+TEST(ParseYamlTest, ReadsNumbersOfMoreThan32Bits) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml("store: {quotas: {totalBytes: 8589934592}}", config), IsEmpty());
+  EXPECT_EQ(config.store().quotas().total_bytes(), int64_t{8} << 30);
+  SolverConfig wrong;
+  EXPECT_THAT(ParseYaml("store: {quotas: {totalBytes: -1, namespaceBytes: 1GiB}}", wrong),
+              ElementsAre(HasSubstr("store.quotas.totalBytes: must not be negative"),
+                          HasSubstr("store.quotas.namespaceBytes: must be a number")));
 }
 
 TEST(ParseYamlTest, ShowsUnknownKeysEscapedAndShort) {

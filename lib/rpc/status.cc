@@ -208,6 +208,17 @@ absl::Status FailedPrecondition(absl::string_view reason, absl::string_view mess
   return WithDetails(absl::FailedPreconditionError(message), details);
 }
 
+absl::Status QuotaExceeded(absl::string_view subject, absl::string_view message) {
+  google::rpc::QuotaFailure failure;
+  auto& violation = *failure.add_violations();
+  violation.set_subject(Shortened(subject, 200));
+  violation.set_description(Shortened(message, 500));
+  google::rpc::Status details;
+  SetReason(details, "QUOTA_EXCEEDED");
+  SetDetail(details, failure);
+  return WithDetails(absl::ResourceExhaustedError(message), details);
+}
+
 absl::Status WithRetryAfter(const absl::Status& status, absl::Duration delay) {
   google::rpc::RetryInfo retry;
   retry.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(delay));

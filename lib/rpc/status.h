@@ -45,6 +45,10 @@ absl::Status AlreadyExists(absl::string_view kind, absl::string_view resource_na
 // FAILED_PRECONDITION with PreconditionFailure; `reason` is UPPER_SNAKE_CASE.
 absl::Status FailedPrecondition(absl::string_view reason, absl::string_view message);
 
+// RESOURCE_EXHAUSTED with QuotaFailure; `subject` is whose quota it is, `message` says how much
+// there may be and how much there is.
+absl::Status QuotaExceeded(absl::string_view subject, absl::string_view message);
+
 // `status` with RetryInfo.
 absl::Status WithRetryAfter(const absl::Status& status, absl::Duration delay);
 std::optional<absl::Duration> RetryAfterOf(const absl::Status& status);

@@ -118,7 +118,20 @@ std::vector<std::string> ValidateAccess(const config::v1::Access& access) {
                                       ": must be a DNS label or \"*\""));
     }
   }
+  if (access.changes_per_second() < 0) {
+    problems.push_back("access.changesPerSecond: must be at least 1, or 0 for the default");
+  }
+  if (access.changes_burst() < 0) {
+    problems.push_back("access.changesBurst: must be at least 1, or 0 for the default");
+  }
   return problems;
+}
+
+rpc::ChangeRateOptions ToChangeRate(const config::v1::Access& access) {
+  rpc::ChangeRateOptions options;
+  if (access.changes_per_second() > 0) options.per_second = access.changes_per_second();
+  if (access.changes_burst() > 0) options.burst = access.changes_burst();
+  return options;
 }
 
 rpc::AccessPolicy ToAccessPolicy(const config::v1::Access& access,

@@ -6,6 +6,7 @@
 
 #include "certwright/config/v1/common.pb.h"
 #include "lib/rpc/access.h"
+#include "lib/rpc/change_rate.h"
 
 namespace certwright::service {
 
@@ -15,5 +16,8 @@ std::vector<std::string> ValidateAccess(const config::v1::Access& access);
 // Of a valid section. Enforced if the listener has TLS.
 rpc::AccessPolicy ToAccessPolicy(const config::v1::Access& access,
                                  const config::v1::Server& server);
+
+// Of a valid section.
+rpc::ChangeRateOptions ToChangeRate(const config::v1::Access& access);
 
 }  // namespace certwright::service

@@ -37,6 +37,21 @@ TEST(AccessConfigTest, NothingMeansTheServicesByTheirNamesAndNoOperator) {
   EXPECT_THAT(policy.grants, IsEmpty());
 }
 
+TEST(AccessConfigTest, TheRateOfChangesHasDefaultsAndIsPositive) {
+  EXPECT_EQ(ToChangeRate({}).per_second, 50);
+  EXPECT_EQ(ToChangeRate({}).burst, 500);
+  config::v1::Access access;
+  access.set_changes_per_second(5);
+  access.set_changes_burst(7);
+  EXPECT_THAT(ValidateAccess(access), IsEmpty());
+  EXPECT_EQ(ToChangeRate(access).per_second, 5);
+  EXPECT_EQ(ToChangeRate(access).burst, 7);
+  access.set_changes_per_second(-1);
+  access.set_changes_burst(-1);
+  EXPECT_THAT(ValidateAccess(access), ElementsAre(HasSubstr("access.changesPerSecond"),
+                                                  HasSubstr("access.changesBurst")));
+}
+
 TEST(AccessConfigTest, IsEnforcedWithTls) {
   config::v1::Server server;
   server.mutable_tls()->set_ca_file("ca.crt");

@@ -1,14 +1,69 @@
 #include "lib/service/metadata.h"
 
+#include <algorithm>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace certwright::service {
 namespace {
 
 constexpr int kMaxLabels = 64;
-constexpr std::size_t kMaxAnnotationBytes = 64 << 10;
+constexpr int kMaxAnnotations = 256;
+// Of keys and values of labels and annotations together.
+constexpr std::size_t kMaxMapBytes = 64 << 10;
+// A UUID has 36 characters.
+constexpr std::size_t kMaxUidBytes = 64;
+constexpr std::size_t kMaxKindBytes = 63;
+constexpr std::size_t kMaxVersionBytes = 64;
+
+template <typename Map>
+std::size_t SizeOf(const Map& map) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : map) bytes += key.size() + value.size();
+  return bytes;
+}
+
+bool IsUid(absl::string_view uid) {
+  return uid.size() <= kMaxUidBytes && std::all_of(uid.begin(), uid.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '-';
+         });
+}
+
+bool IsKind(absl::string_view kind) {
+  return !kind.empty() && kind.size() <= kMaxKindBytes &&
+         std::all_of(kind.begin(), kind.end(), absl::ascii_isalnum);
+}
+
+void CheckMaps(const meta::v1::ObjectMeta& metadata, rpc::Violations& violations) {
+  violations.Require(metadata.labels_size() <= kMaxLabels, "metadata.labels",
+                     "must be at most 64");
+  for (const auto& [key, value] : metadata.labels()) {
+    violations.Require(rpc::IsLabelKey(key) && rpc::IsLabelValue(value), "metadata.labels",
+                       "must have keys and values of letters, digits, \"-\", \"_\" and \".\", "
+                       "at most 63 characters each");
+  }
+  violations.Require(metadata.annotations_size() <= kMaxAnnotations, "metadata.annotations",
+                     "must be at most 256");
+  for (const auto& [key, value] : metadata.annotations()) {
+    violations.Require(rpc::IsLabelKey(key), "metadata.annotations",
+                       "must have keys like those of labels");
+  }
+  violations.Require(SizeOf(metadata.labels()) + SizeOf(metadata.annotations()) <= kMaxMapBytes,
+                     "metadata.annotations", "must be at most 64 KiB together with the labels");
+}
+
+void CheckOwner(const meta::v1::OwnerReference& owner, rpc::Violations& violations) {
+  violations.Require(IsKind(owner.kind()), "metadata.owner.kind",
+                     "must be 1 to 63 letters and digits");
+  if (!owner.namespace_().empty()) {
+    rpc::CheckName(owner.namespace_(), "metadata.owner.namespace", violations);
+  }
+  rpc::CheckName(owner.name(), "metadata.owner.name", violations);
+  violations.Require(IsUid(owner.uid()), "metadata.owner.uid",
+                     "must be at most 64 letters, digits and \"-\"");
+}
 
 }  // namespace
 
@@ -30,21 +85,12 @@ void CheckIdentity(const meta::v1::ObjectMeta& metadata, bool cluster, absl::str
 void CheckMetadata(const meta::v1::ObjectMeta& metadata, bool cluster,
                    rpc::Violations& violations) {
   CheckIdentity(metadata, cluster, "metadata.", violations);
-  violations.Require(metadata.labels_size() <= kMaxLabels, "metadata.labels",
-                     "must be at most 64");
-  for (const auto& [key, value] : metadata.labels()) {
-    violations.Require(rpc::IsLabelKey(key) && rpc::IsLabelValue(value), "metadata.labels",
-                       "must have keys and values of letters, digits, \"-\", \"_\" and \".\", "
-                       "at most 63 characters each");
-  }
-  std::size_t annotation_bytes = 0;
-  for (const auto& [key, value] : metadata.annotations()) {
-    annotation_bytes += key.size() + value.size();
-    violations.Require(rpc::IsLabelKey(key), "metadata.annotations",
-                       "must have keys like those of labels");
-  }
-  violations.Require(annotation_bytes <= kMaxAnnotationBytes, "metadata.annotations",
-                     "must be at most 64 KiB together");
+  violations.Require(IsUid(metadata.uid()), "metadata.uid",
+                     "must be at most 64 letters, digits and \"-\"");
+  violations.Require(metadata.resource_version().size() <= kMaxVersionBytes,
+                     "metadata.resourceVersion", "must be one that a service has given");
+  CheckMaps(metadata, violations);
+  if (metadata.has_owner()) CheckOwner(metadata.owner(), violations);
 }
 
 void CheckIssuerRef(const meta::v1::IssuerRef& ref, absl::string_view field,

@@ -71,6 +71,66 @@ TEST(MetadataTest, AtMost64Labels) {
   EXPECT_THAT(BrokenFields(metadata), ElementsAre("metadata.labels"));
 }
 
+TEST(MetadataTest, LabelsCountTowardsTheBytesOfAnnotations) {
+  meta::v1::ObjectMeta metadata = Metadata("web", "a");
+  (*metadata.mutable_annotations())["a"] = std::string((64 << 10) - 1, 'x');
+  (*metadata.mutable_labels())["b"] = "";
+  EXPECT_THAT(BrokenFields(metadata), ElementsAre("metadata.annotations"));
+}
+
+TEST(MetadataTest, AtMost256Annotations) {
+  meta::v1::ObjectMeta metadata = Metadata("web", "a");
+  for (int i = 0; i < 256; ++i) (*metadata.mutable_annotations())[absl::StrCat("key", i)] = "";
+  EXPECT_THAT(BrokenFields(metadata), IsEmpty());
+  (*metadata.mutable_annotations())["one-more"] = "";
+  EXPECT_THAT(BrokenFields(metadata), ElementsAre("metadata.annotations"));
+}
+
+TEST(MetadataTest, AnOwnerIsNamedByTheRulesOfNames) {
+  struct Case {
+    const char* what;
+    std::string kind, resource_namespace, name, uid;
+    std::vector<std::string> broken;
+  };
+  const std::string uuid = "01234567-89ab-4cde-8f01-23456789abcd";
+  const Case cases[] = {
+      {"a namespaced owner", "Certificate", "web", "a", uuid, {}},
+      {"a cluster-wide owner", "ClusterIssuer", "", "a", uuid, {}},
+      {"without a uid", "Certificate", "web", "a", "", {}},
+      {"nothing", "", "", "", "", {"metadata.owner.kind", "metadata.owner.name"}},
+      {"a megabyte each",
+       std::string(1 << 20, 'k'),
+       std::string(1 << 20, 'n'),
+       std::string(1 << 20, 'a'),
+       std::string(1 << 20, '0'),
+       {"metadata.owner.kind", "metadata.owner.namespace", "metadata.owner.name",
+        "metadata.owner.uid"}},
+      {"lines",
+       "Certificate\n",
+       "web\n",
+       "a\n",
+       uuid + "\n",
+       {"metadata.owner.kind", "metadata.owner.namespace", "metadata.owner.name",
+        "metadata.owner.uid"}},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.what);
+    meta::v1::ObjectMeta metadata = Metadata("web", "a");
+    metadata.mutable_owner()->set_kind(c.kind);
+    metadata.mutable_owner()->set_namespace_(c.resource_namespace);
+    metadata.mutable_owner()->set_name(c.name);
+    metadata.mutable_owner()->set_uid(c.uid);
+    EXPECT_EQ(BrokenFields(metadata), c.broken);
+  }
+}
+
+TEST(MetadataTest, WhatTheServerSetsIsShortToo) {
+  meta::v1::ObjectMeta metadata = Metadata("web", "a");
+  metadata.set_uid(std::string(65, '0'));
+  metadata.set_resource_version(std::string(65, '0'));
+  EXPECT_THAT(BrokenFields(metadata), ElementsAre("metadata.uid", "metadata.resourceVersion"));
+}
+
 TEST(MetadataTest, AtMost64KiBOfAnnotations) {
   meta::v1::ObjectMeta metadata = Metadata("web", "a");
   (*metadata.mutable_annotations())["a"] = std::string((64 << 10) - 1, 'x');

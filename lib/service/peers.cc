@@ -74,12 +74,6 @@ std::vector<std::string> ValidateServer(const config::v1::Server& server) {
   return problems;
 }
 
-std::vector<std::string> ValidateStore(const config::v1::Store& store) {
-  if (!store.has_sqlite()) return {"store: sqlite is required"};
-  if (store.sqlite().path().empty()) return {"store.sqlite.path: is required"};
-  return {};
-}
-
 std::vector<std::string> ValidatePeer(const config::v1::Peer& peer, const std::string& field) {
   std::vector<std::string> problems;
   if (peer.address().empty()) {

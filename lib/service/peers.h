@@ -23,7 +23,6 @@ bool IsLoopbackAddress(const std::string& address);
 
 // Every problem of a part of a configuration, as "server.listen: …"; `field` names the part.
 std::vector<std::string> ValidateServer(const config::v1::Server& server);
-std::vector<std::string> ValidateStore(const config::v1::Store& store);
 std::vector<std::string> ValidatePeer(const config::v1::Peer& peer, const std::string& field);
 
 }  // namespace certwright::service

@@ -83,15 +83,6 @@ TEST(ValidateServerTest, EveryProblemIsReported) {
                   "server.tls.privateKeyFile: is required", "server.tls.caFile: is required"));
 }
 
-TEST(ValidateStoreTest, AFileIsRequired) {
-  config::v1::Store store;
-  EXPECT_THAT(ValidateStore(store), ElementsAre("store: sqlite is required"));
-  store.mutable_sqlite();
-  EXPECT_THAT(ValidateStore(store), ElementsAre("store.sqlite.path: is required"));
-  store.mutable_sqlite()->set_path("/var/lib/certwright/issuer.db");
-  EXPECT_THAT(ValidateStore(store), IsEmpty());
-}
-
 TEST(ValidatePeerTest, ProblemsNameTheField) {
   EXPECT_THAT(ValidatePeer({}, "orderService"),
               ElementsAre("orderService.address: is required"));

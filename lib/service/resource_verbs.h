@@ -67,7 +67,8 @@ class ResourceVerbs {
     }
     if constexpr (requires { resource.clear_status(); }) resource.clear_status();
     const meta::v1::ObjectMeta metadata = resource.metadata();
-    absl::StatusOr<T> created = co_await resources_.Create(call.context, std::move(resource));
+    absl::StatusOr<T> created =
+        co_await resources_.Create(call.context, std::move(resource), store::Writer::kUser);
     if (absl::IsAlreadyExists(created.status())) {
       co_return rpc::AlreadyExists(options_.kind, metadata.namespace_(), metadata.name());
     }
@@ -96,7 +97,8 @@ class ResourceVerbs {
       CW_CO_RETURN_IF_ERROR(co_await options_.check(call.context, resource));
     }
     const meta::v1::ObjectMeta metadata = resource.metadata();
-    absl::StatusOr<T> updated = co_await resources_.Update(call.context, std::move(resource));
+    absl::StatusOr<T> updated =
+        co_await resources_.Update(call.context, std::move(resource), store::Writer::kUser);
     co_return Wrap(Named(std::move(updated), metadata.namespace_(), metadata.name()), field);
   }
 

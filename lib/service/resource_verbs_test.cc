@@ -107,6 +107,16 @@ TEST_F(ResourceVerbsTest, UpdateOfAStaleVersionIsAborted) {
   EXPECT_EQ(Get("", "a")->data().at("key"), "newer");
 }
 
+TEST_F(ResourceVerbsTest, AnObjectOfMoreThan128KiBIsRefused) {
+  const auto refused =
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               AllOf(HasSubstr("secrets/default/a"), HasSubstr("at most 131072 bytes")));
+  EXPECT_THAT(Create(MakeSecret("a", std::string(128 << 10, 'v'))), refused);
+  CW_ASSERT_OK(Create(MakeSecret("a", "small")));
+  EXPECT_THAT(Update(MakeSecret("a", std::string(128 << 10, 'v'))), refused);
+  EXPECT_EQ(Get("", "a")->data().at("key"), "small");
+}
+
 TEST_F(ResourceVerbsTest, DeleteTakesTheResourceAway) {
   CW_ASSERT_OK(Create(MakeSecret("a")));
   CW_ASSERT_OK(Delete("", "a"));

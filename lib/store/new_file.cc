@@ -32,6 +32,24 @@ absl::Status WriteAll(int file, const std::string& path, absl::string_view conte
   return absl::OkStatus();
 }
 
+absl::Status WriteFile(const std::string& path, absl::string_view content, bool replace) {
+  const std::string temporary = absl::StrCat(path, ".new");
+  // What a start that was cut short has left.
+  unlink(temporary.c_str());
+  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) return FileError(temporary, "cannot be made", errno);
+  auto remove = absl::MakeCleanup([&temporary] { unlink(temporary.c_str()); });
+  absl::Status status = WriteAll(file, temporary, content);
+  if (status.ok() && fsync(file) != 0) {
+    status = FileError(temporary, "cannot be synced to disk", errno);
+  }
+  close(file);
+  CW_RETURN_IF_ERROR(status);
+  CW_RETURN_IF_ERROR(PutInPlace(temporary, path, replace));
+  std::move(remove).Cancel();
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status FileError(const std::string& path, absl::string_view what, int error) {
@@ -62,21 +80,11 @@ absl::Status PutInPlace(const std::string& temporary, const std::string& path, b
 }
 
 absl::Status WriteNewFile(const std::string& path, absl::string_view content) {
-  const std::string temporary = absl::StrCat(path, ".new");
-  // What a start that was cut short has left.
-  unlink(temporary.c_str());
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return FileError(temporary, "cannot be made", errno);
-  auto remove = absl::MakeCleanup([&temporary] { unlink(temporary.c_str()); });
-  absl::Status status = WriteAll(file, temporary, content);
-  if (status.ok() && fsync(file) != 0) {
-    status = FileError(temporary, "cannot be synced to disk", errno);
-  }
-  close(file);
-  CW_RETURN_IF_ERROR(status);
-  CW_RETURN_IF_ERROR(PutInPlace(temporary, path, false));
-  std::move(remove).Cancel();
-  return absl::OkStatus();
+  return WriteFile(path, content, false);
+}
+
+absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
+  return WriteFile(path, content, true);
 }
 
 }  // namespace certwright::store

@@ -24,4 +24,7 @@ absl::Status PutInPlace(const std::string& temporary, const std::string& path, b
 // A file of mode 0600 with this content. ALREADY_EXISTS if there is one.
 absl::Status WriteNewFile(const std::string& path, absl::string_view content);
 
+// The same in the place of what is there.
+absl::Status ReplaceFile(const std::string& path, absl::string_view content);
+
 }  // namespace certwright::store

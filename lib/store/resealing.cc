@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/store/sealed_record.h"
@@ -40,12 +39,15 @@ int64_t SealingSurvey::Others(const std::string& key_id) const {
 runtime::Awaitable<absl::StatusOr<SealingSurvey>> SurveySealing(runtime::Context context,
                                                                 Store& store,
                                                                 std::string prefix,
-                                                                std::string key_id) {
+                                                                const SealingCodec* codec) {
   SealingSurvey survey;
   const absl::StatusOr<Record> note = co_await store.Get(context, kSealingNote);
   if (note.ok()) {
-    survey.noted_key_id = absl::HexStringToBytes(note->value);
-    if (*survey.noted_key_id == key_id) co_return survey;
+    survey.has_note = true;
+    if (codec != nullptr) survey.noted_key_id = codec->NotedKey(note->value);
+    const bool all_sealed =
+        survey.noted_key_id.has_value() && *survey.noted_key_id == codec->current_key_id();
+    if (all_sealed) co_return survey;
   } else if (!absl::IsNotFound(note.status())) {
     co_return note.status();
   }
@@ -69,8 +71,8 @@ runtime::Awaitable<absl::StatusOr<SealingSurvey>> SurveySealing(runtime::Context
 }
 
 runtime::Awaitable<absl::Status> NoteSealed(runtime::Context context, Store& store,
-                                            std::string key_id) {
-  const auto noted = co_await store.Put(context, kSealingNote, absl::BytesToHexString(key_id));
+                                            const SealingCodec& codec) {
+  const auto noted = co_await store.Put(context, kSealingNote, codec.Note());
   co_return noted.status();
 }
 
@@ -80,7 +82,7 @@ struct Resealing::Pass {
   int64_t failed = 0;
 };
 
-Resealing::Resealing(Store& store, std::string prefix, SealingCodec& codec,
+Resealing::Resealing(Store& store, std::string prefix, const SealingCodec& codec,
                      runtime::Executor executor, runtime::Timers& timers, Progress progress)
     : store_(store),
       prefix_(std::move(prefix)),
@@ -128,7 +130,7 @@ runtime::Awaitable<absl::Status> Resealing::Run(runtime::Context context) {
   const std::string& key_id = codec_.current_key_id();
   const runtime::Context survey_context = context.Within(kStepTimeout);
   CW_CO_ASSIGN_OR_RETURN(const SealingSurvey survey,
-                         co_await SurveySealing(survey_context, store_, prefix_, key_id));
+                         co_await SurveySealing(survey_context, store_, prefix_, &codec_));
   Pass pass;
   pass.left = survey.Others(key_id);
   progress_(pass.left);
@@ -154,8 +156,7 @@ runtime::Awaitable<absl::Status> Resealing::Run(runtime::Context context) {
                      "files until they are deleted or restored"));
   }
   CW_CO_RETURN_IF_ERROR(co_await store_.Scrub(context.Within(kStepTimeout)));
-  CW_CO_RETURN_IF_ERROR(co_await NoteSealed(context.Within(kStepTimeout), store_, key_id));
-  codec_.AllowUnsealed(false);
+  CW_CO_RETURN_IF_ERROR(co_await NoteSealed(context.Within(kStepTimeout), store_, codec_));
   progress_(0);
   telemetry::LogInfo("all is sealed with the first key; other key files can be taken out",
                      {{"key", SealingKeyName(key_id)}, {"sealed_again", pass.sealed}});

@@ -6,8 +6,10 @@
 // the first key anyway. A kill loses nothing: at the next start the rest is done. When all is
 // sealed it scrubs the store, since old values under another key, or under none, would
 // otherwise stay in its change log and free space; then it commits a note, the record
-// kSealingNote, with the id of the key, and until another key comes first there is nothing to
-// do at a start.
+// kSealingNote (SealingCodec::Note()), and until another key comes first there is nothing to do
+// at a start. The note saves reading all records, and nothing else is believed for it: without
+// one, or with one that another has written, all are looked at, and none is opened that is not
+// sealed.
 #pragma once
 
 #include <cstdint>
@@ -30,22 +32,26 @@ inline constexpr char kSealingNote[] = "sealing/key";
 
 // What there is to be sealed again.
 struct SealingSurvey {
-  std::optional<std::string> noted_key_id;  // by the note
+  // Of the key that has written the note; nothing if there is none that a known key has.
+  std::optional<std::string> noted_key_id;
+  // Whether there is a note at all. Versions before have written one without proof.
+  bool has_note = false;
   int64_t unsealed = 0;
   std::map<std::string, int64_t> records_by_key;  // key id to records
 
   int64_t Others(const std::string& key_id) const;
 };
 
-// Reads every record below `prefix`; none if the note says that `key_id` has sealed them all.
+// Reads every record below `prefix`; none if the note says that the first key of `codec` has
+// sealed them all. `codec` may be null: no key is known. It must outlive the call.
 runtime::Awaitable<absl::StatusOr<SealingSurvey>> SurveySealing(runtime::Context context,
                                                                 Store& store,
                                                                 std::string prefix,
-                                                                std::string key_id);
+                                                                const SealingCodec* codec);
 
-// Commits the note. For a store in which nothing was ever written otherwise.
+// Commits the note of a store in which all is sealed. `codec` must outlive the call.
 runtime::Awaitable<absl::Status> NoteSealed(runtime::Context context, Store& store,
-                                            std::string key_id);
+                                            const SealingCodec& codec);
 
 class Resealing {
  public:
@@ -53,8 +59,8 @@ class Resealing {
   using Progress = std::function<void(int64_t left)>;
 
   // What is given must outlive this.
-  Resealing(Store& store, std::string prefix, SealingCodec& codec, runtime::Executor executor,
-            runtime::Timers& timers, Progress progress);
+  Resealing(Store& store, std::string prefix, const SealingCodec& codec,
+            runtime::Executor executor, runtime::Timers& timers, Progress progress);
   // Stops.
   ~Resealing();
   Resealing(const Resealing&) = delete;
@@ -78,7 +84,7 @@ class Resealing {
 
   Store& store_;
   const std::string prefix_;
-  SealingCodec& codec_;
+  const SealingCodec& codec_;
   const runtime::Executor executor_;
   runtime::Timers& timers_;
   const Progress progress_;

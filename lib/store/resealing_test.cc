@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -60,7 +61,7 @@ class ResealingTest : public testing::Test {
   void PutSealed(const SealingCodec& codec, const std::string& key) {
     CW_ASSERT_OK(Put(*store_, key, *codec.Seal(key, kPlain)));
   }
-  absl::Status Reseal(SealingCodec& codec, Store& store) {
+  absl::Status Reseal(const SealingCodec& codec, Store& store) {
     Resealing resealing(store, "secrets/", codec, pool_.executor(), *timers_,
                         [this](int64_t left) { left_ = left; });
     return Await(resealing.Run(TestContext()));
@@ -103,28 +104,6 @@ TEST_F(ResealingTest, SealedResourcesAreNowhereOnDiskInTheClear) {
   EXPECT_FALSE(OnDisk(kPlain));
 }
 
-TEST_F(ResealingTest, UnsealedRecordsAreSealedAndLeaveNoTraceOnDisk) {
-  for (int i = 0; i < 250; ++i) {
-    CW_ASSERT_OK(Put(*store_, absl::StrCat("secrets/web/", i), absl::StrCat(kPlain, i)));
-  }
-  CW_ASSERT_OK(Put(*store_, "secrets/web/gone", kPlain));
-  CW_ASSERT_OK(Delete(*store_, "secrets/web/gone"));
-  CW_ASSERT_OK(Put(*store_, "other/web/x", "not secret"));
-  Open();
-  ASSERT_TRUE(OnDisk(kPlain));
-  const auto codec = Codec("a");
-  codec->AllowUnsealed(true);
-  CW_ASSERT_OK(Reseal(*codec, *store_));
-  EXPECT_EQ(left_, 0);
-  EXPECT_FALSE(OnDisk(kPlain));
-  for (const int i : {0, 99, 100, 249}) {
-    const std::string key = absl::StrCat("secrets/web/", i);
-    EXPECT_EQ(codec->Open(key, ValueOf(*store_, key))->Reveal(), absl::StrCat(kPlain, i));
-    EXPECT_TRUE(SealedWith(key, 'a'));
-  }
-  EXPECT_EQ(ValueOf(*store_, "other/web/x"), "not secret");
-}
-
 TEST_F(ResealingTest, AfterARotationTheOldKeyIsNotNeeded) {
   for (int i = 0; i < 10; ++i) PutSealed(*Codec("a"), absl::StrCat("secrets/web/", i));
   const auto both = Codec("ba");
@@ -136,12 +115,25 @@ TEST_F(ResealingTest, AfterARotationTheOldKeyIsNotNeeded) {
   EXPECT_FALSE(OnDisk(SealingKey(base::Secret(std::string(32, 'a'))).id()));
 }
 
-TEST_F(ResealingTest, AnUnsealedRecordIsRefusedOnceAllAreSealed) {
+TEST_F(ResealingTest, ARecordThatIsNotSealedIsLeftAsItIsAndNothingIsNoted) {
   CW_ASSERT_OK(Put(*store_, "secrets/web/a", kPlain));
-  const auto codec = Codec("a");
-  codec->AllowUnsealed(true);
-  CW_ASSERT_OK(Reseal(*codec, *store_));
-  EXPECT_THAT(codec->Open("secrets/web/b", kPlain), StatusIs(absl::StatusCode::kDataLoss));
+  PutSealed(*Codec("a"), "secrets/web/b");
+  const auto codec = Codec("ba");
+  EXPECT_THAT(Reseal(*codec, *store_), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(ValueOf(*store_, "secrets/web/a"), kPlain);
+  EXPECT_TRUE(SealedWith("secrets/web/b", 'b'));
+  EXPECT_EQ(ValueOf(*store_, kSealingNote), "NOT_FOUND");
+}
+
+TEST_F(ResealingTest, ANoteThatAnotherHasWrittenHidesNothing) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  const auto both = Codec("ba");
+  CW_ASSERT_OK(Put(
+      *store_, kSealingNote,
+      absl::StrCat(absl::BytesToHexString(both->current_key_id()), " ", std::string(64, '0'))));
+  CW_ASSERT_OK(Reseal(*both, *store_));
+  EXPECT_TRUE(SealedWith("secrets/web/a", 'b'));
+  EXPECT_EQ(ValueOf(*store_, kSealingNote), both->Note());
 }
 
 TEST_F(ResealingTest, WhatOneRunHasNotDoneTheNextDoes) {

@@ -45,8 +45,10 @@ template <typename T>
 class ResourceStore {
  public:
   struct ListOptions {
-    std::string resource_namespace = {};         // empty = all
-    int64_t page_size = 0;                       // 0 = everything in one page
+    std::string resource_namespace = {};  // empty = all
+    // 0 = everything in one page; else a page also ends with the resource that makes it
+    // kMaxListBytes.
+    int64_t page_size = 0;
     std::string page_token = {};                 // empty = the first page
     std::function<bool(const T&)> matches = {};  // empty = every resource does
   };
@@ -70,8 +72,10 @@ class ResourceStore {
   }
 
   // Sets uid, generation and create_time. ALREADY_EXISTS if there is one of that name.
-  runtime::Awaitable<absl::StatusOr<T>> Create(runtime::Context context, T resource) {
+  runtime::Awaitable<absl::StatusOr<T>> Create(runtime::Context context, T resource,
+                                               Writer writer = Writer::kService) {
     CW_CO_ASSIGN_OR_RETURN(Mutation mutation, CreateMutation(resource));
+    mutation.writer = writer;
     CW_CO_RETURN_IF_ERROR(co_await Write(context, std::move(mutation), resource));
     co_return resource;
   }
@@ -97,6 +101,7 @@ class ResourceStore {
       request.at_revision = position.revision;
     }
     const std::size_t page_size = static_cast<std::size_t>(options.page_size);
+    std::size_t page_bytes = 0;
     Page page;
     while (true) {
       request.limit = kListChunk;
@@ -107,7 +112,9 @@ class ResourceStore {
         request.start_after = result.records[i].key;
         if (options.matches && !options.matches(resource)) continue;
         page.resources.push_back(std::move(resource));
-        if (page_size == 0 || page.resources.size() < page_size) continue;
+        page_bytes += SizeOf(result.records[i]);
+        if (page_size == 0) continue;
+        if (page.resources.size() < page_size && page_bytes < kMaxListBytes) continue;
         if (result.more || i + 1 < result.records.size()) {
           page.next_page_token = EncodePageToken({result.revision, request.start_after});
         }
@@ -123,8 +130,10 @@ class ResourceStore {
   // Stores the spec, labels, annotations and owner of `resource`; the rest, status included,
   // stays as stored. With a resource_version, ABORTED unless it is the stored one. A changed
   // spec gets the next generation; if nothing changed, nothing is written.
-  runtime::Awaitable<absl::StatusOr<T>> Update(runtime::Context context, T resource) {
-    return Modify(std::move(context), std::move(resource), &ResourceStore::UpdateMutation);
+  runtime::Awaitable<absl::StatusOr<T>> Update(runtime::Context context, T resource,
+                                               Writer writer = Writer::kService) {
+    return Modify(std::move(context), std::move(resource), &ResourceStore::UpdateMutation,
+                  writer);
   }
 
   // Stores the status of `resource` and nothing else of it, likewise.
@@ -321,7 +330,8 @@ class ResourceStore {
 
   // Reads the stored resource, applies `modification` and writes the result if it differs.
   runtime::Awaitable<absl::StatusOr<T>> Modify(runtime::Context context, T resource,
-                                               Modification modification) {
+                                               Modification modification,
+                                               Writer writer = Writer::kService) {
     const std::string resource_namespace = resource.metadata().namespace_();
     const std::string name = resource.metadata().name();
     const std::string expected = resource.metadata().resource_version();
@@ -336,6 +346,7 @@ class ResourceStore {
       CW_CO_ASSIGN_OR_RETURN(std::optional<Mutation> mutation,
                              (this->*modification)(current, changed));
       if (!mutation.has_value()) co_return current;
+      mutation->writer = writer;
       const absl::Status written = co_await Write(context, *std::move(mutation), changed);
       if (written.ok()) co_return changed;
       const bool raced = absl::IsAborted(written) && expected.empty() && tries < kMaxTries;

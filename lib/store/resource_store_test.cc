@@ -233,6 +233,33 @@ TEST_F(ResourceStoreTest, ListsMoreThanOneChunk) {
   EXPECT_THAT(rest->next_page_token, IsEmpty());
 }
 
+TEST_F(ResourceStoreTest, APageEndsWhenItHasAMebibyte) {
+  for (int i = 0; i < 30; ++i) {
+    CW_ASSERT_OK(Create(MakeWidget(absl::StrCat("w", 100 + i), std::string(120'000, 'r'))));
+  }
+  std::vector<std::size_t> sizes;
+  std::string token;
+  do {
+    CW_ASSERT_OK_AND_ASSIGN(const auto page,
+                            ListWidgets({.page_size = 1000, .page_token = token}));
+    sizes.push_back(page.resources.size());
+    token = page.next_page_token;
+  } while (!token.empty());
+  EXPECT_THAT(sizes, ElementsAre(9u, 9u, 9u, 3u));
+  EXPECT_EQ(ListWidgets({})->resources.size(), 30u);
+}
+
+TEST_F(ResourceStoreTest, WhatAUserWritesIsSmallAndWhatAServiceAddsIsNot) {
+  const auto invalid = StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("131072 bytes"));
+  const Widget large = MakeWidget("a", std::string(kMaxUserValueBytes, 'r'));
+  EXPECT_THAT(Await(widgets_->Create(TestContext(), large, Writer::kUser)), invalid);
+  CW_ASSERT_OK(Await(widgets_->Create(TestContext(), MakeWidget("a", "red"), Writer::kUser)));
+  EXPECT_THAT(Await(widgets_->Update(TestContext(), large, Writer::kUser)), invalid);
+  Widget status = MakeWidget("a", "red");
+  status.mutable_status()->set_phase(std::string(kMaxUserValueBytes, 'p'));
+  CW_EXPECT_OK(UpdateStatus(status));
+}
+
 TEST_F(ResourceStoreTest, MarkDeletedSetsTheTimeOnce) {
   CW_ASSERT_OK(Create(MakeWidget("a", "red")));
   CW_ASSERT_OK_AND_ASSIGN(const Widget marked,

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/aes_gcm.h"
@@ -13,6 +14,11 @@ namespace {
 constexpr int64_t kRecordsPerDataKey = int64_t{1} << 30;
 // There is one for each start of the process since the oldest record was written.
 constexpr std::size_t kRememberedDataKeys = 1024;
+
+std::string NoteOf(const SealingKey& key) {
+  return absl::StrCat(absl::BytesToHexString(key.id()), " ",
+                      absl::BytesToHexString(key.Attest("all is sealed")));
+}
 
 }  // namespace
 
@@ -28,7 +34,6 @@ absl::StatusOr<std::string> SealingCodec::Seal(absl::string_view key,
 absl::StatusOr<base::Secret> SealingCodec::Open(absl::string_view key,
                                                 absl::string_view stored) const {
   if (!IsSealed(stored)) {
-    if (allow_unsealed_) return base::Secret(std::string(stored));
     return absl::DataLossError(
         "the stored record is not sealed, although all of this store are: something else has "
         "written to its file; restore the store from a backup, or delete the resource");
@@ -40,6 +45,15 @@ absl::StatusOr<base::Secret> SealingCodec::Open(absl::string_view key,
   return absl::DataLossError(
       "the sealed record has been changed, or was moved from another resource; restore the "
       "store from a backup, or delete the resource and create it again");
+}
+
+std::string SealingCodec::Note() const { return NoteOf(keys_.front()); }
+
+std::optional<std::string> SealingCodec::NotedKey(absl::string_view note) const {
+  for (const SealingKey& key : keys_) {
+    if (note == NoteOf(key)) return key.id();
+  }
+  return std::nullopt;
 }
 
 const SealingKey* SealingCodec::FindKey(absl::string_view id) const {

@@ -8,14 +8,17 @@
 // 2^32 that one key with random nonces may seal (NIST SP 800-38D §8.3): a record costs one
 // encryption, and reading it back one decryption, for its data key is remembered.
 //
+// What is not sealed is never opened. Records of versions of this program that did not seal are
+// sealed by sealing_migration.h.
+//
 // Threading: safe from any thread.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,13 +40,15 @@ class SealingCodec final : public ValueCodec {
                                    absl::string_view value) const override;
 
   // FAILED_PRECONDITION without the sealing key that the record names; DATA_LOSS if the
-  // record has been changed, is another key's, or is not sealed although all must be.
+  // record has been changed, is another key's, or is not sealed.
   absl::StatusOr<base::Secret> Open(absl::string_view key,
                                     absl::string_view stored) const override;
 
-  // From now on, whether values are opened that are not sealed at all: those of versions of
-  // this program that did not seal. Not so at first.
-  void AllowUnsealed(bool allow) { allow_unsealed_ = allow; }
+  // A note, for a file, that all of a store is sealed with the first key, which only who has
+  // that key can write.
+  std::string Note() const;
+  // The id of the key with which this note was written; nothing if it is none of these keys.
+  std::optional<std::string> NotedKey(absl::string_view note) const;
 
   // Of the first key.
   const std::string& current_key_id() const { return keys_.front().id(); }
@@ -63,7 +68,6 @@ class SealingCodec final : public ValueCodec {
   absl::StatusOr<DataKey> Unwrap(absl::string_view key_id, absl::string_view wrapped) const;
 
   const std::vector<SealingKey> keys_;
-  std::atomic<bool> allow_unsealed_{false};
   mutable base::Mutex mutex_;
   mutable Sealer sealer_ CW_GUARDED_BY(mutex_);
   // By their wrapped form.

@@ -1,5 +1,6 @@
 #include "lib/store/sealing_codec.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -97,12 +98,22 @@ TEST(SealingCodecTest, HalvesOfTwoRecordsDoNotFit) {
   EXPECT_THAT(Codec("a").Open("k", mixed), StatusIs(absl::StatusCode::kDataLoss));
 }
 
-TEST(SealingCodecTest, UnsealedRecordsOpenOnlyWhileTheyAreAllowed) {
-  SealingCodec codec = Codec("a");
-  EXPECT_THAT(codec.Open("k", "\n\003web"),
+TEST(SealingCodecTest, WhatIsNotSealedIsNeverOpened) {
+  EXPECT_THAT(Codec("a").Open("k", "\n\003web"),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("is not sealed")));
-  codec.AllowUnsealed(true);
-  EXPECT_EQ(codec.Open("k", "\n\003web")->Reveal(), "\n\003web");
+}
+
+TEST(SealingCodecTest, ANoteIsBelievedOnlyFromAKnownKey) {
+  const std::string note = Codec("a").Note();
+  EXPECT_EQ(Codec("a").NotedKey(note), Key('a').id());
+  EXPECT_EQ(Codec("ba").NotedKey(note), Key('a').id());
+  EXPECT_EQ(Codec("b").NotedKey(note), std::nullopt);
+  for (std::size_t i = 0; i < note.size(); ++i) {
+    std::string forged = note;
+    forged[i] = static_cast<char>(forged[i] ^ 1);
+    EXPECT_EQ(Codec("a").NotedKey(forged), std::nullopt) << i;
+  }
+  EXPECT_EQ(Codec("a").NotedKey(absl::BytesToHexString(Key('a').id())), std::nullopt);
 }
 
 TEST(SealingCodecTest, ARecordOfANewerVersionIsNotTakenForDamage) {

@@ -72,7 +72,8 @@ SealingKey::SealingKey(const base::Secret& key)
     : id_(pki::DeriveKey(key, "certwright sealing key id")
               .Reveal()
               .substr(0, kSealingKeyIdBytes)),
-      wrapping_key_(pki::DeriveKey(key, "certwright sealing key wrap")) {}
+      wrapping_key_(pki::DeriveKey(key, "certwright sealing key wrap")),
+      attesting_key_(pki::DeriveKey(key, "certwright sealing key attest")) {}
 
 std::string SealingKey::Wrap(const base::Secret& data_key) const {
   return pki::AesGcmSeal(wrapping_key_, id_, data_key.Reveal());
@@ -84,6 +85,10 @@ absl::StatusOr<base::Secret> SealingKey::Unwrap(absl::string_view wrapped) const
     return *std::move(data_key);
   }
   return absl::DataLossError("the data key of the sealed record does not open");
+}
+
+std::string SealingKey::Attest(absl::string_view statement) const {
+  return std::string(pki::DeriveKey(attesting_key_, statement).Reveal());
 }
 
 std::string SealingKeyName(absl::string_view id) {

@@ -26,9 +26,13 @@ class SealingKey {
   std::string Wrap(const base::Secret& data_key) const;
   absl::StatusOr<base::Secret> Unwrap(absl::string_view wrapped) const;
 
+  // HMAC-SHA256 of `statement`, 32 octets: only who has the key can have made it.
+  std::string Attest(absl::string_view statement) const;
+
  private:
   std::string id_;
   base::Secret wrapping_key_;
+  base::Secret attesting_key_;
 };
 
 // "sealing key 0123456789abcdef", for messages.

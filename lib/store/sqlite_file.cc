@@ -25,6 +25,8 @@ namespace {
 constexpr int64_t kApplicationId = 0x43575354;  // "CWST"
 // 1: without owner and checksums, of versions that did not seal.
 constexpr int64_t kSchemaVersion = 2;
+// Pages of 4 KiB.
+constexpr int64_t kFreePagesToShrink = 16 * 1024;
 
 // `changes` is an undo log: each row holds what its key had before, so a value is written
 // once, not twice, and past states can be rebuilt. A checksum is that of ChecksumOf(), or NULL
@@ -222,6 +224,16 @@ absl::Status CreateSchema(SqliteConnection& connection) {
   return status;
 }
 
+// Gives the disk back what an old log of changes has left free. Without room for the copy that
+// this takes, the file stays as it is.
+absl::Status ShrinkIfMostlyFree(SqliteConnection& connection) {
+  CW_ASSIGN_OR_RETURN(const int64_t pages, connection.ReadInt("PRAGMA page_count"));
+  CW_ASSIGN_OR_RETURN(const int64_t free, connection.ReadInt("PRAGMA freelist_count"));
+  if (free < kFreePagesToShrink || 2 * free < pages) return absl::OkStatus();
+  const absl::Status status = connection.Execute("VACUUM");
+  return absl::IsResourceExhausted(status) ? absl::OkStatus() : status;
+}
+
 absl::Status Prepare(SqliteConnection& connection, const SqliteOptions& options,
                      const std::string& witness) {
   bool is_new = false;
@@ -233,7 +245,8 @@ absl::Status Prepare(SqliteConnection& connection, const SqliteOptions& options,
   if (!is_new && options.check_integrity) CW_RETURN_IF_ERROR(CheckIntegrity(connection));
   CW_RETURN_IF_ERROR(Configure(connection, options));
   if (is_new) CW_RETURN_IF_ERROR(CreateSchema(connection));
-  return UpdateSchema(connection, options.owner);
+  CW_RETURN_IF_ERROR(UpdateSchema(connection, options.owner));
+  return ShrinkIfMostlyFree(connection);
 }
 
 }  // namespace

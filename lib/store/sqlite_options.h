@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
+#include "lib/store/quota.h"
 #include "lib/store/storage_health.h"
 
 namespace certwright::store {
@@ -15,6 +16,10 @@ struct SqliteOptions {
   // `keep_revisions` revisions, unless they are older than `keep_age`.
   int64_t keep_revisions = 100'000;
   absl::Duration keep_age = absl::Hours(1);
+  // Upper bound of what they take. A commit that comes when there are more drops old ones.
+  int64_t keep_bytes = 64 * 1024 * 1024;
+  // What users may store.
+  Quotas quotas = {};
   // At most so many commits share one transaction.
   int max_group = 512;
   // Upper bound of the database file's size in pages of 4 KiB; 0 = none.

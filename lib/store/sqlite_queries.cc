@@ -17,6 +17,11 @@ constexpr char kMeta[] = "SELECT revision, compacted FROM meta WHERE id = 1";
 constexpr char kRecord[] =
     "SELECT value, create_revision, mod_revision, checksum FROM records WHERE key = ?1";
 constexpr char kAllRecords[] = "SELECT key, value, checksum FROM records";
+// length() does not read the value.
+constexpr char kRecordSizes[] = "SELECT key, length(value) FROM records";
+constexpr char kLogSize[] =
+    "SELECT count(*), ifnull(sum(length(key)), 0), ifnull(sum(length(previous_value)), 0) "
+    "FROM changes";
 // ?1 <= key, ?2 < key, key < ?3 (NULL: no end).
 constexpr char kList[] =
     "SELECT key, value, create_revision, mod_revision, checksum FROM records "
@@ -136,6 +141,26 @@ absl::Status CheckRecords(SqliteConnection& connection) {
   }
 }
 
+int64_t ChangeSize(int64_t key_bytes, int64_t previous_bytes) {
+  constexpr int64_t kNumbers = 64;
+  return kNumbers + 2 * key_bytes + previous_bytes;
+}
+
+absl::StatusOr<int64_t> ReadLogSize(SqliteConnection& connection) {
+  SqliteQuery query = connection.Query(kLogSize);
+  CW_RETURN_IF_ERROR(query.Step().status());
+  return query.Int(0) * ChangeSize(0, 0) + 2 * query.Int(1) + query.Int(2);
+}
+
+absl::Status ReadUsage(SqliteConnection& connection, StoreUsage& usage) {
+  SqliteQuery query = connection.Query(kRecordSizes);
+  while (true) {
+    CW_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return absl::OkStatus();
+    usage.Add(query.View(0), query.Int(1));
+  }
+}
+
 absl::StatusOr<StoreMeta> ReadMeta(SqliteConnection& connection) {
   SqliteQuery query = connection.Query(kMeta);
   CW_ASSIGN_OR_RETURN(const bool found, query.Step());
@@ -173,17 +198,19 @@ absl::StatusOr<ListResult> ReadList(SqliteConnection& connection, const ListRequ
   if (past) query.Bind(at).Bind(FirstChangeId(at + 1));
   ListResult result;
   result.revision = at;
+  std::size_t bytes = 0;
   while (true) {
     CW_ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) break;
-    if (request.limit > 0 && static_cast<int64_t>(result.records.size()) == request.limit) {
-      result.more = true;
-      break;
-    }
+    result.more =
+        request.limit > 0 && (static_cast<int64_t>(result.records.size()) == request.limit ||
+                              bytes >= kMaxListBytes);
+    if (result.more) break;
     std::string key = query.Bytes(0);
     CW_ASSIGN_OR_RETURN(std::string value, CheckedValue(connection, query, key, 1, 4));
     result.records.push_back(
         Record{std::move(key), std::move(value), query.Int(2), query.Int(3)});
+    bytes += SizeOf(result.records.back());
   }
   return result;
 }
@@ -200,6 +227,7 @@ absl::StatusOr<ChangeBatch> ReadChanges(SqliteConnection& connection, const std:
   query.Bind(FirstChangeId(from + 1)).Bind(FirstChangeId(to + 1));
   ChangeBatch batch;
   batch.revision = from;
+  std::size_t bytes = 0;
   for (int64_t seen = 0;; ++seen) {
     CW_ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) {
@@ -208,10 +236,12 @@ absl::StatusOr<ChangeBatch> ReadChanges(SqliteConnection& connection, const std:
     }
     // A revision is never cut in two.
     const int64_t revision = RevisionOfChange(query.Int(0));
-    if (seen >= limit && revision != batch.revision) break;
+    const bool full = seen >= limit || bytes >= kMaxBatchBytes;
+    if (full && revision != batch.revision) break;
     batch.revision = revision;
     if (!absl::StartsWith(query.View(1), prefix)) continue;
     CW_ASSIGN_OR_RETURN(Event event, ReadEvent(connection, query));
+    bytes += SizeOf(event.record);
     batch.events.push_back(std::move(event));
   }
   return batch;

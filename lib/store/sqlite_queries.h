@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lib/store/quota.h"
 #include "lib/store/sqlite_connection.h"
 #include "lib/store/store.h"
 
@@ -39,14 +40,28 @@ absl::Status CheckRecords(SqliteConnection& connection);
 // The functions below return DATA_LOSS for a value whose checksum is wrong.
 absl::StatusOr<StoreMeta> ReadMeta(SqliteConnection& connection);
 
+// What the log of changes takes, in the bytes of ChangeSize().
+absl::StatusOr<int64_t> ReadLogSize(SqliteConnection& connection);
+
+// Of a change of `key` that has replaced or deleted `previous_bytes`; indices and columns of
+// numbers are accounted for.
+int64_t ChangeSize(int64_t key_bytes, int64_t previous_bytes);
+
+// Counts every record.
+absl::Status ReadUsage(SqliteConnection& connection, StoreUsage& usage);
+
 // Nothing if absent.
 absl::StatusOr<std::optional<Record>> ReadRecord(SqliteConnection& connection,
                                                  const std::string& key);
 
 absl::StatusOr<ListResult> ReadList(SqliteConnection& connection, const ListRequest& request);
 
+// What a batch of changes may hold before it ends; the changes of one revision stay together.
+inline constexpr std::size_t kMaxBatchBytes = 1024 * 1024;
+
 // The changes after `from` up to `to` of keys with `prefix`; looks at no more than about
-// `limit` changes. OUT_OF_RANGE if `from` is compacted.
+// `limit` changes, and returns no more than about kMaxBatchBytes. OUT_OF_RANGE if `from` is
+// compacted.
 absl::StatusOr<ChangeBatch> ReadChanges(SqliteConnection& connection, const std::string& prefix,
                                         int64_t from, int64_t to, int64_t limit);
 

@@ -18,17 +18,17 @@ using runtime::Context;
 class OpenedSqliteStore final : public SqliteStore {
  public:
   OpenedSqliteStore(std::unique_ptr<FileLock> lock, std::unique_ptr<SqliteReaders> readers,
-                    std::unique_ptr<SqliteConnection> connection, const StoreMeta& meta,
+                    std::unique_ptr<SqliteConnection> connection, StoreState state,
                     const SqliteOptions& options)
       : lock_(std::move(lock)),
         readers_(std::move(readers)),
-        feed_(meta.revision,
+        feed_(state.meta.revision,
               [this](const std::string& prefix, int64_t from, int64_t to,
                      int64_t limit) -> absl::StatusOr<ChangeBatch> {
                 CW_ASSIGN_OR_RETURN(SqliteReaders::Lease reader, readers_->Take());
                 return ReadChanges(*reader, prefix, from, to, limit);
               }),
-        writer_(std::move(connection), meta, feed_, options) {}
+        writer_(std::move(connection), std::move(state), feed_, options) {}
 
   Awaitable<absl::StatusOr<Record>> Get(Context context, std::string key) override {
     co_return ReadNow(context, key);
@@ -106,10 +106,13 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> OpenSqliteStore(const std::string& 
   CW_ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, FileLock::Take(path));
   CW_ASSIGN_OR_RETURN(std::unique_ptr<SqliteConnection> connection,
                       OpenDatabase(path, options, *lock));
-  CW_ASSIGN_OR_RETURN(const StoreMeta meta, ReadMeta(*connection));
+  StoreState state{.meta = {}, .log_bytes = 0, .usage = StoreUsage(options.quotas)};
+  CW_ASSIGN_OR_RETURN(state.meta, ReadMeta(*connection));
+  CW_ASSIGN_OR_RETURN(state.log_bytes, ReadLogSize(*connection));
+  CW_RETURN_IF_ERROR(ReadUsage(*connection, state.usage));
   return std::make_unique<OpenedSqliteStore>(std::move(lock),
                                              std::make_unique<SqliteReaders>(path),
-                                             std::move(connection), meta, options);
+                                             std::move(connection), std::move(state), options);
 }
 
 }  // namespace certwright::store

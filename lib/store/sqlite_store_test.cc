@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -13,6 +14,8 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "lib/base/fake_clock.h"
@@ -444,6 +447,132 @@ TEST_F(SqliteStoreTest, DropsOldChangesWithTheNextWrite) {
   EXPECT_EQ(ValueOf(*store, "k"), "7");
 }
 
+// Of the log of changes, in bytes.
+int64_t LogSize(const std::string& path) {
+  const auto connection = SqliteConnection::Open(path);
+  return (*connection)
+      ->ReadInt("SELECT ifnull(sum(length(previous_value)), 0) FROM changes")
+      .value();
+}
+
+TEST_F(SqliteStoreTest, TheChangeLogAndTheFileAreBoundedByBytes) {
+  constexpr int64_t kKeepBytes = 1024 * 1024;
+  {
+    auto store = Open({.keep_bytes = kKeepBytes});
+    for (int i = 0; i < 200; ++i) {
+      CW_ASSERT_OK(Put(*store, "k", std::string(100'000, static_cast<char>('a' + i % 26))));
+    }
+    EXPECT_LE(LogSize(folder_.File()), kKeepBytes);
+    EXPECT_GT(LogSize(folder_.File()), kKeepBytes / 2);
+    EXPECT_THAT(List(*store, {.at_revision = 150}), StatusIs(absl::StatusCode::kOutOfRange));
+    CW_EXPECT_OK(List(*store, {.at_revision = 195}));
+    WatchLog behind;
+    const auto watch = store->Watch("", 150, behind.Callback());
+    EXPECT_THAT(behind.WaitFor(1), ElementsAre("end OUT_OF_RANGE"));
+  }
+  // Pages that the log has left are used again.
+  EXPECT_LT(std::filesystem::file_size(folder_.File()), 4u * kKeepBytes);
+}
+
+TEST_F(SqliteStoreTest, TheBytesOfTheChangeLogAreKnownAfterAStart) {
+  constexpr int64_t kKeepBytes = 1024 * 1024;
+  {
+    auto store = Open();
+    for (int i = 0; i < 50; ++i) CW_ASSERT_OK(Put(*store, "k", std::string(100'000, 'v')));
+    EXPECT_GT(LogSize(folder_.File()), 4 * kKeepBytes);
+  }
+  auto store = Open({.keep_bytes = kKeepBytes});
+  CW_ASSERT_OK(Put(*store, "k", "v"));
+  EXPECT_LE(LogSize(folder_.File()), kKeepBytes);
+}
+
+// Many small changes must not keep a few large ones from being dropped in time.
+TEST_F(SqliteStoreTest, LargeChangesAfterManySmallOnesStayBounded) {
+  constexpr int64_t kKeepBytes = 1024 * 1024;
+  auto store = Open({.keep_bytes = kKeepBytes});
+  std::vector<Mutation> small;
+  for (std::size_t i = 0; i < kMaxMutations; ++i) {
+    small.push_back(Mutation::Put(absl::StrCat("k", i), "v"));
+  }
+  for (int i = 0; i < 40; ++i) CW_ASSERT_OK(Commit(*store, small));
+  for (int i = 0; i < 30; ++i) {
+    CW_ASSERT_OK(Put(*store, "large", std::string(500'000, 'v')));
+    EXPECT_LE(LogSize(folder_.File()), kKeepBytes + 500'000);
+  }
+}
+
+TEST_F(SqliteStoreTest, AFileThatIsMostlyFreeShrinksAtAStart) {
+  {
+    auto store = Open();
+    for (int i = 0; i < 80; ++i) {
+      CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), std::string(1'000'000, 'v')));
+    }
+    for (int i = 0; i < 80; ++i) CW_ASSERT_OK(Delete(*store, absl::StrCat("k", i)));
+    CW_ASSERT_OK(Put(*store, "kept", "v"));
+    CW_ASSERT_OK(Await(store->Compact(TestContext(), 161)));
+  }
+  EXPECT_GT(std::filesystem::file_size(folder_.File()), 64u << 20);
+  EXPECT_EQ(ValueOf(*Open(), "kept"), "v");
+  EXPECT_LT(std::filesystem::file_size(folder_.File()), 1u << 20);
+}
+
+Mutation ByUser(std::string key, std::string value) {
+  Mutation mutation = Mutation::Put(std::move(key), std::move(value));
+  mutation.writer = Writer::kUser;
+  return mutation;
+}
+
+TEST_F(SqliteStoreTest, QuotasRefuseUsersAndNotServices) {
+  const auto refused = StatusIs(
+      absl::StatusCode::kResourceExhausted,
+      AllOf(HasSubstr("namespace web may have 2 objects"), HasSubstr("namespaceObjects")));
+  const SqliteOptions options{.quotas = {.namespace_objects = 2}};
+  {
+    auto store = Open(options);
+    CW_ASSERT_OK(Commit(*store, {ByUser("a/web/1", "v")}));
+    CW_ASSERT_OK(Commit(*store, {ByUser("b/web/2", "v")}));
+    EXPECT_THAT(Commit(*store, {ByUser("a/web/3", "v")}), refused);
+    EXPECT_EQ(ValueOf(*store, "a/web/3"), "NOT_FOUND");
+    CW_EXPECT_OK(Commit(*store, {ByUser("a/other/1", "v")}));
+    CW_EXPECT_OK(Put(*store, "a/web/3", "a service's"));
+    CW_EXPECT_OK(Commit(*store, {ByUser("a/web/1", "longer")}));
+    EXPECT_THAT(Commit(*store, {ByUser("a/web/4", "v")}), refused);
+    CW_ASSERT_OK(Delete(*store, "a/web/1"));
+    EXPECT_THAT(Commit(*store, {ByUser("a/web/4", "v")}), refused);
+  }
+  auto store = Open(options);
+  EXPECT_THAT(Commit(*store, {ByUser("a/web/4", "v")}), refused);
+  CW_ASSERT_OK(Delete(*store, "a/web/3"));
+  CW_EXPECT_OK(Commit(*store, {ByUser("a/web/4", "v")}));
+}
+
+TEST_F(SqliteStoreTest, QuotasAreExactHoweverManyWriteAtOnce) {
+  auto store = Open({.quotas = {.namespace_objects = 50}});
+  std::atomic<int> made = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 25; ++i) {
+          made += Commit(*store, {ByUser(absl::StrCat("a/web/", t, "-", i), "v")}).ok() ? 1 : 0;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(made, 50);
+  EXPECT_EQ(List(*store, {.prefix = "a/web/"})->records.size(), 50u);
+}
+
+TEST_F(SqliteStoreTest, WhatADiskHasRefusedCountsTowardsNoQuota) {
+  const SqliteOptions options{.quotas = {.namespace_bytes = 300'000}, .max_pages = 100};
+  auto store = Open(options);
+  for (int i = 0; i < 20; ++i) {
+    const auto put = Put(*store, absl::StrCat("a/web/", i), std::string(500'000, 'v'));
+    EXPECT_THAT(put, StatusIs(absl::StatusCode::kResourceExhausted));
+  }
+  CW_EXPECT_OK(Commit(*store, {ByUser("a/web/1", std::string(100'000, 'v'))}));
+}
+
 TEST_F(SqliteStoreTest, CompactsMoreThanOneStepInOneCall) {
   auto store = Open();
   std::vector<Mutation> mutations;
@@ -457,6 +586,30 @@ TEST_F(SqliteStoreTest, CompactsMoreThanOneStepInOneCall) {
   auto connection = SqliteConnection::Open(folder_.File());
   CW_ASSERT_OK(connection);
   EXPECT_EQ((*connection)->ReadInt("SELECT count(*) FROM changes").value(), 0);
+}
+
+TEST_F(SqliteStoreTest, AWatchReadsTheLogInChunksOfBytes) {
+  auto store = Open();
+  constexpr int kCommits = 60;
+  for (int i = 0; i < kCommits; ++i) {
+    CW_ASSERT_OK(Put(*store, absl::StrCat("k", i), std::string(500'000, 'v')));
+  }
+  base::Mutex mutex;
+  std::condition_variable_any changed;
+  std::size_t largest = 0;
+  int events = 0;
+  const auto watch = store->Watch("", 0, [&](WatchUpdate update) {
+    std::size_t bytes = 0;
+    for (const Event& event : update.events) bytes += SizeOf(event.record);
+    base::MutexLock lock(mutex);
+    largest = std::max(largest, bytes);
+    events += static_cast<int>(update.events.size());
+    changed.notify_all();
+  });
+  base::MutexLock lock(mutex);
+  EXPECT_TRUE(
+      changed.wait_for(mutex, std::chrono::seconds(60), [&] { return events == kCommits; }));
+  EXPECT_LE(largest, 2'000'000u);
 }
 
 TEST_F(SqliteStoreTest, AWatcherFarBehindIsServedFromTheChangeLog) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,7 +28,8 @@ constexpr char kLogChange[] =
     "INSERT INTO changes(id, key, deleted, time, previous_value, previous_create_revision, "
     "previous_mod_revision, previous_checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 constexpr char kSetMeta[] = "UPDATE meta SET revision = ?1, compacted = ?2 WHERE id = 1";
-constexpr char kOldestChanges[] = "SELECT id, time FROM changes ORDER BY id LIMIT ?1";
+constexpr char kOldestChanges[] =
+    "SELECT id, time, length(key), ifnull(length(previous_value), 0) FROM changes ORDER BY id";
 constexpr char kDropChanges[] = "DELETE FROM changes WHERE id < ?1";
 
 // How often a store that cannot be written is tried, and how many bytes a full disk must have
@@ -38,6 +38,7 @@ constexpr std::chrono::seconds kRetryInterval(1);
 constexpr uint64_t kRoomToGoOn = 1 << 20;
 
 // Changes dropped at most at a time, so that no commit waits long; more than one commit has.
+// Where many bytes have been written at a time, more changes go.
 constexpr int64_t kCompactionStep = 4 * kMaxMutations;
 
 // `stored` is null if there is no such record.
@@ -62,12 +63,14 @@ absl::Status CheckExpectation(const Mutation& mutation, const Record* stored) {
 
 }  // namespace
 
-SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, const StoreMeta& meta,
+SqliteWriter::SqliteWriter(std::unique_ptr<SqliteConnection> connection, StoreState state,
                            WatchFeed& feed, const SqliteOptions& options)
     : connection_(std::move(connection)),
       feed_(feed),
       options_(options),
-      meta_(meta),
+      meta_(state.meta),
+      log_bytes_(state.log_bytes),
+      usage_(std::move(state.usage)),
       thread_([this] { Run(); }) {}
 
 SqliteWriter::~SqliteWriter() {
@@ -164,13 +167,17 @@ void SqliteWriter::ServeGroup(Group& group) {
 // On error nothing is changed, and their results mean nothing.
 absl::Status SqliteWriter::Transact(Group& group, std::size_t begin, std::size_t end) {
   pending_ = meta_;
+  pending_log_bytes_ = log_bytes_;
   changes_.clear();
   now_ = absl::ToUnixSeconds(options_.clock->Now());
   absl::Status status = ApplyGroup(group, begin, end);
   if (!status.ok()) {
     connection_->Rollback();
+    usage_.Rollback();
     return status;
   }
+  usage_.Commit();
+  log_bytes_ = pending_log_bytes_;
   if (pending_ != meta_) transactions_.fetch_add(1);
   base::Reach(base::FaultPoint::kStoreCommitted);
   if (pending_.compacted != meta_.compacted) feed_.Compacted(pending_.compacted);
@@ -201,8 +208,8 @@ absl::Status SqliteWriter::ApplyGroup(Group& group, std::size_t begin, std::size
   return connection_->Query(kCommit).Run();
 }
 
-// Checks all of a commit's expectations, then makes its changes. Only what spoils the whole
-// transaction is returned as an error.
+// Checks all of a commit's expectations and the quotas, then makes its changes. Only what
+// spoils the whole transaction is returned as an error.
 absl::Status SqliteWriter::Apply(Request& request) {
   std::vector<std::optional<Stored>> stored;
   for (const Mutation& mutation : request.mutations) {
@@ -215,6 +222,10 @@ absl::Status SqliteWriter::Apply(Request& request) {
     }
     stored.push_back(std::move(found));
   }
+  if (const absl::Status quotas = CountUsage(request, stored); !quotas.ok()) {
+    request.result = quotas;
+    return absl::OkStatus();
+  }
   const int64_t revision = pending_.revision + 1;
   CommittedChanges committed;
   committed.revision = revision;
@@ -226,6 +237,23 @@ absl::Status SqliteWriter::Apply(Request& request) {
   pending_.revision = revision;
   changes_.push_back(std::move(committed));
   request.result = revision;
+  return absl::OkStatus();
+}
+
+// Counts the commit, or says which quota it would exceed.
+absl::Status SqliteWriter::CountUsage(const Request& request,
+                                      const std::vector<std::optional<Stored>>& stored) {
+  const auto size = [](const std::string& value) { return static_cast<int64_t>(value.size()); };
+  UsageChange change;
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const Mutation& mutation = request.mutations[i];
+    if (!usage_.Counts(mutation.key)) continue;
+    change.Note(mutation.key, stored[i].has_value() ? size(stored[i]->record.value) : -1,
+                mutation.value.has_value() ? size(*mutation.value) : -1,
+                mutation.writer == Writer::kUser);
+  }
+  CW_RETURN_IF_ERROR(usage_.Check(change));
+  usage_.Apply(std::move(change));
   return absl::OkStatus();
 }
 
@@ -244,6 +272,9 @@ absl::StatusOr<std::optional<SqliteWriter::Stored>> SqliteWriter::ReadStored(
 
 absl::Status SqliteWriter::LogChange(const Mutation& mutation,
                                      const std::optional<Stored>& stored, int64_t change_id) {
+  pending_log_bytes_ +=
+      ChangeSize(static_cast<int64_t>(mutation.key.size()),
+                 stored.has_value() ? static_cast<int64_t>(stored->record.value.size()) : 0);
   SqliteQuery query = connection_->Query(kLogChange);
   query.Bind(change_id).Bind(mutation.key).Bind(int64_t{mutation.value ? 0 : 1}).Bind(now_);
   if (stored.has_value()) {
@@ -294,10 +325,13 @@ absl::StatusOr<Event> SqliteWriter::Write(const Mutation& mutation,
 absl::Status SqliteWriter::CompactOld() {
   std::size_t written = 0;
   for (const CommittedChanges& commit : changes_) written += commit.events.size();
-  const int64_t target = pending_.revision - options_.keep_revisions;
-  const int64_t oldest = now_ - absl::ToInt64Seconds(options_.keep_age);
-  const int64_t limit = std::max(kCompactionStep, 2 * static_cast<int64_t>(written));
-  return DropChanges(target, oldest, limit).status();
+  Drop drop;
+  drop.target = pending_.revision - options_.keep_revisions;
+  drop.oldest = now_ - absl::ToInt64Seconds(options_.keep_age);
+  drop.keep_bytes = options_.keep_bytes;
+  drop.limit = std::max(kCompactionStep, 2 * static_cast<int64_t>(written));
+  drop.limit_bytes = 2 * (pending_log_bytes_ - log_bytes_);
+  return DropChanges(drop).status();
 }
 
 absl::Status SqliteWriter::CompactRequested(Request& request) {
@@ -307,9 +341,8 @@ absl::Status SqliteWriter::CompactRequested(Request& request) {
         "cannot compact to revision ", target, ": the store is at ", pending_.revision));
     return absl::OkStatus();
   }
-  CW_ASSIGN_OR_RETURN(
-      const bool finished,
-      DropChanges(target, std::numeric_limits<int64_t>::min(), kCompactionStep));
+  CW_ASSIGN_OR_RETURN(const bool finished,
+                      DropChanges({.target = target, .limit = kCompactionStep}));
   if (!finished) return absl::OkStatus();
   pending_.compacted = std::max(pending_.compacted, target);
   request.result = target;
@@ -348,31 +381,33 @@ absl::Status SqliteWriter::Rewrite(const runtime::Context& context) {
       absl::StrCat(connection_->path(), ": a reader keeps the write-ahead log in use"));
 }
 
-// Drops those of the oldest `limit` changes that are of revisions up to `target` or were made
-// before `oldest`. False if there may be more.
-absl::StatusOr<bool> SqliteWriter::DropChanges(int64_t target, int64_t oldest, int64_t limit) {
+// False if there may be more to drop.
+absl::StatusOr<bool> SqliteWriter::DropChanges(const Drop& drop) {
   int64_t drop_to = 0;   // revisions of which all changes have been seen
+  int64_t dropped = 0;   // their bytes
   int64_t revision = 0;  // of the last change seen
+  int64_t bytes = 0;     // of all changes seen
   bool finished = false;
   {
     SqliteQuery query = connection_->Query(kOldestChanges);
-    query.Bind(limit);
-    for (int64_t seen = 0; !finished; ++seen) {
+    for (int64_t seen = 0;; ++seen) {
       CW_ASSIGN_OR_RETURN(const bool row, query.Step());
-      if (!row) {
-        finished = seen < limit;
-        if (finished) drop_to = revision;
-        break;
+      const int64_t next = row ? RevisionOfChange(query.Int(0)) : -1;
+      if (next != revision) {
+        drop_to = revision;
+        dropped = bytes;
+        finished = !row || (next > drop.target && query.Int(1) >= drop.oldest &&
+                            pending_log_bytes_ - bytes <= drop.keep_bytes);
+        if (finished || (seen >= drop.limit && bytes >= drop.limit_bytes)) break;
       }
-      const int64_t next = RevisionOfChange(query.Int(0));
-      if (next != revision) drop_to = revision;
       revision = next;
-      finished = revision > target && query.Int(1) >= oldest;
+      bytes += ChangeSize(query.Int(2), query.Int(3));
     }
   }
   if (drop_to > pending_.compacted) {
     CW_RETURN_IF_ERROR(connection_->Query(kDropChanges).Bind(FirstChangeId(drop_to + 1)).Run());
     pending_.compacted = drop_to;
+    pending_log_bytes_ -= dropped;
   }
   return finished;
 }

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "lib/base/mutex.h"
 #include "lib/runtime/context.h"
+#include "lib/store/quota.h"
 #include "lib/store/sqlite_connection.h"
 #include "lib/store/sqlite_queries.h"
 #include "lib/store/sqlite_store.h"
@@ -27,13 +29,21 @@
 
 namespace certwright::store {
 
+// What is there when the writer begins.
+struct StoreState {
+  StoreMeta meta;
+  // Of the log of changes, as ReadLogSize() has it.
+  int64_t log_bytes = 0;
+  StoreUsage usage;
+};
+
 class SqliteWriter {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<int64_t>)>;
 
   // `feed` must outlive this.
-  SqliteWriter(std::unique_ptr<SqliteConnection> connection, const StoreMeta& meta,
-               WatchFeed& feed, const SqliteOptions& options);
+  SqliteWriter(std::unique_ptr<SqliteConnection> connection, StoreState state, WatchFeed& feed,
+               const SqliteOptions& options);
   // Finishes what has been submitted.
   ~SqliteWriter();
   SqliteWriter(const SqliteWriter&) = delete;
@@ -65,6 +75,16 @@ class SqliteWriter {
     Record record;
     std::optional<int64_t> checksum;
   };
+  // Which of the oldest changes to drop, and when to leave the rest for another time.
+  struct Drop {
+    // Those of revisions up to this one, those from before, and those above so many bytes.
+    int64_t target = 0;
+    int64_t oldest = std::numeric_limits<int64_t>::min();
+    int64_t keep_bytes = std::numeric_limits<int64_t>::max();
+    // Not more than so many once so many bytes have gone.
+    int64_t limit = 0;
+    int64_t limit_bytes = 0;
+  };
   using Group = std::deque<Request>;
 
   void Run();
@@ -75,6 +95,8 @@ class SqliteWriter {
   absl::Status ApplyGroup(Group& group, std::size_t begin, std::size_t end);
   absl::Status Apply(Request& request);
   absl::StatusOr<std::optional<Stored>> ReadStored(const std::string& key);
+  absl::Status CountUsage(const Request& request,
+                          const std::vector<std::optional<Stored>>& stored);
   absl::StatusOr<Event> Write(const Mutation& mutation, std::optional<Stored> stored,
                               int64_t revision, int64_t change_id);
   absl::Status LogChange(const Mutation& mutation, const std::optional<Stored>& stored,
@@ -84,15 +106,18 @@ class SqliteWriter {
   absl::Status Rewrite(const runtime::Context& context);
   void NoteOutcome(const absl::Status& status);
   absl::Status TryToWrite();
-  absl::StatusOr<bool> DropChanges(int64_t target, int64_t oldest, int64_t limit);
+  absl::StatusOr<bool> DropChanges(const Drop& drop);
 
   const std::unique_ptr<SqliteConnection> connection_;
   WatchFeed& feed_;
   const SqliteOptions options_;
 
   // The rest up to mutex_ is for the writer's thread alone.
-  StoreMeta meta_;                         // as on disk
-  StoreMeta pending_;                      // as it will be after the open transaction
+  StoreMeta meta_;                 // as on disk
+  StoreMeta pending_;              // as it will be after the open transaction
+  int64_t log_bytes_;              // as on disk
+  int64_t pending_log_bytes_ = 0;  // as it will be after the open transaction
+  StoreUsage usage_;
   int64_t now_ = 0;                        // seconds, of the open transaction
   std::vector<CommittedChanges> changes_;  // of the open transaction
   absl::Status failure_;                   // of the last transaction

@@ -42,6 +42,12 @@ absl::Status ValidateMutations(const std::vector<Mutation>& mutations) {
                                                      mutation.value->size(), " bytes; at most ",
                                                      kMaxValueBytes, " can be stored"));
     }
+    if (mutation.writer == Writer::kUser && mutation.value.has_value() &&
+        mutation.value->size() > kMaxUserValueBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(mutation.key, ": must be at most ", kMaxUserValueBytes,
+                       " bytes as it is stored, not ", mutation.value->size()));
+    }
     if (mutation.expected_revision.has_value() && *mutation.expected_revision < 0) {
       return absl::InvalidArgumentError(
           absl::StrCat(mutation.key, ": the expected revision is negative"));

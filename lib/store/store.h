@@ -31,6 +31,10 @@ namespace certwright::store {
 inline constexpr std::size_t kMaxMutations = 128;
 inline constexpr std::size_t kMaxKeyBytes = 1024;
 inline constexpr std::size_t kMaxValueBytes = 1024 * 1024;
+// What a user may store as one value. A service may add to it what it finds out.
+inline constexpr std::size_t kMaxUserValueBytes = 128 * 1024;
+// A list with a limit ends with the record that makes it so large.
+inline constexpr std::size_t kMaxListBytes = 1024 * 1024;
 
 struct Record {
   std::string key;
@@ -39,6 +43,11 @@ struct Record {
   int64_t mod_revision = 0;
 };
 
+// What a record counts in bounds of bytes.
+inline std::size_t SizeOf(const Record& record) {
+  return record.key.size() + record.value.size();
+}
+
 struct Event {
   enum Type { kPut, kDelete };
   Type type = kPut;
@@ -46,6 +55,11 @@ struct Event {
   int64_t revision = 0;  // of the change; for kPut also record.mod_revision
   bool created = false;  // for kPut: there was no such key before
 };
+
+// On whose behalf something is written. What a user asks for must keep to kMaxUserValueBytes
+// and to the store's quotas (quota.h). What a service writes for itself counts towards the
+// quotas but is never refused for them, so that nothing that was begun is left half-done.
+enum class Writer { kService, kUser };
 
 struct Mutation {
   // `expected_revision`: nothing = whatever is there; 0 = the key must be absent; else the
@@ -62,11 +76,12 @@ struct Mutation {
   std::string key;
   std::optional<std::string> value;  // nothing = delete
   std::optional<int64_t> expected_revision;
+  Writer writer = Writer::kService;
 };
 
 struct ListRequest {
   std::string prefix = {};       // empty = everything
-  int64_t limit = 0;             // 0 = no limit
+  int64_t limit = 0;             // 0 = no limit, neither of records nor of bytes
   std::string start_after = {};  // only keys greater than this
   int64_t at_revision = 0;       // 0 = now
 };
@@ -74,7 +89,7 @@ struct ListRequest {
 struct ListResult {
   std::vector<Record> records;  // in the order of their keys (bytes)
   int64_t revision = 0;         // that the records are of
-  bool more = false;            // the limit cut it short
+  bool more = false;            // a limit cut it short
 };
 
 // One call to a watcher. Exactly one of three things:
@@ -116,8 +131,9 @@ class Store {
 
   // Applies all mutations, or none, and returns the revision they got. A key may occur
   // once. Errors, each naming the key: ABORTED if another revision was expected,
-  // ALREADY_EXISTS if absence was, NOT_FOUND if there is nothing to delete. UNAVAILABLE and
-  // RESOURCE_EXHAUSTED: storage failed, nothing is changed, and it may be tried again.
+  // ALREADY_EXISTS if absence was, NOT_FOUND if there is nothing to delete;
+  // RESOURCE_EXHAUSTED if a user would exceed a quota. UNAVAILABLE and RESOURCE_EXHAUSTED:
+  // storage failed, nothing is changed, and it may be tried again.
   virtual runtime::Awaitable<absl::StatusOr<int64_t>> Commit(
       runtime::Context context, std::vector<Mutation> mutations) = 0;
 

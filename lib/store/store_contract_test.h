@@ -170,6 +170,38 @@ TEST_P(StoreContractTest, PagesOfOneRevisionFitTogetherWhateverIsWrittenMeanwhil
   EXPECT_THAT(Contents(now.records), ElementsAre("a=1", "b=1", "bb=new", "c=3", "d=again"));
 }
 
+TEST_P(StoreContractTest, AListWithALimitIsBoundedByBytesToo) {
+  const std::string large(kMaxListBytes / 2, 'v');
+  for (const char* key : {"a", "b", "c", "d", "e"}) CW_ASSERT_OK(Put(store(), key, large));
+  CW_ASSERT_OK_AND_ASSIGN(const ListResult first, List(store(), {.limit = 100}));
+  EXPECT_EQ(first.records.size(), 2u);
+  EXPECT_TRUE(first.more);
+  CW_ASSERT_OK(Put(store(), "c", "small"));
+  const auto after = [&](std::string key) {
+    return List(store(), {.limit = 100, .start_after = key, .at_revision = first.revision});
+  };
+  CW_ASSERT_OK_AND_ASSIGN(const ListResult second, after("b"));
+  EXPECT_EQ(second.records.size(), 2u);
+  EXPECT_TRUE(second.more);
+  CW_ASSERT_OK_AND_ASSIGN(const ListResult third, after("d"));
+  EXPECT_EQ(third.records.size(), 1u);
+  EXPECT_FALSE(third.more);
+  EXPECT_EQ(List(store(), {})->records.size(), 5u);
+}
+
+TEST_P(StoreContractTest, WhatAUserStoresIsSmallerThanWhatAServiceMay) {
+  const auto put = [&](std::size_t bytes, Writer writer) {
+    Mutation mutation = Mutation::Put("k/n/a", std::string(bytes, 'v'));
+    mutation.writer = writer;
+    return Commit(store(), {mutation}).status();
+  };
+  CW_EXPECT_OK(put(kMaxUserValueBytes, Writer::kUser));
+  EXPECT_THAT(put(kMaxUserValueBytes + 1, Writer::kUser),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       testing::AllOf(HasSubstr("k/n/a"), HasSubstr("at most 131072 bytes"))));
+  CW_EXPECT_OK(put(kMaxUserValueBytes + 1, Writer::kService));
+}
+
 TEST_P(StoreContractTest, CompactedAndFutureRevisionsAreOutOfRange) {
   CW_ASSERT_OK(Put(store(), "k", "1"));
   CW_ASSERT_OK_AND_ASSIGN(const int64_t kept, Put(store(), "k", "2"));

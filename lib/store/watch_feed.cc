@@ -163,8 +163,12 @@ WatchFeed::Plan WatchFeed::NextStep(Watcher& watcher) {
     plan.to = published_;
     if (remembered) {
       auto next = recent_.begin() + (position + 1 - recent_.front()->revision);
-      for (; next != recent_.end() && plan.commits.size() < kCommitsPerStep; ++next) {
+      std::size_t bytes = 0;
+      for (; next != recent_.end() && plan.commits.size() < kCommitsPerStep &&
+             bytes < kMaxBatchBytes;
+           ++next) {
         plan.commits.push_back(*next);
+        bytes += SizeOf(**next);
       }
     }
   } else if (first && position > published_) {

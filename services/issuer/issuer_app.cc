@@ -20,6 +20,7 @@
 #include "lib/service/issuer_ref.h"
 #include "lib/service/metadata.h"
 #include "lib/service/peers.h"
+#include "lib/service/store_config.h"
 #include "lib/store/resealing.h"
 #include "lib/store/sealing_codec.h"
 #include "lib/store/sqlite_store.h"
@@ -39,6 +40,7 @@
 #include "services/issuer/issuer_rpc.h"
 #include "services/issuer/issuer_validation.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/limit_ledger.h"
 #include "services/issuer/renewal_info_reconciler.h"
 #include "services/issuer/sealing.h"
 #include "services/issuer/secret_rpc.h"
@@ -441,9 +443,9 @@ absl::StatusOr<std::unique_ptr<service::App>> BuildIssuerApp(
   if (!approval.problems.empty()) {
     return absl::InvalidArgumentError(absl::StrJoin(approval.problems, "; "));
   }
-  store::SqliteOptions sqlite;
-  sqlite.owner = "certwright-issuer";
-  sqlite.health = environment.storage;
+  store::SqliteOptions sqlite =
+      service::ToSqliteOptions(config.store(), "certwright-issuer", environment);
+  sqlite.quotas.uncounted_prefix = kLimitRecordsPrefix;
   // The key is made after the store.
   if (config.sealing().key_files().empty()) sqlite.witness = DefaultKeyFile(config);
   CW_ASSIGN_OR_RETURN(auto store,

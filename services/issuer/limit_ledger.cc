@@ -2,20 +2,21 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
-#include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
 
 namespace certwright::issuer_service {
 namespace {
 
-constexpr char kKind[] = "limitrecords";
 constexpr int64_t kListChunk = 1000;
 // Records that are deleted along with one commit.
 constexpr std::size_t kMostForgotten = 32;
 
-std::string KeyOf(const std::string& uid) { return store::RecordKey(kKind, "", uid); }
+std::string KeyOf(const std::string& uid) {
+  return absl::StrCat(kLimitRecordsPrefix, "/", uid);
+}
 
 }  // namespace
 

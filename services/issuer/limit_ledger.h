@@ -21,6 +21,9 @@
 
 namespace certwright::issuer_service {
 
+// What the keys of its records begin with in the store.
+inline constexpr char kLimitRecordsPrefix[] = "limitrecords/";
+
 class LimitLedger {
  public:
   // `store` must outlive this.

@@ -14,6 +14,7 @@
 #include "lib/base/status_matchers.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
+#include "lib/store/new_file.h"
 #include "lib/store/resealing.h"
 #include "lib/store/sqlite_store.h"
 #include "lib/store/store_testing.h"
@@ -26,6 +27,7 @@ using base::StatusIs;
 using store::Await;
 using store::TestContext;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -65,7 +67,14 @@ class SealingTest : public testing::Test {
   absl::StatusOr<std::unique_ptr<store::SealingCodec>> Open() {
     return OpenSealing(config_, *store_);
   }
-  void Reseal(store::SealingCodec& codec) {
+  // What the refusal to start says that the content is.
+  std::string NamedDigest() {
+    const std::string message(Open().status().message());
+    EXPECT_THAT(message, HasSubstr("sealing.migrateUnsealed: \""));
+    const std::size_t at = message.find('"');
+    return at == std::string::npos ? "" : message.substr(at + 1, 64);
+  }
+  void Reseal(const store::SealingCodec& codec) {
     store::Resealing resealing(*store_, kSecretsPrefix, codec, pool_.executor(), *timers_,
                                [](int64_t) {});
     CW_ASSERT_OK(Await(resealing.Run(TestContext())));
@@ -84,20 +93,114 @@ TEST_F(SealingTest, ANewStoreGetsAKeyFileAndNeedsNoResealing) {
   EXPECT_EQ(access((folder_ + "/issuer.db.key").c_str(), R_OK), 0);
   CreateSecret(codec.get(), "tls");
   EXPECT_EQ(ReadSecret(**Open(), "tls"), "the key");
-  CW_ASSERT_OK_AND_ASSIGN(const auto survey,
-                          Await(store::SurveySealing(TestContext(), *store_, kSecretsPrefix,
-                                                     codec->current_key_id())));
+  CW_ASSERT_OK_AND_ASSIGN(
+      const auto survey,
+      Await(store::SurveySealing(TestContext(), *store_, kSecretsPrefix, codec.get())));
   EXPECT_EQ(survey.noted_key_id, codec->current_key_id());
 }
 
-TEST_F(SealingTest, AStoreOfAVersionThatDidNotSealIsReadAndSealed) {
+TEST_F(SealingTest, AStoreOfAVersionThatDidNotSealIsSealedWhenItsContentIsNamed) {
   CreateSecret(nullptr, "tls");
+  const std::string digest = NamedDigest();
+  config_.mutable_sealing()->set_migrate_unsealed(digest);
   CW_ASSERT_OK_AND_ASSIGN(const auto codec, Open());
   EXPECT_EQ(ReadSecret(*codec, "tls"), "the key");
   Reseal(*codec);
   EXPECT_EQ(ReadSecret(**Open(), "tls"), "the key");
+}
+
+TEST_F(SealingTest, AMigrationOfAnotherContentIsRefused) {
+  CreateSecret(nullptr, "tls");
+  config_.mutable_sealing()->set_migrate_unsealed(NamedDigest());
   CreateSecret(nullptr, "planted");
-  EXPECT_THAT(ReadSecret(**Open(), "planted"), HasSubstr("is not sealed"));
+  EXPECT_THAT(Open(),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("2 Secrets are not sealed"),
+                             HasSubstr("not those that sealing.migrateUnsealed names"))));
+  EXPECT_FALSE(std::filesystem::exists(SealedMarkFile(config_)));
+}
+
+TEST_F(SealingTest, TheDigestOfAMigrationIsChecked) {
+  config_.mutable_sealing()->set_migrate_unsealed("true");
+  EXPECT_THAT(ValidateSealing(config_.sealing()),
+              ElementsAre(HasSubstr("sealing.migrateUnsealed: must be the digest")));
+  config_.mutable_sealing()->set_migrate_unsealed(std::string(64, 'a'));
+  EXPECT_THAT(ValidateSealing(config_.sealing()), IsEmpty());
+}
+
+// Whoever writes the file takes out what shows that it was sealed, in every combination, before
+// or after the store is opened again, and also where the configuration still names an earlier
+// migration.
+TEST_F(SealingTest, APlantedSecretIsNeverTaken) {
+  CreateSecret(nullptr, "tls");
+  config_.mutable_sealing()->set_migrate_unsealed(NamedDigest());
+  {
+    CW_ASSERT_OK_AND_ASSIGN(const auto codec, Open());
+    Reseal(*codec);
+  }
+  CreateSecret(nullptr, "planted");
+  const std::string note = store::ValueOf(*store_, store::kSealingNote);
+  const std::string mark = SealedMarkFile(config_);
+  for (const bool with_note : {true, false}) {
+    for (const bool with_mark : {true, false}) {
+      for (const bool with_sealed : {true, false}) {
+        SCOPED_TRACE(absl::StrCat(with_note, with_mark, with_sealed));
+        if (with_note) {
+          CW_ASSERT_OK(store::Put(*store_, store::kSealingNote, note));
+        } else {
+          (void)store::Delete(*store_, store::kSealingNote);
+        }
+        if (with_mark) {
+          CW_ASSERT_OK(store::ReplaceFile(mark, note));
+        } else {
+          std::filesystem::remove(mark);
+        }
+        if (!with_sealed) (void)store::Delete(*store_, "secrets/web/tls");
+        const auto codec = Open();
+        if (codec.ok()) {
+          EXPECT_TRUE(with_note);
+          EXPECT_THAT(ReadSecret(**codec, "planted"), HasSubstr("is not sealed"));
+          EXPECT_TRUE(std::filesystem::exists(mark));
+        } else {
+          EXPECT_FALSE(with_note);
+          EXPECT_THAT(std::string(codec.status().message()), HasSubstr("are not sealed"));
+        }
+      }
+    }
+  }
+}
+
+TEST_F(SealingTest, AForgedNoteLetsNothingIn) {
+  CreateSecret(nullptr, "planted");
+  MakeKey("issuer.db.key");
+  for (const char* forged : {"", "0123456789abcdef", "0123456789abcdef 00"}) {
+    CW_ASSERT_OK(store::Put(*store_, store::kSealingNote, forged));
+    EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                 HasSubstr("a note in the store shows that all were")));
+  }
+}
+
+TEST_F(SealingTest, AStoreOfAVersionWhoseNoteHasNoProofIsTakenIfAllIsSealed) {
+  std::string note;
+  {
+    CW_ASSERT_OK_AND_ASSIGN(const auto codec, Open());
+    CreateSecret(codec.get(), "tls");
+    note = codec->Note();
+  }
+  CW_ASSERT_OK(store::Put(*store_, store::kSealingNote, note.substr(0, note.find(' '))));
+  std::filesystem::remove(SealedMarkFile(config_));
+  CW_ASSERT_OK_AND_ASSIGN(const auto codec, Open());
+  EXPECT_EQ(ReadSecret(*codec, "tls"), "the key");
+  Reseal(*codec);
+  EXPECT_EQ(store::ValueOf(*store_, store::kSealingNote), note);
+}
+
+TEST_F(SealingTest, TheMarkIsMadeAgainWhereAStoreWasMovedWithoutIt) {
+  CW_ASSERT_OK(Open());
+  const std::string mark = SealedMarkFile(config_);
+  ASSERT_TRUE(std::filesystem::remove(mark));
+  CW_ASSERT_OK(Open());
+  EXPECT_TRUE(std::filesystem::exists(mark));
 }
 
 TEST_F(SealingTest, AMissingDefaultKeyFileIsNotReplacedWhileSecretsNeedIt) {

@@ -27,14 +27,23 @@ class MemoryStore final : public store::Store {
       runtime::Context, store::ListRequest request) override {
     store::ListResult result;
     result.revision = revision_;
-    for (const auto& [key, record] : records_) {
-      if (absl::StartsWith(key, request.prefix)) result.records.push_back(record);
+    std::size_t bytes = 0;
+    for (auto it = records_.upper_bound(request.start_after); it != records_.end(); ++it) {
+      if (!absl::StartsWith(it->first, request.prefix)) continue;
+      result.more =
+          request.limit > 0 && (static_cast<int64_t>(result.records.size()) == request.limit ||
+                                bytes >= store::kMaxListBytes);
+      if (result.more) break;
+      result.records.push_back(it->second);
+      bytes += store::SizeOf(it->second);
     }
     co_return result;
   }
 
   runtime::Awaitable<absl::StatusOr<int64_t>> Commit(
       runtime::Context, std::vector<store::Mutation> mutations) override {
+    const absl::Status valid = store::ValidateMutations(mutations);
+    if (!valid.ok()) co_return valid;
     for (const store::Mutation& mutation : mutations) {
       const absl::Status allowed = Check(mutation);
       if (!allowed.ok()) co_return allowed;

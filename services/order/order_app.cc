@@ -8,6 +8,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
+#include "lib/service/store_config.h"
 #include "lib/store/resource_key.h"
 #include "lib/store/sqlite_store.h"
 #include "lib/telemetry/log.h"
@@ -56,10 +57,8 @@ std::vector<std::string> ValidateConfig(const config::v1::OrderConfig& config) {
 
 absl::StatusOr<std::unique_ptr<OrderApp>> OrderApp::Open(const config::v1::OrderConfig& config,
                                                          service::Environment environment) {
-  store::SqliteOptions sqlite;
-  sqlite.clock = &environment.clock();
-  sqlite.owner = "certwright-order";
-  sqlite.health = environment.storage;
+  const store::SqliteOptions sqlite =
+      service::ToSqliteOptions(config.store(), "certwright-order", environment);
   CW_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store,
                       store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
   CW_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> issuer,

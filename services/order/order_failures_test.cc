@@ -98,6 +98,18 @@ TEST_F(OrderFailuresTest, ANameWithoutAChallengeThatASolverServesIsNamed) {
   EXPECT_EQ(challenges_.creations, 0);
 }
 
+TEST_F(OrderFailuresTest, ACaThatSaysTooMuchFailsTheOrderOnce) {
+  ca_->offered.assign(1000, std::string(2000, 'x'));
+  Create({"a.test"});
+  const auto pass = TryPass();
+  ASSERT_TRUE(pass.has_value());
+  EXPECT_THAT(*pass, base::StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("too much to be kept"));
+  Pass();
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
 // Fault 45.
 TEST_F(OrderFailuresTest, ACaThatWantsNoNameBesideItsWildcardIsQuotedAndNotAskedAgain) {
   ca_->FailNext("NewOrder", FakeAuthority::Problem(400, "malformed",

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/base/status_macros.h"
+#include "services/order/order_report.h"
 
 namespace certwright::order {
 namespace {
@@ -24,12 +25,23 @@ runtime::Awaitable<absl::Status> OrderRecord::Save() {
   if (!mutation.has_value()) co_return absl::OkStatus();
   std::vector<store::Mutation> mutations;
   mutations.push_back(*std::move(mutation));
-  CW_CO_ASSIGN_OR_RETURN(const int64_t revision,
-                         co_await store_.store().Commit(SaveContext(), std::move(mutations)));
-  OrderStore::SetRevision(changed, revision);
+  const absl::StatusOr<int64_t> revision =
+      co_await store_.store().Commit(SaveContext(), std::move(mutations));
+  if (absl::IsInvalidArgument(revision.status())) co_return co_await GiveUp(revision.status());
+  CW_CO_RETURN_IF_ERROR(revision.status());
+  OrderStore::SetRevision(changed, *revision);
   order_ = changed;
   stored_ = std::move(changed);
   co_return absl::OkStatus();
+}
+
+runtime::Awaitable<absl::Status> OrderRecord::GiveUp(absl::Status refused) {
+  v1::Order failed = stored_;
+  SetFailed(failed, v1::ORDER_STATE_ERRORED,
+            "What the CA says about this order is too much to be kept.", {}, clock_.Now());
+  CW_CO_ASSIGN_OR_RETURN(stored_, co_await store_.UpdateStatus(SaveContext(), failed));
+  order_ = stored_;
+  co_return refused;
 }
 
 runtime::Awaitable<absl::Status> OrderRecord::SaveInAnyCase() {

@@ -26,7 +26,8 @@ class OrderRecord {
   v1::OrderStatus& status() { return *order_.mutable_status(); }
 
   // Writes the status if it has changed. ABORTED if someone else changed the order. What a
-  // pass has found out is written also when the process is about to stop.
+  // pass has found out is written also when the process is about to stop. INVALID_ARGUMENT if
+  // it is more than the store takes, which no other try would change: the order has failed then.
   runtime::Awaitable<absl::Status> Save();
   // The same, also if someone else changed the order: what is written must not be lost.
   runtime::Awaitable<absl::Status> SaveInAnyCase();
@@ -35,6 +36,7 @@ class OrderRecord {
 
  private:
   runtime::Context SaveContext() const;
+  runtime::Awaitable<absl::Status> GiveUp(absl::Status refused);
 
   OrderStore& store_;
   const base::Clock& clock_;

@@ -7,6 +7,7 @@
 #include "lib/runtime/run_sync.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
+#include "lib/service/store_config.h"
 #include "lib/store/resource_key.h"
 #include "lib/store/sqlite_store.h"
 #include "lib/telemetry/log.h"
@@ -47,10 +48,8 @@ bool SameChallenge(const v1::Challenge& a, const v1::Challenge& b) {
 
 absl::StatusOr<std::unique_ptr<SolverApp>> SolverApp::Open(
     const config::v1::SolverConfig& config, service::Environment environment) {
-  store::SqliteOptions sqlite;
-  sqlite.clock = &environment.clock();
-  sqlite.owner = "certwright-solver";
-  sqlite.health = environment.storage;
+  const store::SqliteOptions sqlite =
+      service::ToSqliteOptions(config.store(), "certwright-solver", environment);
   CW_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store,
                       store::OpenSqliteStore(config.store().sqlite().path(), sqlite));
   CW_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> issuer,

@@ -6,6 +6,7 @@
 #include "lib/dns/server_address.h"
 #include "lib/service/conditions.h"
 #include "lib/service/peers.h"
+#include "lib/service/store_config.h"
 
 namespace certwright::solver {
 namespace {
