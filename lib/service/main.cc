@@ -19,7 +19,6 @@
 #include "lib/base/random.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/yaml_config.h"
-#include "lib/http/address_ranges.h"
 #include "lib/http/curl_http_client.h"
 #include "lib/http/http_server.h"
 #include "lib/rpc/server.h"
@@ -27,6 +26,7 @@
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
 #include "lib/service/access_config.h"
+#include "lib/service/acme_config.h"
 #include "lib/service/audit.h"
 #include "lib/service/conditions.h"
 #include "lib/service/peers.h"
@@ -88,11 +88,6 @@ std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& d
   return std::nullopt;
 }
 
-absl::StatusOr<http::AddressRanges> AllowedRanges(const config::v1::Acme& config) {
-  return http::AddressRanges::Parse(
-      {config.allowed_ranges().begin(), config.allowed_ranges().end()});
-}
-
 absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   CW_RETURN_IF_ERROR(config::LoadYamlFile(flags.config_file, factory.config()));
   std::vector<std::string> problems = factory.Validate();
@@ -103,13 +98,8 @@ absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   if (!level.empty() && !telemetry::ParseLevel(level).has_value()) {
     problems.push_back("log.level: must be debug, info, warning, error or off");
   }
-  const auto ranges = AllowedRanges(factory.common().acme);
-  if (factory.common().acme.has_request_timeout() &&
-      factory.common().acme.request_timeout().seconds() < 1) {
-    problems.push_back("acme.requestTimeout: must be at least 1s");
-  }
-  if (!ranges.ok()) {
-    problems.push_back(absl::StrCat("acme.allowedRanges: ", ranges.status().message()));
+  for (std::string& problem : ValidateAcme(factory.common().acme)) {
+    problems.push_back(std::move(problem));
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("configuration file ", flags.config_file,
@@ -161,20 +151,11 @@ absl::StatusOr<std::unique_ptr<http::HttpServer>> StartMetrics(const config::v1:
                                  });
 }
 
-http::CurlHttpClientOptions ToHttpOptions(const config::v1::Acme& config) {
-  http::CurlHttpClientOptions options;
-  options.user_agent = absl::StrCat("certwright/", kVersion);
-  if (config.max_connections_per_host() > 0) {
-    options.max_connections_per_host = config.max_connections_per_host();
-  }
-  if (auto ranges = AllowedRanges(config); ranges.ok()) {
-    options.allow_address = [ranges = *std::move(ranges)](absl::string_view address, uint16_t) {
-      return ranges.PublicOrContains(address);
-    };
-  }
-  options.address_advice =
-      "it is not a public address: acme.allowedRanges of the configuration must allow it";
-  return options;
+void WarnOfProxyVariables(const config::v1::Acme& config) {
+  const std::vector<std::string> variables = ProxyVariables();
+  if (config.has_proxy() || variables.empty()) return;
+  LogWarning("proxies of the environment are not used: name the proxy in acme.proxy",
+             {{"variables", absl::StrJoin(variables, ", ")}});
 }
 
 void CountTlsChanges(telemetry::Metrics& metrics) {
@@ -230,8 +211,10 @@ absl::Status Serve(ServiceFactory& factory) {
   const CommonConfig common = factory.common();
   runtime::ThreadPool pool;
   const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
-  const auto http =
-      http::MakeCurlHttpClient(pool.executor(), *timers, ToHttpOptions(common.acme));
+  WarnOfProxyVariables(common.acme);
+  const auto http = http::MakeCurlHttpClient(
+      pool.executor(), *timers,
+      ToHttpOptions(common.acme, absl::StrCat("certwright/", kVersion)));
   // Never destroyed: who follows TLS files counts in it until the process ends. Static, so that
   // a service that does not get to serving leaves no leak for LeakSanitizer to tell of.
   static auto& metrics = *new telemetry::Metrics;
