@@ -72,14 +72,14 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
                 rpc::DeadlineOptions(), environment.permissions, environment.audit},
       events_(environment.clock()),
       resolver_(environment.executor, environment.timers),
-      checker_(resolver_, environment.clock()),
+      checker_(resolver_, environment.clock(), options_.dns_policy),
       updater_(environment.timers),
       batcher_(environment.executor, environment.timers, updater_),
-      providers_(batcher_, resolver_, options_.nameservers),
-      dns01_check_(checker_,
-                   Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      nameservers_(options_.nameservers, options_.dns_policy),
+      providers_(batcher_, resolver_, options_.nameservers, options_.dns_policy),
+      dns01_check_(checker_, Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       http01_check_(environment.http, resolver_,
-                    Http01CheckOptions{options_.nameservers, options_.allowed_ranges}),
+                    Http01CheckOptions{nameservers_, options_.allowed_ranges}),
       configs_(environment.clock(), FetchFrom(issuer)),
       issuers_(environment, issuer, [this](const std::string& name) { OnIssuerChange(name); }),
       authorities_(MakeCertificateAuthorities(issuers_)),
@@ -96,9 +96,8 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
                            environment.random, CleanUpOptions(environment), clean_up_),
       challenge_service_(handlers_, challenges_, environment.timers, hub_,
                          [this](const std::string& key) { Retry(key); }),
-      propagation_service_(
-          handlers_, checker_,
-          Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      propagation_service_(handlers_, checker_,
+                           Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       events_rpc_(handlers_, events_),
       start_cancellation_(std::make_shared<runtime::Cancellation>()) {
   metrics_.Observe(scheduler_);
@@ -115,8 +114,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
 SolverApp::~SolverApp() { StopWork(absl::ZeroDuration()); }
 
 SolverEnvironment SolverApp::MakeEnvironment() {
-  SolverSettings settings;
-  settings.nameservers = options_.nameservers;
+  SolverSettings settings{nameservers_};
   settings.http01_enabled = !options_.http01_listen.empty();
   settings.retention = options_.retention;
   return SolverEnvironment{environment_.timers,

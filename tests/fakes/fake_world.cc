@@ -30,6 +30,8 @@ absl::Status FakeWorld::StartSuite(const FakeWorldOptions& options) {
   suite.dns_server = dns_->address();
   suite.authoritative_port = dns_->port();
   suite.acme_config = options.acme_config;
+  suite.dns_allowed_ranges = options.dns_allowed_ranges;
+  suite.acme_allowed_ranges = options.acme_allowed_ranges;
   for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
   if (options.proxies) {
     suite.peer_port = [this](harness::Service from, harness::Service to, int port) {
