@@ -47,6 +47,8 @@ class ChallengeService final : public v1::ChallengeService::CallbackService {
                                            v1::RetryChallengeResponse* response) override;
 
  private:
+  runtime::Awaitable<absl::StatusOr<v1::ListChallengesResponse>> ListNamed(
+      rpc::CallContext call, v1::ListChallengesRequest request);
   runtime::Awaitable<absl::StatusOr<v1::RetryChallengeResponse>> Retry(
       rpc::CallContext call, v1::RetryChallengeRequest request);
 
