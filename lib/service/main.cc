@@ -3,8 +3,6 @@
 #include <signal.h>
 #include <time.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <iostream>
 #include <optional>
 #include <utility>
@@ -16,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/clock.h"
+#include "lib/base/new_file.h"
 #include "lib/base/random.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/yaml_config.h"
@@ -120,17 +119,7 @@ rpc::ServerOptions ToServerOptions(const config::v1::Server& config,
 absl::Status WriteAddressFile(const config::v1::Server& config, int port) {
   if (config.address_file().empty()) return absl::OkStatus();
   const std::string host = config.listen().substr(0, config.listen().rfind(':'));
-  const std::string temporary = config.address_file() + ".new";
-  std::FILE* file = std::fopen(temporary.c_str(), "w");
-  if (file == nullptr) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", temporary));
-  }
-  const bool written = std::fprintf(file, "%s:%d\n", host.c_str(), port) > 0;
-  if (std::fclose(file) != 0 || !written ||
-      std::rename(temporary.c_str(), config.address_file().c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", config.address_file()));
-  }
-  return absl::OkStatus();
+  return base::ReplaceFile(config.address_file(), absl::StrCat(host, ":", port, "\n"));
 }
 
 absl::StatusOr<std::unique_ptr<http::HttpServer>> StartMetrics(const config::v1::Server& config,

@@ -1,4 +1,4 @@
-#include "lib/store/new_file.h"
+#include "lib/base/new_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 
-namespace certwright::store {
+namespace certwright::base {
 namespace {
 
 absl::Status Sync(const std::string& path, int flags) {
@@ -29,6 +29,25 @@ absl::Status WriteAll(int file, const std::string& path, absl::string_view conte
     if (written < 0 && errno != EINTR) return FileError(path, "cannot be written", errno);
     if (written > 0) content.remove_prefix(static_cast<std::size_t>(written));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Write(const std::string& path, absl::string_view content, bool replace) {
+  const std::string temporary = absl::StrCat(path, ".new");
+  // What a start that was cut short has left.
+  unlink(temporary.c_str());
+  const int file =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (file < 0) return FileError(temporary, "cannot be made", errno);
+  auto remove = absl::MakeCleanup([&temporary] { unlink(temporary.c_str()); });
+  absl::Status status = WriteAll(file, temporary, content);
+  if (status.ok() && fsync(file) != 0) {
+    status = FileError(temporary, "cannot be synced to disk", errno);
+  }
+  close(file);
+  CW_RETURN_IF_ERROR(status);
+  CW_RETURN_IF_ERROR(PutInPlace(temporary, path, replace));
+  std::move(remove).Cancel();
   return absl::OkStatus();
 }
 
@@ -62,21 +81,11 @@ absl::Status PutInPlace(const std::string& temporary, const std::string& path, b
 }
 
 absl::Status WriteNewFile(const std::string& path, absl::string_view content) {
-  const std::string temporary = absl::StrCat(path, ".new");
-  // What a start that was cut short has left.
-  unlink(temporary.c_str());
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return FileError(temporary, "cannot be made", errno);
-  auto remove = absl::MakeCleanup([&temporary] { unlink(temporary.c_str()); });
-  absl::Status status = WriteAll(file, temporary, content);
-  if (status.ok() && fsync(file) != 0) {
-    status = FileError(temporary, "cannot be synced to disk", errno);
-  }
-  close(file);
-  CW_RETURN_IF_ERROR(status);
-  CW_RETURN_IF_ERROR(PutInPlace(temporary, path, false));
-  std::move(remove).Cancel();
-  return absl::OkStatus();
+  return Write(path, content, /*replace=*/false);
 }
 
-}  // namespace certwright::store
+absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
+  return Write(path, content, /*replace=*/true);
+}
+
+}  // namespace certwright::base
