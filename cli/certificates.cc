@@ -10,7 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "cli/private_file.h"
+#include "cli/small_file.h"
+#include "lib/base/new_file.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/sign.h"
 #include "lib/pki/subject.h"
@@ -173,8 +174,8 @@ absl::StatusOr<std::vector<std::string>> WritePair(const CertificatesRequest& re
                                                    const pki::PrivateKey& key) {
   const std::string key_path = PathOf(request, name, ".key");
   const std::string certificate_path = PathOf(request, name, ".crt");
-  CW_RETURN_IF_ERROR(WritePrivateFile(key_path, key.ToPem().Reveal()));
-  CW_RETURN_IF_ERROR(WritePrivateFile(certificate_path, certificate.Pem()));
+  CW_RETURN_IF_ERROR(base::ReplaceFile(key_path, key.ToPem().Reveal()));
+  CW_RETURN_IF_ERROR(base::ReplaceFile(certificate_path, certificate.Pem()));
   return std::vector<std::string>{certificate_path, key_path};
 }
 

@@ -84,9 +84,9 @@ std::string RevocationPayload(absl::string_view certificate_der,
 
 // The Location of a resource just made.
 absl::StatusOr<std::string> LocationOf(const http::HttpResponse& response,
-                                       absl::string_view what) {
+                                       absl::string_view what, bool allow_http) {
   std::string url = http::FindHeader(response.headers, "Location").value_or("");
-  if (!IsHttpUrl(url)) {
+  if (!IsCaUrl(url, allow_http)) {
     return SenselessAnswer(absl::StrCat("no usable Location with the ", what));
   }
   return url;
@@ -150,7 +150,8 @@ runtime::Awaitable<absl::StatusOr<Account>> AcmeClient::NewAccount(runtime::Cont
       const http::HttpResponse response,
       co_await transport_.PostToEndpoint(context, signer, &Directory::new_account,
                                          std::move(make_payload), std::move(call)));
-  CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "account"));
+  CW_CO_ASSIGN_OR_RETURN(std::string url,
+                         LocationOf(response, "account", options().allow_http));
   absl::StatusOr<Account> account = ParseAccount(response.body, std::move(url));
   if (!account.ok()) co_return SenselessAnswer(account.status().message());
   account->created = response.status == 201;
@@ -225,8 +226,8 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::PostNewOrder(runtime::Cont
       const http::HttpResponse response,
       co_await transport_.PostToEndpoint(context, signer, &Directory::new_order,
                                          std::move(make_payload), std::move(call)));
-  CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "order"));
-  absl::StatusOr<Order> order = ParseOrder(response.body, url);
+  CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "order", options().allow_http));
+  absl::StatusOr<Order> order = ParseOrder(response.body, url, options().allow_http);
   if (!order.ok()) {
     // The order exists: it is read again rather than another made, if need be by the caller.
     order = co_await GetOrder(context, signer, url);
@@ -246,7 +247,8 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::GetOrder(runtime::Context 
   Transport::Call call = CallFor(RequestKind::kOrder, order_url);
   CW_CO_ASSIGN_OR_RETURN(const http::HttpResponse response,
                          co_await transport_.Post(context, signer, std::move(call)));
-  absl::StatusOr<Order> order = ParseOrder(response.body, std::move(order_url));
+  absl::StatusOr<Order> order =
+      ParseOrder(response.body, std::move(order_url), options().allow_http);
   if (!order.ok()) co_return SenselessAnswer(order.status().message());
   order->retry_at = RetryAt(response);
   co_return order;
@@ -262,7 +264,8 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::Finalize(runtime::Context 
               absl::StrCat(R"({"csr":")", base::Base64UrlEncode(csr_der), R"("})"));
   CW_CO_ASSIGN_OR_RETURN(const http::HttpResponse response,
                          co_await transport_.Post(context, signer, std::move(call)));
-  absl::StatusOr<Order> order = ParseOrder(response.body, std::move(order_url));
+  absl::StatusOr<Order> order =
+      ParseOrder(response.body, std::move(order_url), options().allow_http);
   if (!order.ok()) {
     // It was accepted: the order must be read, not finalized again.
     co_return ErrorWithClass(
@@ -280,7 +283,7 @@ runtime::Awaitable<absl::StatusOr<Authorization>> AcmeClient::PostAuthorization(
   CW_CO_ASSIGN_OR_RETURN(const http::HttpResponse response,
                          co_await transport_.Post(context, signer, std::move(call)));
   absl::StatusOr<Authorization> authorization =
-      ParseAuthorization(response.body, std::move(url));
+      ParseAuthorization(response.body, std::move(url), options().allow_http);
   if (!authorization.ok()) co_return SenselessAnswer(authorization.status().message());
   authorization->retry_at = RetryAt(response);
   co_return authorization;
@@ -304,7 +307,7 @@ runtime::Awaitable<absl::StatusOr<Challenge>> AcmeClient::PostChallenge(
     runtime::Context context, JwsSigner& signer, Transport::Call call) {
   CW_CO_ASSIGN_OR_RETURN(const http::HttpResponse response,
                          co_await transport_.Post(context, signer, std::move(call)));
-  absl::StatusOr<Challenge> challenge = ParseChallenge(response.body);
+  absl::StatusOr<Challenge> challenge = ParseChallenge(response.body, options().allow_http);
   if (!challenge.ok()) co_return SenselessAnswer(challenge.status().message());
   challenge->retry_at = RetryAt(response);
   co_return challenge;
@@ -358,7 +361,7 @@ runtime::Awaitable<absl::StatusOr<CertificateChain>> AcmeClient::Download(
   chain.certificates = *std::move(parsed);
   const std::vector<std::string> links = http::FindHeaders(response->headers, "Link");
   for (std::string& alternate : LinksByRel(links, "alternate")) {
-    if (IsHttpUrl(alternate) && alternate != url) {
+    if (IsCaUrl(alternate, options().allow_http) && alternate != url) {
       chain.alternate_urls.push_back(std::move(alternate));
     }
   }

@@ -124,9 +124,14 @@ TEST_F(AcmeClientTest, LookUpOfAnUnknownAccountAsksForRegistration) {
 }
 
 // Fault 31.
-TEST_F(AcmeClientTest, NewAccountWithoutLocationIsAnError) {
-  ca_.OnPost("/new-account", {Reply(201, R"({"status": "valid"})")});
-  EXPECT_THAT(NewAccount({}), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Location")));
+TEST_F(AcmeClientTest, NewAccountWithoutUsableLocationIsAnError) {
+  ca_.OnPost("/new-account", {Reply(201, R"({"status": "valid"})"),
+                              Reply(201, R"({"status": "valid"})",
+                                    {{"Location", "http://ca.test/account/1"}})});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(NewAccount({}),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Location")));
+  }
 }
 
 TEST_F(AcmeClientTest, AccountIsUpdatedAndDeactivated) {
@@ -207,9 +212,14 @@ TEST_F(AcmeClientTest, NewOrderThatCannotBeReadIsKeptByItsUrl) {
   EXPECT_EQ(ca_.Count("POST", "/new-order"), 1);
 }
 
-TEST_F(AcmeClientTest, NewOrderWithoutLocationIsAnError) {
-  ca_.OnPost("/new-order", {Reply(201, OrderJson("pending", NameJson("a.test")))});
-  EXPECT_THAT(NewOrderFor({"a.test"}), StatusIs(absl::StatusCode::kUnavailable));
+TEST_F(AcmeClientTest, NewOrderWithoutUsableLocationIsAnError) {
+  ca_.OnPost("/new-order", {Reply(201, OrderJson("pending", NameJson("a.test"))),
+                            Reply(201, OrderJson("pending", NameJson("a.test")),
+                                  {{"Location", "http://ca.test/order/1"}})});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(NewOrderFor({"a.test"}),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Location")));
+  }
 }
 
 // Fault 58.
@@ -327,7 +337,8 @@ TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
                                  "<https://ca.test/dir>;rel=\"index\""},
                                 {"Link",
                                  "</relative>;rel=alternate, <https://ca.test/cert/1/3>; "
-                                 "rel=alternate, <https://ca.test/cert/1>;rel=alternate"}})});
+                                 "rel=alternate, <https://ca.test/cert/1>;rel=alternate, "
+                                 "<http://ca.test/cert/1/4>;rel=alternate"}})});
   ca_.OnPost("/cert/1/2", {Reply(200, ChainPem())});
   CW_ASSERT_OK_AND_ASSIGN(const CertificateChain chain, Download());
   EXPECT_EQ(chain.certificates.size(), 2u);

@@ -83,11 +83,6 @@ runtime::Awaitable<absl::StatusOr<DirectoryCache::Shared>> DirectoryCache::Fetch
   absl::StatusOr<http::HttpResponse> response =
       co_await Exchange(http_, context, options_, std::move(request));
   if (!response.ok()) co_return base::Annotate(response.status(), "directory");
-  if (!options_.allow_http && !IsHttpsUrl(response->url)) {
-    co_return ErrorWithClass(absl::StatusCode::kFailedPrecondition,
-                             "directory: the CA redirects to a URL that is not https",
-                             ErrorClass::kOperator);
-  }
   const absl::Status answer = CheckAnswer(*response, timers_.clock().Now());
   if (!answer.ok()) co_return base::Annotate(answer, "directory");
   absl::StatusOr<Directory> directory = ParseDirectory(response->body, options_.allow_http);

@@ -35,6 +35,7 @@ class SlowHttp final : public http::HttpClient {
   runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Send(
       runtime::Context context, http::HttpRequest request) override {
     ++requests;
+    https_only = request.https_only;
     absl::Status slept = co_await runtime::SleepFor(timers_, context, absl::Seconds(1));
     if (!slept.ok()) co_return slept;
     const std::string body = bodies.front();
@@ -43,12 +44,12 @@ class SlowHttp final : public http::HttpClient {
     http::HttpResponse response;
     response.status = 200;
     response.body = body;
-    response.url = url.empty() ? request.url : url;
+    response.url = request.url;
     co_return response;
   }
 
   std::vector<std::string> bodies = {DirectoryJson(1)};
-  std::string url;
+  bool https_only = false;
   int requests = 0;
 
  private:
@@ -173,10 +174,9 @@ TEST_F(DirectoryCacheTest, GarbageIsTransient) {
 }
 
 // Fault 13.
-TEST_F(DirectoryCacheTest, RedirectToPlainHttpIsRefused) {
-  http_.url = "http://ca.test/directory";
-  const absl::Status status = NewOrderUrl().status();
-  EXPECT_EQ(ClassOf(status), ErrorClass::kOperator);
+TEST_F(DirectoryCacheTest, OnlyHttpsIsFollowed) {
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  EXPECT_TRUE(http_.https_only);
 }
 
 // Fault 14.
@@ -190,6 +190,7 @@ TEST_F(DirectoryCacheTest, PlainHttpServerIsRefusedUnlessAllowed) {
   options.allow_http = true;
   DirectoryCache allowing(http_, ca_.timers, options);
   EXPECT_THAT(ca_.Run(allowing.Get(ca_.context())), IsOk());
+  EXPECT_FALSE(http_.https_only);
 }
 
 }  // namespace

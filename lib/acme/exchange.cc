@@ -16,7 +16,7 @@ namespace certwright::acme {
 namespace {
 
 absl::Status CheckUrl(const std::string& url, bool allow_http) {
-  if (IsHttpsUrl(url) || (allow_http && IsHttpUrl(url))) return absl::OkStatus();
+  if (IsCaUrl(url, allow_http)) return absl::OkStatus();
   return ErrorWithClass(absl::StatusCode::kFailedPrecondition,
                         "the CA's URL is not an https URL; check the issuer's server",
                         ErrorClass::kOperator);
@@ -63,6 +63,7 @@ runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Exchange(http::HttpClient
   request.headers.push_back({"User-Agent", options.user_agent});
   request.headers.push_back({"Accept-Language", "en"});
   request.trust = options.trust;
+  request.https_only = !options.allow_http;
   const runtime::Context bounded = context.Within(options.request_timeout);
   absl::StatusOr<http::HttpResponse> response = co_await http.Send(bounded, std::move(request));
   if (!response.ok()) {

@@ -75,17 +75,20 @@ absl::StatusOr<Status> StatusMember(const boost::json::object& object, absl::str
   return Wrong(what, "status", text.empty() ? "is missing" : "is none that RFC 8555 knows");
 }
 
-// A URL, or "" if the member is absent; a fault if it is something else.
+// A URL of the CA, or "" if the member is absent; a fault if it is something else.
 absl::StatusOr<std::string> UrlMember(const boost::json::object& object, absl::string_view what,
-                                      absl::string_view member) {
+                                      absl::string_view member, bool allow_http) {
   std::string url = StringMember(object, member);
-  if (!url.empty() && !IsHttpUrl(url)) return Wrong(what, member, "is not an http(s) URL");
+  if (!url.empty() && !IsCaUrl(url, allow_http)) {
+    return Wrong(what, member, "is not an https URL");
+  }
   return url;
 }
 
 absl::StatusOr<std::string> RequiredUrl(const boost::json::object& object,
-                                        absl::string_view what, absl::string_view member) {
-  CW_ASSIGN_OR_RETURN(std::string url, UrlMember(object, what, member));
+                                        absl::string_view what, absl::string_view member,
+                                        bool allow_http) {
+  CW_ASSIGN_OR_RETURN(std::string url, UrlMember(object, what, member, allow_http));
   if (url.empty()) return Wrong(what, member, "is missing");
   return url;
 }
@@ -114,14 +117,15 @@ absl::StatusOr<std::vector<Identifier>> IdentifiersMember(const boost::json::obj
   return identifiers;
 }
 
-absl::StatusOr<std::vector<std::string>> AuthorizationsMember(
-    const boost::json::object& object) {
+absl::StatusOr<std::vector<std::string>> AuthorizationsMember(const boost::json::object& object,
+                                                              bool allow_http) {
   const boost::json::array* array = ArrayMember(object, "authorizations");
   if (array == nullptr) return Wrong("order", "authorizations", "is missing");
   if (array->size() > kMaxIdentifiers) return Wrong("order", "authorizations", "is too long");
   std::vector<std::string> urls = StringsMember(object, "authorizations", kMaxIdentifiers);
-  if (urls.size() != array->size() || !std::all_of(urls.begin(), urls.end(), IsHttpUrl)) {
-    return Wrong("order", "authorizations", "holds something that is not an http(s) URL");
+  const auto usable = [allow_http](const std::string& url) { return IsCaUrl(url, allow_http); };
+  if (urls.size() != array->size() || !std::all_of(urls.begin(), urls.end(), usable)) {
+    return Wrong("order", "authorizations", "holds something that is not an https URL");
   }
   return urls;
 }
@@ -140,11 +144,11 @@ bool NeedsToken(absl::string_view type) {
          type == "dns-account-01";
 }
 
-absl::StatusOr<Challenge> ChallengeFrom(const boost::json::object& object) {
+absl::StatusOr<Challenge> ChallengeFrom(const boost::json::object& object, bool allow_http) {
   Challenge challenge;
   challenge.type = StringMember(object, "type");
   if (challenge.type.empty()) return Wrong("challenge", "type", "is missing");
-  CW_ASSIGN_OR_RETURN(challenge.url, RequiredUrl(object, "challenge", "url"));
+  CW_ASSIGN_OR_RETURN(challenge.url, RequiredUrl(object, "challenge", "url", allow_http));
   CW_ASSIGN_OR_RETURN(challenge.status, StatusMember(object, "challenge", kChallengeStatuses));
   challenge.token = StringMember(object, "token");
   if (NeedsToken(challenge.type) || !challenge.token.empty()) {
@@ -217,12 +221,10 @@ absl::StatusOr<Directory> ParseDirectory(absl::string_view body, bool allow_http
   };
   Directory directory;
   for (const Endpoint& endpoint : kEndpoints) {
-    CW_ASSIGN_OR_RETURN(std::string url, UrlMember(object, "directory", endpoint.name));
+    CW_ASSIGN_OR_RETURN(std::string url,
+                        UrlMember(object, "directory", endpoint.name, allow_http));
     if (url.empty() && endpoint.required)
       return Wrong("directory", endpoint.name, "is missing");
-    if (!url.empty() && !allow_http && !IsHttpsUrl(url)) {
-      return Wrong("directory", endpoint.name, "is not an https URL");
-    }
     directory.*endpoint.url = std::move(url);
   }
   const boost::json::object* meta = ObjectMember(object, "meta");
@@ -241,15 +243,15 @@ absl::StatusOr<Account> ParseAccount(absl::string_view body, std::string url) {
   return account;
 }
 
-absl::StatusOr<Order> ParseOrder(absl::string_view body, std::string url) {
+absl::StatusOr<Order> ParseOrder(absl::string_view body, std::string url, bool allow_http) {
   CW_ASSIGN_OR_RETURN(boost::json::object object, ParseJsonObject(body, "order"));
   Order order;
   order.url = std::move(url);
   CW_ASSIGN_OR_RETURN(order.status, StatusMember(object, "order", kOrderStatuses));
   CW_ASSIGN_OR_RETURN(order.identifiers, IdentifiersMember(object));
-  CW_ASSIGN_OR_RETURN(order.authorizations, AuthorizationsMember(object));
-  CW_ASSIGN_OR_RETURN(order.finalize, RequiredUrl(object, "order", "finalize"));
-  CW_ASSIGN_OR_RETURN(order.certificate, UrlMember(object, "order", "certificate"));
+  CW_ASSIGN_OR_RETURN(order.authorizations, AuthorizationsMember(object, allow_http));
+  CW_ASSIGN_OR_RETURN(order.finalize, RequiredUrl(object, "order", "finalize", allow_http));
+  CW_ASSIGN_OR_RETURN(order.certificate, UrlMember(object, "order", "certificate", allow_http));
   if (order.status == OrderStatus::kValid && order.certificate.empty()) {
     return Wrong("order", "certificate", "is missing though the order is valid");
   }
@@ -262,7 +264,8 @@ absl::StatusOr<Order> ParseOrder(absl::string_view body, std::string url) {
   return order;
 }
 
-absl::StatusOr<Authorization> ParseAuthorization(absl::string_view body, std::string url) {
+absl::StatusOr<Authorization> ParseAuthorization(absl::string_view body, std::string url,
+                                                 bool allow_http) {
   CW_ASSIGN_OR_RETURN(boost::json::object object, ParseJsonObject(body, "authorization"));
   Authorization authorization;
   authorization.url = std::move(url);
@@ -279,15 +282,15 @@ absl::StatusOr<Authorization> ParseAuthorization(absl::string_view body, std::st
     if (authorization.challenges.size() == kMaxChallenges) break;
     const boost::json::object* one = value.if_object();
     if (one == nullptr) continue;
-    absl::StatusOr<Challenge> challenge = ChallengeFrom(*one);
+    absl::StatusOr<Challenge> challenge = ChallengeFrom(*one, allow_http);
     if (challenge.ok()) authorization.challenges.push_back(*std::move(challenge));
   }
   return authorization;
 }
 
-absl::StatusOr<Challenge> ParseChallenge(absl::string_view body) {
+absl::StatusOr<Challenge> ParseChallenge(absl::string_view body, bool allow_http) {
   CW_ASSIGN_OR_RETURN(boost::json::object object, ParseJsonObject(body, "challenge"));
-  return ChallengeFrom(object);
+  return ChallengeFrom(object, allow_http);
 }
 
 absl::StatusOr<RenewalInfo> ParseRenewalInfo(absl::string_view body) {

@@ -106,14 +106,16 @@ struct RenewalInfo {
   std::optional<absl::Time> retry_at;
 };
 
-// `allow_http`: accept endpoints that are not https.
+// URLs at which the CA is to be asked must be https, unless `allow_http`.
 absl::StatusOr<Directory> ParseDirectory(absl::string_view body, bool allow_http = false);
 absl::StatusOr<Account> ParseAccount(absl::string_view body, std::string url);
-absl::StatusOr<Order> ParseOrder(absl::string_view body, std::string url);
-// Leaves out challenges without type or URL, and those of the types that need a
+absl::StatusOr<Order> ParseOrder(absl::string_view body, std::string url,
+                                 bool allow_http = false);
+// Leaves out challenges without type or usable URL, and those of the types that need a
 // token but lack a valid one.
-absl::StatusOr<Authorization> ParseAuthorization(absl::string_view body, std::string url);
-absl::StatusOr<Challenge> ParseChallenge(absl::string_view body);
+absl::StatusOr<Authorization> ParseAuthorization(absl::string_view body, std::string url,
+                                                 bool allow_http = false);
+absl::StatusOr<Challenge> ParseChallenge(absl::string_view body, bool allow_http = false);
 // INVALID_ARGUMENT also for a window that ends before it starts.
 absl::StatusOr<RenewalInfo> ParseRenewalInfo(absl::string_view body);
 

@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/acme/identifier.h"
@@ -240,6 +242,45 @@ TEST(ParseDirectoryTest, RefusesMissingAndInsecureEndpoints) {
       "http://ca.test/a", "newOrder": "http://ca.test/o"})";
   EXPECT_THAT(ParseDirectory(insecure), StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(ParseDirectory(insecure, /*allow_http=*/true), IsOk());
+}
+
+// Every URL at which a CA may have itself asked.
+TEST(ParseTest, RefusesEachUrlThatIsNotHttpsUnlessAllowed) {
+  const std::string directory = R"({"newNonce": "https://ca.test/1",
+      "newAccount": "https://ca.test/2", "newOrder": "https://ca.test/3",
+      "newAuthz": "https://ca.test/4", "revokeCert": "https://ca.test/5",
+      "keyChange": "https://ca.test/6", "renewalInfo": "https://ca.test/7"})";
+  const std::string order = OrderJson("valid", R"(, "certificate": "https://ca.test/cert/1")");
+  const std::string challenge = absl::StrCat(R"({"type": "dns-01", "status": "pending",
+      "url": "https://ca.test/chall/1", "token": ")",
+                                             kToken, "\"}");
+  const auto ask = [&](const std::string& body, bool allow_http) -> absl::Status {
+    if (absl::StrContains(body, "newNonce")) return ParseDirectory(body, allow_http).status();
+    if (absl::StrContains(body, "finalize")) return ParseOrder(body, "", allow_http).status();
+    return ParseChallenge(body, allow_http).status();
+  };
+  int urls = 0;
+  for (const std::string& body : {directory, order, challenge}) {
+    CW_EXPECT_OK(ask(body, /*allow_http=*/false));
+    for (std::size_t at = body.find("https:"); at != std::string::npos;
+         at = body.find("https:", at + 1)) {
+      std::string plain = body;
+      plain.erase(at + 4, 1);
+      EXPECT_THAT(ask(plain, /*allow_http=*/false),
+                  StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("https")))
+          << plain;
+      CW_EXPECT_OK(ask(plain, /*allow_http=*/true));
+      ++urls;
+    }
+  }
+  EXPECT_EQ(urls, 7 + 4 + 1);
+  // One of an authorization is left out, like others that cannot be used.
+  const std::string authorization =
+      absl::StrCat(R"({"status": "pending",
+      "identifier": {"type": "dns", "value": "a.test"}, "challenges": [)",
+                   absl::StrReplaceAll(challenge, {{"https", "http"}}), "]}");
+  EXPECT_THAT(ParseAuthorization(authorization, "")->challenges, IsEmpty());
+  EXPECT_EQ(ParseAuthorization(authorization, "", /*allow_http=*/true)->challenges.size(), 1u);
 }
 
 // Fault 97.

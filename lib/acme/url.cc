@@ -17,6 +17,10 @@ bool IsHttpsUrl(absl::string_view url) {
   return parsed.has_value() && parsed->https;
 }
 
+bool IsCaUrl(absl::string_view url, bool allow_http) {
+  return allow_http ? IsHttpUrl(url) : IsHttpsUrl(url);
+}
+
 bool SameOrigin(absl::string_view a, absl::string_view b) {
   const std::optional<std::string> origin = OriginOf(a);
   return origin.has_value() && origin == OriginOf(b);

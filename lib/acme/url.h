@@ -15,6 +15,8 @@ std::optional<std::string> OriginOf(absl::string_view url);
 
 bool IsHttpUrl(absl::string_view url);
 bool IsHttpsUrl(absl::string_view url);
+// Whether a CA may be asked at `url`: https, or http as well where `allow_http`.
+bool IsCaUrl(absl::string_view url, bool allow_http);
 
 // Whether both are URLs of one scheme, host and port.
 bool SameOrigin(absl::string_view a, absl::string_view b);

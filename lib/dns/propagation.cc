@@ -143,7 +143,17 @@ absl::Duration CacheLife(uint32_t ttl) { return std::min(absl::Seconds(ttl), kMa
 
 bool IsSilentOrLame(const Finding& finding) {
   return finding.outcome != Outcome::kPresent && finding.outcome != Outcome::kAbsent &&
-         finding.outcome != Outcome::kNoRoute;
+         finding.outcome != Outcome::kNoRoute && finding.outcome != Outcome::kForbidden;
+}
+
+Finding Forbidden(const std::string& nameserver, const ServerAddress& address,
+                  const absl::Status& why) {
+  Finding finding;
+  finding.nameserver = nameserver;
+  finding.address = address.ToString();
+  finding.outcome = Outcome::kForbidden;
+  finding.detail = std::string(why.message());
+  return finding;
 }
 
 }  // namespace
@@ -164,6 +174,8 @@ absl::string_view OutcomeName(Outcome outcome) {
       return "UNREACHABLE";
     case Outcome::kNoRoute:
       return "NO_ROUTE";
+    case Outcome::kForbidden:
+      return "FORBIDDEN";
   }
   return "UNKNOWN";
 }
@@ -193,8 +205,10 @@ std::string PropagationReport::Summary() const {
                       missing.empty() ? "" : "; ", absl::StrJoin(missing, "; "));
 }
 
-PropagationChecker::PropagationChecker(DnsResolver& resolver, const base::Clock& clock)
+PropagationChecker::PropagationChecker(DnsResolver& resolver, const base::Clock& clock,
+                                       ServerPolicy policy)
     : resolver_(resolver),
+      policy_(std::move(policy)),
       locations_(clock, kMaxCacheEntries),
       nameservers_(clock, kMaxCacheEntries) {}
 
@@ -247,7 +261,7 @@ PropagationChecker::AskNameservers(runtime::Context context, const PropagationRe
   Round round;
   std::vector<runtime::Awaitable<absl::StatusOr<Verdict>>> tasks;
   auto ask = [&](const std::string& nameserver, const std::string& address) {
-    if (tasks.size() >= kMaxAddresses) return;
+    if (tasks.size() + round.findings.size() >= kMaxAddresses) return;
     tasks.push_back(
         Ask(context, resolver_, request, location.name, nameserver, address, false));
   };
@@ -261,7 +275,12 @@ PropagationChecker::AskNameservers(runtime::Context context, const PropagationRe
         ServerAddress address;
         address.ip = ip;
         address.port = static_cast<uint16_t>(request.authoritative_port);
-        ask(nameserver.name, address.ToString());
+        if (const absl::Status allowed = policy_.CheckAddress(address); !allowed.ok()) {
+          if (round.findings.size() >= kMaxAddresses) break;
+          round.findings.push_back(Forbidden(nameserver.name, address, allowed));
+        } else {
+          ask(nameserver.name, address.ToString());
+        }
       }
       if (!nameserver.ips.empty()) continue;
       Finding& finding = round.findings.emplace_back();

@@ -14,6 +14,7 @@
 //   REFUSED            likewise
 //   UNREACHABLE        does not block if another server has the value: resolvers go on, too
 //   NO_ROUTE           likewise: an IPv6 address, asked from a host without IPv6
+//   FORBIDDEN          likewise: the policy for nameservers does not let it be asked
 // So a zone all of whose servers are lame or silent is never propagated. In mode BOTH the
 // rule holds for each of the two groups of servers.
 #pragma once
@@ -27,6 +28,7 @@
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
 #include "lib/dns/resolver.h"
+#include "lib/dns/server_policy.h"
 #include "lib/dns/ttl_cache.h"
 #include "lib/dns/zone.h"
 
@@ -40,7 +42,7 @@ struct PropagationRequest {
   std::string expected_value;
   PropagationMode mode = PropagationMode::kAuthoritative;
   // Used to find aliases, zone and nameservers, and asked in modes RECURSIVE and BOTH. Empty
-  // means the system's.
+  // means the system's. These and authoritative_servers are for the caller to judge.
   std::vector<std::string> recursive_nameservers;
   // NS records carry no port, so a nameserver on another port needs this.
   int authoritative_port = 53;
@@ -60,6 +62,7 @@ enum class Outcome {
   kServerFailure,
   kUnreachable,
   kNoRoute,
+  kForbidden,
 };
 
 // "PRESENT", "ABSENT", ...
@@ -103,7 +106,8 @@ bool Evaluate(const std::vector<Finding>& findings);
 // server was lame or silent.
 class PropagationChecker {
  public:
-  PropagationChecker(DnsResolver& resolver, const base::Clock& clock);
+  // `policy` says which nameservers that NS records name may be asked.
+  PropagationChecker(DnsResolver& resolver, const base::Clock& clock, ServerPolicy policy);
 
   // A record that is not there is a report, not an error. Errors are those of FindZone and
   // FollowCnames while finding out whom to ask, and NOT_FOUND for a zone without nameservers.
@@ -154,6 +158,7 @@ class PropagationChecker {
   void Forget(const PropagationRequest& request, const Location& location);
 
   DnsResolver& resolver_;
+  const ServerPolicy policy_;
   TtlCache<CacheKey, Location> locations_;
   TtlCache<CacheKey, Nameservers> nameservers_;
 };

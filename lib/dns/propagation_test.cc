@@ -41,6 +41,9 @@ TEST(EvaluateTest, FollowsTheRule) {
       {{Outcome::kNotAuthoritative}, false},
       {{Outcome::kRefused, Outcome::kNotAuthoritative}, false},
       {{Outcome::kUnreachable, Outcome::kNoRoute}, false},
+      {{Outcome::kForbidden}, false},
+      {{Outcome::kForbidden, Outcome::kPresent}, true},
+      {{Outcome::kForbidden, Outcome::kAbsent}, false},
       {{Outcome::kUnreachable, Outcome::kAbsent}, false},
   };
   for (const auto& test : kCases) {
@@ -56,7 +59,10 @@ TEST(EvaluateTest, FollowsTheRule) {
 
 class PropagationCheckerTest : public testing::Test {
  protected:
-  PropagationCheckerTest() : checker_(resolver_, clock_) {
+  PropagationCheckerTest()
+      : checker_(resolver_, clock_,
+                 ServerPolicy(*http::AddressRanges::Parse({"198.51.100.0/24", "2001:db8::/32"}),
+                              {})) {
     // example.test with two nameservers, the second of which has two addresses.
     resolver_.Set(kRecursive, kName, kSoa, NxDomain("example.test"));
     resolver_.Set(kRecursive, "example.test", kSoa, Answering({SoaRecord("example.test")}));
@@ -123,6 +129,29 @@ TEST_F(PropagationCheckerTest, AsksEveryAddressOfEveryNameserverWithoutRecursion
     direct += is_direct ? 1 : 0;
   }
   EXPECT_EQ(direct, 3);
+}
+
+TEST_F(PropagationCheckerTest, AsksNoNameserverThatThePolicyForbids) {
+  resolver_.Set(kRecursive, "ns2.other.test", RecordType::kA,
+                Answering({AddressRecord("ns2.other.test", "10.0.0.2"),
+                           AddressRecord("ns2.other.test", "127.0.0.1")}));
+  std::map<std::string, Outcome> expected = {{"198.51.100.1:53", Outcome::kPresent},
+                                             {"[2001:db8::2]:53", Outcome::kPresent},
+                                             {"10.0.0.2:53", Outcome::kForbidden},
+                                             {"127.0.0.1:53", Outcome::kForbidden}};
+  EXPECT_EQ(Outcomes(), expected);
+  EXPECT_TRUE(report_.propagated);
+  for (const Query& query : resolver_.queries()) {
+    for (const std::string& server : query.servers) {
+      EXPECT_NE(server, "10.0.0.2:53");
+      EXPECT_NE(server, "127.0.0.1:53");
+    }
+  }
+  for (const Finding& finding : report_.findings) {
+    if (finding.outcome != Outcome::kForbidden) continue;
+    EXPECT_EQ(finding.nameserver, "ns2.other.test");
+    EXPECT_THAT(finding.detail, HasSubstr("dnsAllowedRanges"));
+  }
 }
 
 // Faults 69 and 76.

@@ -142,7 +142,8 @@ class Rfc2136KnotTest : public testing::Test {
         timers_(runtime::MakeAsioTimers(pool_.executor(), base::Clock::Real())),
         resolver_(pool_.executor(), *timers_),
         client_(*timers_),
-        checker_(resolver_, base::Clock::Real()) {}
+        checker_(resolver_, base::Clock::Real(),
+                 ServerPolicy(*http::AddressRanges::Parse({"127.0.0.0/8"}), {})) {}
   ~Rfc2136KnotTest() override { pool_.Stop(); }
 
   void SetUp() override {

@@ -1,6 +1,5 @@
 #include "lib/http/curl_http_client.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -16,22 +15,13 @@ bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-// By the variables that libcurl reads.
-bool HasProxy() {
-  for (const char* variable :
-       {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
-    const char* value = std::getenv(variable);
-    if (value != nullptr && *value != '\0') return true;
-  }
-  return false;
-}
-
 CurlLoopOptions ToLoopOptions(CurlHttpClientOptions options) {
   CurlLoopOptions loop;
   loop.transfer.user_agent = std::move(options.user_agent);
   loop.transfer.idle_seconds = absl::ToInt64Seconds(options.idle_timeout);
-  if (!HasProxy()) loop.transfer.allow_address = std::move(options.allow_address);
+  loop.transfer.allow_address = std::move(options.allow_address);
   loop.transfer.address_advice = std::move(options.address_advice);
+  loop.transfer.proxy = std::move(options.proxy);
   loop.max_connections_per_host = options.max_connections_per_host;
   return loop;
 }

@@ -7,9 +7,9 @@
 // closed, before a byte of answer came, is repeated once on a fresh one.
 //
 // A request with an address policy of its own, or with connect_to, has a connection of its
-// own and uses no proxy: the policy is asked for what is really connected to.
-// All others use the proxy that the environment (http_proxy, https_proxy,
-// no_proxy) names.
+// own and uses no proxy: the policy is asked for what is really connected to. All others go
+// through the proxy of the options, if there is one and it serves the host. What the
+// environment says of proxies (https_proxy and the like) does not count.
 //
 // Threading: Send() may be called from any coroutine. libcurl itself runs on
 // one strand of `executor`; names are resolved on threads of libcurl's, never
@@ -23,10 +23,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
 #include "lib/http/http_client.h"
+#include "lib/http/proxy.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/timers.h"
 
@@ -38,11 +40,13 @@ struct CurlHttpClientOptions {
   // A connection idle for longer is not used again.
   absl::Duration idle_timeout = absl::Seconds(60);
   // If set, which addresses requests without a policy of their own may connect to. It is asked
-  // when a connection is opened, and not at all where the environment names a proxy: its
-  // administrator decides then what may be reached.
+  // when a connection is opened. A request through the proxy connects to the proxy only, and
+  // is asked about if its URL has an address (or localhost) for a host: where a name leads
+  // behind the proxy, nobody here can tell.
   std::function<bool(absl::string_view address, uint16_t port)> allow_address = {};
   // Told when an address is forbidden: what to do about it.
   std::string address_advice = {};
+  std::optional<Proxy> proxy = {};
 };
 
 // Deadlines of requests follow `timers`.

@@ -53,17 +53,109 @@ TEST_F(CurlClientTest, SendsThePathAsWrittenAndAsksForNoCompression) {
 }
 
 // Fault 28.
-TEST_F(CurlClientTest, UsesTheProxyOfTheEnvironmentUnlessTheRequestHasAPolicy) {
+TEST_F(CurlClientTest, UsesTheProxyOfItsOptionsUnlessTheRequestHasAPolicyOrATarget) {
   TestServer proxy(Echo);
   TestServer server(Echo);
-  ASSERT_EQ(setenv("http_proxy", proxy.Url("").c_str(), 1), 0);
+  CurlHttpClientOptions options;
+  options.proxy = *Proxy::Make(proxy.Url(""), {"direct.invalid"});
+  MakeClient(options);
   CW_ASSERT_OK_AND_ASSIGN(const HttpResponse there, Send(Get("http://ca.invalid/x")));
   EXPECT_THAT(there.body, HasSubstr("GET http://ca.invalid/x HTTP/1.1\r\n"));
-  HttpRequest request = Get(server.Url("/y"));
-  request.allow_address = [](absl::string_view, uint16_t) { return true; };
-  CW_ASSERT_OK_AND_ASSIGN(const HttpResponse here, Send(request));
+  EXPECT_EQ(proxy.connections(), 1);
+
+  HttpRequest judged = Get(server.Url("/y"));
+  judged.allow_address = [](absl::string_view, uint16_t) { return true; };
+  CW_ASSERT_OK_AND_ASSIGN(HttpResponse here, Send(judged));
   EXPECT_THAT(here.body, HasSubstr("GET /y HTTP/1.1\r\n"));
-  unsetenv("http_proxy");
+  HttpRequest aimed = Get("http://ca.invalid/z");
+  aimed.connect_to = absl::StrCat("127.0.0.1:", server.port());
+  CW_ASSERT_OK_AND_ASSIGN(here, Send(aimed));
+  EXPECT_THAT(here.body, HasSubstr("GET /z HTTP/1.1\r\n"));
+  EXPECT_THAT(Send(Get("http://direct.invalid/")), StatusIs(StatusCode::kUnavailable));
+  EXPECT_EQ(proxy.connections(), 1);
+}
+
+// Fault 28.
+TEST_F(CurlClientTest, WhatTheEnvironmentSaysOfProxiesChangesNothing) {
+  TestServer proxy(Echo);
+  TestServer other(Echo);
+  for (const char* variable : {"http_proxy", "all_proxy", "ALL_PROXY"}) {
+    ASSERT_EQ(setenv(variable, other.Url("").c_str(), 1), 0);
+  }
+  ASSERT_EQ(setenv("no_proxy", "*", 1), 0);
+  CurlHttpClientOptions options;
+  options.allow_address = [](absl::string_view, uint16_t) { return false; };
+  MakeClient(options);
+  TestServer inside(Echo);
+  EXPECT_THAT(Send(Get(inside.Url("/"))),
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("address policy")));
+  EXPECT_EQ(inside.connections() + other.connections(), 0);
+  options.proxy = *Proxy::Make(proxy.Url(""), {});
+  MakeClient(options);
+  CW_EXPECT_OK(Send(Get("http://ca.invalid/x")));
+  EXPECT_EQ(proxy.connections(), 1);
+  for (const char* variable : {"http_proxy", "all_proxy", "ALL_PROXY", "no_proxy"}) {
+    unsetenv(variable);
+  }
+}
+
+TEST_F(CurlClientTest, TheProxyIsNotAskedForAddressesThatThePolicyForbids) {
+  TestServer proxy(Echo);
+  CurlHttpClientOptions options;
+  options.proxy = *Proxy::Make(proxy.Url(""), {"direct.test", "192.0.2.0/24"});
+  options.allow_address = [](absl::string_view address, uint16_t) {
+    return address == "203.0.113.9";
+  };
+  options.address_advice = "ask the administrator";
+  MakeClient(options);
+  for (const char* url :
+       {"http://127.0.0.1:1/", "http://0x7f.1/", "http://[::1]/", "http://[::ffff:10.0.0.1]/",
+        "http://localhost/", "http://a.localhost./", "https://169.254.169.254/"}) {
+    EXPECT_THAT(Send(Get(url)), StatusIs(StatusCode::kFailedPrecondition,
+                                         AllOf(HasSubstr("forbids to connect to"),
+                                               HasSubstr("; ask the administrator"))))
+        << url;
+  }
+  // One that is reached without the proxy is judged as it is connected to.
+  EXPECT_THAT(Send(Get("http://192.0.2.1/")), StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_EQ(proxy.connections(), 0);
+  for (const char* url : {"http://203.0.113.9/", "http://ca.invalid/"}) {
+    CW_ASSERT_OK_AND_ASSIGN(const HttpResponse response, Send(Get(url)));
+    EXPECT_THAT(response.body, HasSubstr(absl::StrCat("GET ", url)));
+  }
+}
+
+TEST_F(CurlClientTest, ARedirectWithinTheProxyIsJudgedToo) {
+  TestServer proxy([](TestConnection& connection) {
+    while (!connection.ReadRequest().empty()) {
+      connection.Answer(302, "", "Location: http://127.0.0.1/latest\r\n");
+    }
+  });
+  CurlHttpClientOptions options;
+  options.proxy = *Proxy::Make(proxy.Url(""), {});
+  options.allow_address = [](absl::string_view, uint16_t) { return false; };
+  MakeClient(options);
+  HttpRequest request = Get("http://ca.invalid/");
+  request.max_redirects = 3;
+  EXPECT_THAT(Send(request), StatusIs(StatusCode::kFailedPrecondition,
+                                      HasSubstr("forbids to connect to 127.0.0.1:80")));
+  EXPECT_EQ(proxy.connections(), 1);
+}
+
+TEST_F(CurlClientTest, HttpsTargetsAreReachedByATunnelThroughTheProxy) {
+  std::string asked;
+  TestServer proxy([&](TestConnection& connection) {
+    asked = connection.ReadRequest();
+    connection.Answer(403, "not there");
+  });
+  CurlHttpClientOptions options;
+  options.proxy = *Proxy::Make(proxy.Url(""), {});
+  MakeClient(options);
+  HttpRequest request = Get("https://ca.invalid/x");
+  request.headers = {{"Authorization", "Bearer x"}};
+  EXPECT_THAT(Send(request), StatusIs(StatusCode::kUnavailable));
+  EXPECT_THAT(
+      asked, AllOf(HasSubstr("CONNECT ca.invalid:443 HTTP/1.1\r\n"), Not(HasSubstr("Bearer"))));
 }
 
 TEST_F(CurlClientTest, PostHasContentLengthAndNothingUnasked) {

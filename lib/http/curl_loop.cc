@@ -92,7 +92,11 @@ void CurlLoop::Begin(std::unique_ptr<Active> active) {
   active->id = next_id_++;
   active->easy = TakeEasy();
   CURL* const easy = active->easy;
-  active->transfer->Configure(easy, options_.transfer);
+  if (const absl::Status fit = active->transfer->Configure(easy, options_.transfer);
+      !fit.ok()) {
+    ReturnEasy(easy);
+    return active->done(fit);
+  }
   curl_easy_setopt(easy, CURLOPT_PRIVATE, active.get());
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, active.get());
   using OpenCallback = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);

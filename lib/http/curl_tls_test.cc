@@ -93,6 +93,34 @@ TEST_F(CurlTlsTest, AServerWithoutTlsIsUnavailable) {
               StatusIs(StatusCode::kUnavailable));
 }
 
+// Fault 13.
+TEST_F(CurlTlsTest, NoStepOfARedirectIsPlainHttpWhereOnlyHttpsIsAllowed) {
+  TestServer server(
+      [](TestConnection& connection) {
+        while (!connection.ReadRequest().empty()) connection.Answer(200, "home");
+      },
+      ServerTls());
+  TestServer plain([&](TestConnection& connection) {
+    connection.ReadRequest();
+    connection.Answer(302, "", absl::StrCat("Location: ", server.Url("/"), "\r\n"));
+  });
+  TestServer start(
+      [&](TestConnection& connection) {
+        connection.ReadRequest();
+        connection.Answer(302, "", absl::StrCat("Location: ", plain.Url("/"), "\r\n"));
+      },
+      ServerTls());
+  for (const std::string& url : {start.Url("/"), plain.Url("/")}) {
+    HttpRequest request = Trusting(Get(url));
+    request.max_redirects = 3;
+    CW_EXPECT_OK(Send(request));
+    const int before = plain.connections();
+    request.https_only = true;
+    EXPECT_THAT(Send(request), StatusIs(StatusCode::kFailedPrecondition, HasSubstr("https")));
+    EXPECT_EQ(plain.connections(), before);
+  }
+}
+
 // --- HTTP/2 ---
 
 struct Frame {

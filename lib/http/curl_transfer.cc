@@ -7,8 +7,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "lib/base/status_macros.h"
+#include "lib/http/address_policy.h"
 #include "lib/http/url.h"
 
 namespace certwright::http {
@@ -56,6 +59,19 @@ bool IsBadSignature(CURLcode code, absl::string_view words) {
 bool IsBrokenConnection(CURLcode code) {
   return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
          code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM || code == CURLE_PARTIAL_FILE;
+}
+
+// Without brackets.
+absl::string_view HostOf(const Origin& origin) {
+  return absl::StripSuffix(absl::StripPrefix(origin.host, "["), "]");
+}
+
+// The address that `host` is without any lookup; "" if it needs one (RFC 6761 §6.3 for
+// localhost).
+std::string AddressInPlaceOf(absl::string_view host) {
+  host = absl::StripSuffix(host, ".");
+  if (host == "localhost" || absl::EndsWith(host, ".localhost")) return "127.0.0.1";
+  return Classify(host) == AddressClass::kInvalid ? "" : std::string(host);
 }
 
 // What is set to a string that libcurl copies.
@@ -107,16 +123,24 @@ absl::StatusOr<std::shared_ptr<CurlTransfer>> CurlTransfer::Create(HttpRequest r
   if (!request.connect_to.empty() && !absl::StrContains(request.connect_to, ':')) {
     return absl::InvalidArgumentError("connect_to is not host:port");
   }
-  return std::shared_ptr<CurlTransfer>(new CurlTransfer(std::move(request), std::move(origin)));
+  const bool https = origin.scheme == "https";
+  const bool https_only = request.https_only;
+  std::shared_ptr<CurlTransfer> transfer(
+      new CurlTransfer(std::move(request), std::move(origin)));
+  if (https_only && !https) {
+    return absl::FailedPreconditionError(
+        transfer->Describe("only https URLs are followed here, and this is none"));
+  }
+  return transfer;
 }
 
 CurlTransfer::CurlTransfer(HttpRequest request, Origin origin)
     : request_(std::move(request)), origin_(std::move(origin)) {}
 
-void CurlTransfer::Configure(CURL* easy, const CurlTransferOptions& options) {
+absl::Status CurlTransfer::Configure(CURL* easy, const CurlTransferOptions& options) {
   SetString(easy, CURLOPT_URL, request_.url);
   SetString(easy, CURLOPT_USERAGENT, options.user_agent);
-  SetString(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  SetString(easy, CURLOPT_PROTOCOLS_STR, request_.https_only ? "https" : "http,https");
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   // Else giving up on a name's resolution would wait for getaddrinfo() to return.
@@ -132,6 +156,8 @@ void CurlTransfer::Configure(CURL* easy, const CurlTransferOptions& options) {
   ConfigureHeaders(easy);
   ConfigureTls(easy);
   ConfigureConnection(easy);
+  ConfigureProxy(easy, options);
+  return CheckTarget(options);
 }
 
 bool CurlTransfer::has_body() const {
@@ -206,8 +232,6 @@ void CurlTransfer::ConfigureConnection(CURL* easy) {
   const int64_t connect_ms = absl::ToInt64Milliseconds(request_.connect_timeout);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(std::clamp<int64_t>(connect_ms, 1, 1 << 30)));
-  if (request_.allow_address || !request_.connect_to.empty())
-    SetString(easy, CURLOPT_PROXY, "");
   if (!request_.connect_to.empty()) {
     connect_to_ = absl::StrCat(origin_.host, ":", origin_.port, ":", request_.connect_to);
     connect_to_list_.data = connect_to_.data();
@@ -215,14 +239,45 @@ void CurlTransfer::ConfigureConnection(CURL* easy) {
   }
 }
 
+// Both options are always set, since libcurl else reads the environment.
+void CurlTransfer::ConfigureProxy(CURL* easy, const CurlTransferOptions& options) {
+  const bool direct = request_.allow_address || !request_.connect_to.empty();
+  through_proxy_ =
+      !direct && options.proxy.has_value() && options.proxy->Serves(HostOf(origin_));
+  SetString(easy, CURLOPT_PROXY, through_proxy_ ? options.proxy->url() : "");
+  SetString(easy, CURLOPT_NOPROXY, "");
+}
+
+// Where a name leads is the proxy's business; an address can be judged here.
+absl::Status CurlTransfer::CheckTarget(const CurlTransferOptions& options) {
+  if (!through_proxy_ || !options.allow_address) return absl::OkStatus();
+  const std::string address = AddressInPlaceOf(HostOf(origin_));
+  int port = 0;
+  if (address.empty() || !absl::SimpleAtoi(origin_.port, &port)) return absl::OkStatus();
+  if (options.allow_address(address, static_cast<uint16_t>(port))) return absl::OkStatus();
+  Forbid(address, static_cast<uint16_t>(port), options.address_advice);
+  return Forbidden();
+}
+
 bool CurlTransfer::Allow(const CurlTransferOptions& options, absl::string_view address,
                          uint16_t port) {
+  if (through_proxy_) return port == options.proxy->port();
   const auto& policy = request_.allow_address ? request_.allow_address : options.allow_address;
   if (!policy || policy(address, port)) return true;
-  if (!request_.allow_address) address_advice_ = options.address_advice;
+  Forbid(address, port, request_.allow_address ? "" : options.address_advice);
+  return false;
+}
+
+void CurlTransfer::Forbid(absl::string_view address, uint16_t port, absl::string_view advice) {
+  address_advice_ = std::string(advice);
   forbidden_address_ = absl::StrContains(address, ':') ? absl::StrCat("[", address, "]:", port)
                                                        : absl::StrCat(address, ":", port);
-  return false;
+}
+
+absl::Status CurlTransfer::Forbidden() const {
+  return absl::FailedPreconditionError(
+      Describe(absl::StrCat("the address policy forbids to connect to ", forbidden_address_,
+                            address_advice_.empty() ? "" : "; ", address_advice_)));
 }
 
 std::size_t CurlTransfer::OnHeader(char* bytes, std::size_t size, std::size_t count,
@@ -270,11 +325,7 @@ absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
 }
 
 absl::Status CurlTransfer::Explain(CURLcode code) const {
-  if (!forbidden_address_.empty() && code == CURLE_COULDNT_CONNECT) {
-    return absl::FailedPreconditionError(
-        Describe(absl::StrCat("the address policy forbids to connect to ", forbidden_address_,
-                              address_advice_.empty() ? "" : "; ", address_advice_)));
-  }
+  if (!forbidden_address_.empty() && code == CURLE_COULDNT_CONNECT) return Forbidden();
   if (over_cap_ || code == CURLE_FILESIZE_EXCEEDED) {
     return absl::ResourceExhaustedError(
         Describe(absl::StrCat("the answer is larger than ", request_.max_response_bytes,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "curl/curl.h"
 #include "lib/http/http_client.h"
+#include "lib/http/proxy.h"
 
 namespace certwright::http {
 
@@ -59,20 +61,24 @@ struct CurlTransferOptions {
   // See CurlHttpClientOptions.
   std::function<bool(absl::string_view address, uint16_t port)> allow_address = {};
   std::string address_advice = {};
+  std::optional<Proxy> proxy = {};
 };
 
 class CurlTransfer {
  public:
-  // INVALID_ARGUMENT for a URL, method, header or connect_to that cannot be sent.
+  // INVALID_ARGUMENT for a URL, method, header or connect_to that cannot be sent,
+  // FAILED_PRECONDITION for an http URL where only https is allowed.
   static absl::StatusOr<std::shared_ptr<CurlTransfer>> Create(HttpRequest request);
   ~CurlTransfer() { curl_slist_free_all(header_list_); }
   CurlTransfer(const CurlTransfer&) = delete;
   CurlTransfer& operator=(const CurlTransfer&) = delete;
 
-  // Sets all options of `easy`, which was reset, but those of its sockets.
-  void Configure(CURL* easy, const CurlTransferOptions& options);
+  // Sets all options of `easy`, which was reset, but those of its sockets. FAILED_PRECONDITION,
+  // before anything is connected to, for an address that the proxy must not be asked for.
+  absl::Status Configure(CURL* easy, const CurlTransferOptions& options);
 
-  // Whether `address` may be connected to; remembers it if not.
+  // Whether `address` may be connected to; remembers it if not. Only the proxy is connected to
+  // by a transfer that goes through it, and that is allowed by being configured.
   bool Allow(const CurlTransferOptions& options, absl::string_view address, uint16_t port);
 
   // What the transfer came to, before `easy` is reset; OK if there is an answer.
@@ -98,6 +104,10 @@ class CurlTransfer {
   void ConfigureHeaders(CURL* easy);
   void ConfigureTls(CURL* easy);
   void ConfigureConnection(CURL* easy);
+  void ConfigureProxy(CURL* easy, const CurlTransferOptions& options);
+  absl::Status CheckTarget(const CurlTransferOptions& options);
+  void Forbid(absl::string_view address, uint16_t port, absl::string_view advice);
+  absl::Status Forbidden() const;
   absl::Status Explain(CURLcode code) const;
   bool has_body() const;
 
@@ -108,6 +118,7 @@ class CurlTransfer {
   Origin origin_;
   HttpResponse response_;
   std::string redirect_url_;
+  bool through_proxy_ = false;
   std::string forbidden_address_;
   std::string address_advice_;
   curl_slist* header_list_ = nullptr;

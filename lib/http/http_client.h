@@ -2,10 +2,10 @@
 //
 // Errors: an answer of any status code is a success here. UNAVAILABLE for trouble on the
 // way (DNS, connect, reset, truncated body), FAILED_PRECONDITION where the server's TLS
-// certificate is refused, the address policy forbids the address or a redirect leads to what
-// is no http URL, RESOURCE_EXHAUSTED for an answer over its cap, DEADLINE_EXCEEDED and
-// CANCELLED from the context, INVALID_ARGUMENT for a request that cannot be sent. Messages
-// name scheme, host and port, never the path or the body.
+// certificate is refused, the address policy forbids the address, only https is allowed or a
+// redirect leads to what is no http URL, RESOURCE_EXHAUSTED for an answer over its cap,
+// DEADLINE_EXCEEDED and CANCELLED from the context, INVALID_ARGUMENT for a request that cannot
+// be sent. Messages name scheme, host and port, never the path or the body.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,8 @@ struct HttpRequest {
   // 0: a redirect is an answer like any other, as is one after so many. Only GET follows
   // redirects; to another origin it takes no Authorization, Cookie or Host header along.
   int max_redirects = 0;
+  // Refuse http URLs, that of this request and those that it is redirected to.
+  bool https_only = false;
   std::size_t max_response_bytes = 1 << 20;
   absl::Duration connect_timeout = absl::Seconds(10);
   // If set, asked for each address (textual IPv4 or IPv6, without brackets)

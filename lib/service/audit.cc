@@ -20,6 +20,14 @@ constexpr std::size_t kQueuedLines = 8192;
 // Of a string that came from the network.
 constexpr std::size_t kMaxText = 512;
 
+// Not one that somebody else has put in its place, to read the lines or to have them appended
+// to another file.
+bool IsOurs(int file) {
+  struct stat opened {};
+  return fstat(file, &opened) == 0 && S_ISREG(opened.st_mode) && opened.st_nlink <= 1 &&
+         (opened.st_uid == geteuid() || opened.st_uid == 0);
+}
+
 // Appends to a file, and opens it anew when another one is at its path, or none.
 class RotatedFile final : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -29,8 +37,16 @@ class RotatedFile final : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   absl::Status Open() {
-    const int file = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    // Without O_NONBLOCK a pipe in its place would hold the start up.
+    const int file = open(
+        path_.c_str(),
+        O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
     if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path_));
+    if (!IsOurs(file)) {
+      close(file);
+      return absl::FailedPreconditionError(
+          absl::StrCat(path_, ": is not a plain file of this user's or root's, with one name"));
+    }
     if (file_ >= 0) close(file_);
     file_ = file;
     return absl::OkStatus();
@@ -59,7 +75,7 @@ class RotatedFile final : public spdlog::sinks::base_sink<std::mutex> {
   bool IsInPlace() const {
     struct stat at_path {};
     struct stat opened {};
-    return file_ >= 0 && stat(path_.c_str(), &at_path) == 0 && fstat(file_, &opened) == 0 &&
+    return file_ >= 0 && lstat(path_.c_str(), &at_path) == 0 && fstat(file_, &opened) == 0 &&
            at_path.st_ino == opened.st_ino && at_path.st_dev == opened.st_dev;
   }
 

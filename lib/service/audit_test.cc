@@ -1,6 +1,7 @@
 #include "lib/service/audit.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -126,6 +127,20 @@ TEST_F(AuditLogTest, WithoutAFileLinesGoToTheOrdinaryLog) {
   CW_ASSERT_OK_AND_ASSIGN(const auto log, Open(""));
   log->Record(Record("tls"));
   EXPECT_THAT(logged, ElementsAre(AllOf(HasSubstr("\"call\""), HasSubstr("ann.test"))));
+}
+
+TEST_F(AuditLogTest, ALinkOrPipeInItsPlaceIsRefused) {
+  const std::string other = folder_ + "/other";
+  std::ofstream(other) << "precious\n";
+  ASSERT_EQ(symlink(other.c_str(), path_.c_str()), 0);
+  EXPECT_FALSE(Open(path_).ok());
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  ASSERT_EQ(link(other.c_str(), path_.c_str()), 0);
+  EXPECT_THAT(Open(path_), base::StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE(Open(path_).ok());
+  EXPECT_THAT(Lines(other), ElementsAre("precious"));
 }
 
 TEST_F(AuditLogTest, AFileThatCannotBeOpenedIsNamed) {

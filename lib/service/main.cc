@@ -4,8 +4,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <iostream>
 #include <optional>
 #include <utility>
@@ -17,10 +15,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/clock.h"
+#include "lib/base/new_file.h"
 #include "lib/base/random.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/yaml_config.h"
-#include "lib/http/address_ranges.h"
 #include "lib/http/curl_http_client.h"
 #include "lib/http/http_server.h"
 #include "lib/rpc/caller_certificates.h"
@@ -29,6 +27,7 @@
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
 #include "lib/service/access_config.h"
+#include "lib/service/acme_config.h"
 #include "lib/service/audit.h"
 #include "lib/service/conditions.h"
 #include "lib/service/memory_limit.h"
@@ -92,11 +91,6 @@ std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& d
   return std::nullopt;
 }
 
-absl::StatusOr<http::AddressRanges> AllowedRanges(const config::v1::Acme& config) {
-  return http::AddressRanges::Parse(
-      {config.allowed_ranges().begin(), config.allowed_ranges().end()});
-}
-
 std::vector<std::string> ValidateServerLimits(const config::v1::ServerLimits& limits) {
   std::vector<std::string> problems;
   const auto check = [&problems](bool holds, const char* field, const char* rule) {
@@ -132,13 +126,8 @@ absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   if (!level.empty() && !telemetry::ParseLevel(level).has_value()) {
     problems.push_back("log.level: must be debug, info, warning, error or off");
   }
-  const auto ranges = AllowedRanges(factory.common().acme);
-  if (factory.common().acme.has_request_timeout() &&
-      factory.common().acme.request_timeout().seconds() < 1) {
-    problems.push_back("acme.requestTimeout: must be at least 1s");
-  }
-  if (!ranges.ok()) {
-    problems.push_back(absl::StrCat("acme.allowedRanges: ", ranges.status().message()));
+  for (std::string& problem : ValidateAcme(factory.common().acme)) {
+    problems.push_back(std::move(problem));
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("configuration file ", flags.config_file,
@@ -204,17 +193,7 @@ rpc::ServerOptions ToServerOptions(const config::v1::Server& config,
 absl::Status WriteAddressFile(const config::v1::Server& config, int port) {
   if (config.address_file().empty()) return absl::OkStatus();
   const std::string host = config.listen().substr(0, config.listen().rfind(':'));
-  const std::string temporary = config.address_file() + ".new";
-  std::FILE* file = std::fopen(temporary.c_str(), "w");
-  if (file == nullptr) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", temporary));
-  }
-  const bool written = std::fprintf(file, "%s:%d\n", host.c_str(), port) > 0;
-  if (std::fclose(file) != 0 || !written ||
-      std::rename(temporary.c_str(), config.address_file().c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", config.address_file()));
-  }
-  return absl::OkStatus();
+  return base::ReplaceFile(config.address_file(), absl::StrCat(host, ":", port, "\n"));
 }
 
 absl::StatusOr<std::unique_ptr<http::HttpServer>> StartMetrics(const config::v1::Server& config,
@@ -235,20 +214,11 @@ absl::StatusOr<std::unique_ptr<http::HttpServer>> StartMetrics(const config::v1:
                                  });
 }
 
-http::CurlHttpClientOptions ToHttpOptions(const config::v1::Acme& config) {
-  http::CurlHttpClientOptions options;
-  options.user_agent = absl::StrCat("certwright/", kVersion);
-  if (config.max_connections_per_host() > 0) {
-    options.max_connections_per_host = config.max_connections_per_host();
-  }
-  if (auto ranges = AllowedRanges(config); ranges.ok()) {
-    options.allow_address = [ranges = *std::move(ranges)](absl::string_view address, uint16_t) {
-      return ranges.PublicOrContains(address);
-    };
-  }
-  options.address_advice =
-      "it is not a public address: acme.allowedRanges of the configuration must allow it";
-  return options;
+void WarnOfProxyVariables(const config::v1::Acme& config) {
+  const std::vector<std::string> variables = ProxyVariables();
+  if (config.has_proxy() || variables.empty()) return;
+  LogWarning("proxies of the environment are not used: name the proxy in acme.proxy",
+             {{"variables", absl::StrJoin(variables, ", ")}});
 }
 
 void CountTlsChanges(telemetry::Metrics& metrics) {
@@ -314,8 +284,10 @@ absl::Status Serve(ServiceFactory& factory) {
   const CommonConfig common = factory.common();
   runtime::ThreadPool pool;
   const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
-  const auto http =
-      http::MakeCurlHttpClient(pool.executor(), *timers, ToHttpOptions(common.acme));
+  WarnOfProxyVariables(common.acme);
+  const auto http = http::MakeCurlHttpClient(
+      pool.executor(), *timers,
+      ToHttpOptions(common.acme, absl::StrCat("certwright/", kVersion)));
   // Never destroyed: who follows TLS files counts in it until the process ends. Static, so that
   // a service that does not get to serving leaves no leak for LeakSanitizer to tell of.
   static auto& metrics = *new telemetry::Metrics;

@@ -13,14 +13,19 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "lib/base/new_file.h"
 #include "lib/base/status_macros.h"
-#include "lib/store/new_file.h"
 #include "lib/store/sqlite_connection.h"
 #include "lib/store/sqlite_file.h"
 #include "lib/store/sqlite_queries.h"
 
 namespace certwright::store {
 namespace {
+
+using base::FileError;
+using base::PutInPlace;
+using base::SyncFile;
+using base::SyncFolderOf;
 
 bool HasContent(const std::string& path) {
   struct stat file {};
@@ -30,7 +35,8 @@ bool HasContent(const std::string& path) {
 // An empty file of mode 0600; what a run that was cut short has left is removed first.
 absl::Status MakeEmptyFile(const std::string& path) {
   unlink(path.c_str());
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const int file =
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return FileError(path, "cannot be made", errno);
   close(file);
   return absl::OkStatus();
@@ -41,7 +47,7 @@ absl::Status CopyFile(const std::string& from, const std::string& to) {
   const int source = open(from.c_str(), O_RDONLY | O_CLOEXEC);
   if (source < 0) return FileError(from, "cannot be read", errno);
   const auto close_source = absl::MakeCleanup([source] { close(source); });
-  const int target = open(to.c_str(), O_WRONLY | O_CLOEXEC);
+  const int target = open(to.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
   if (target < 0) return FileError(to, "cannot be written", errno);
   const auto close_target = absl::MakeCleanup([target] { close(target); });
   ssize_t copied = 1;

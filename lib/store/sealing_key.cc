@@ -13,9 +13,9 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/new_file.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/aes_gcm.h"
-#include "lib/store/new_file.h"
 #include "lib/store/sealed_record.h"
 
 namespace certwright::store {
@@ -113,7 +113,7 @@ absl::Status MakeSealingKey(const std::string& path) {
   std::string text = absl::Base64Escape(pki::NewAesKey().Reveal());
   text.push_back('\n');
   const base::Secret key(std::move(text));
-  return WriteNewFile(path, key.Reveal());
+  return base::WriteNewFile(path, key.Reveal());
 }
 
 }  // namespace certwright::store

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/new_file.h"
 #include "lib/base/status_matchers.h"
 #include "lib/pki/aes_gcm.h"
-#include "lib/store/new_file.h"
 
 namespace certwright::store {
 namespace {
@@ -82,7 +82,7 @@ TEST_F(SealingKeyTest, WhatIsNo32BytesInBase64IsRefusedWithoutShowingIt) {
        {std::string("not base64 !!!"), absl::Base64Escape(std::string(31, 'x')),
         absl::Base64Escape(std::string(33, 'x')), std::string(), std::string(10'000, 'A')}) {
     unlink(path_.c_str());
-    CW_ASSERT_OK(WriteNewFile(path_, text));
+    CW_ASSERT_OK(base::WriteNewFile(path_, text));
     EXPECT_THAT(ReadSealingKey(path_), StatusIs(absl::StatusCode::kInvalidArgument,
                                                 AllOf(HasSubstr("openssl rand -base64 32"),
                                                       Not(HasSubstr("not base64 !")))));
@@ -90,8 +90,8 @@ TEST_F(SealingKeyTest, WhatIsNo32BytesInBase64IsRefusedWithoutShowingIt) {
 }
 
 TEST_F(SealingKeyTest, SurroundingWhiteSpaceDoesNotMatter) {
-  CW_ASSERT_OK(
-      WriteNewFile(path_, absl::StrCat(" ", absl::Base64Escape(std::string(32, 'x')), "\r\n")));
+  CW_ASSERT_OK(base::WriteNewFile(
+      path_, absl::StrCat(" ", absl::Base64Escape(std::string(32, 'x')), "\r\n")));
   CW_ASSERT_OK_AND_ASSIGN(const SealingKey key, ReadSealingKey(path_));
   EXPECT_EQ(key.id(), SealingKey(base::Secret(std::string(32, 'x'))).id());
 }

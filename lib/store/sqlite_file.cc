@@ -15,12 +15,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/new_file.h"
 #include "lib/base/status_macros.h"
-#include "lib/store/new_file.h"
 #include "lib/store/sqlite_queries.h"
 
 namespace certwright::store {
 namespace {
+
+using base::FileError;
+using base::SyncFolderOf;
 
 constexpr int64_t kApplicationId = 0x43575354;  // "CWST"
 // 1: without owner and checksums, of versions that did not seal.
@@ -87,7 +90,7 @@ std::string ReadLockFile(int file) {
 
 // A file that others cannot read exists at `path` afterwards.
 absl::Status CreateFile(const std::string& path) {
-  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return FileError(path, "cannot be opened for writing", errno);
   const auto close_file = absl::MakeCleanup([file] { close(file); });
   if (fchmod(file, 0600) != 0) return FileError(path, "its mode cannot be set", errno);
@@ -253,7 +256,7 @@ absl::Status Prepare(SqliteConnection& connection, const SqliteOptions& options,
 
 absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Take(const std::string& path) {
   const std::string lock_path = absl::StrCat(path, ".lock");
-  const int file = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int file = open(lock_path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return FileError(lock_path, "cannot be opened for writing", errno);
   std::unique_ptr<FileLock> lock(new FileLock(lock_path, file));
   if (flock(file, LOCK_EX | LOCK_NB) != 0) {

@@ -8,6 +8,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/rpc/client_call.h"
 #include "lib/rpc/status.h"
+#include "lib/service/challenge_name.h"
 #include "lib/service/conditions.h"
 #include "lib/store/resource_key.h"
 #include "services/issuer/certificate_request_reconciler.h"
@@ -18,10 +19,8 @@ namespace {
 using EventStub = meta::v1::EventService::StubInterface;
 using ChallengeStub = solver::v1::ChallengeService::StubInterface;
 
-// Far less than a message may hold.
-constexpr int kChallengesPerPage = 200;
-// A solver's whole namespace has to be looked through.
-constexpr int kMaxPages = 500;
+// As many as ListChallenges takes.
+constexpr std::size_t kNamesPerCall = 100;
 // As many as ListEvents takes.
 constexpr std::size_t kMaxNames = 1000;
 
@@ -160,13 +159,19 @@ runtime::Awaitable<absl::Status> CertificateDescriptions::ListChallenges(
     runtime::Context context, std::string resource_namespace,
     std::vector<order::v1::Order> orders, std::vector<solver::v1::Challenge>& found) const {
   std::set<std::string> owners;
-  for (const order::v1::Order& order : orders) owners.insert(order.metadata().uid());
-  std::string page_token;
-  for (int page = 0; page < kMaxPages; ++page) {
+  std::vector<std::string> names;
+  for (const order::v1::Order& order : orders) {
+    owners.insert(order.metadata().uid());
+    for (const order::v1::Authorization& authorization : order.status().authorizations()) {
+      if (names.size() == kMaxNames) break;
+      names.push_back(service::ChallengeName(order, authorization));
+    }
+  }
+  for (std::size_t begin = 0; begin < names.size(); begin += kNamesPerCall) {
+    const std::size_t end = std::min(begin + kNamesPerCall, names.size());
     solver::v1::ListChallengesRequest request;
     request.set_namespace_(resource_namespace);
-    request.set_page_size(kChallengesPerPage);
-    request.set_page_token(page_token);
+    request.mutable_names()->Assign(names.begin() + begin, names.begin() + end);
     CW_CO_ASSIGN_OR_RETURN(
         solver::v1::ListChallengesResponse listed,
         co_await rpc::CallUnary(context, sources_.challenges->async(),
@@ -178,10 +183,8 @@ runtime::Awaitable<absl::Status> CertificateDescriptions::ListChallenges(
         found.push_back(std::move(challenge));
       }
     }
-    page_token = listed.next_page_token();
-    if (page_token.empty()) co_return absl::OkStatus();
   }
-  co_return absl::ResourceExhaustedError("the namespace has too many Challenges");
+  co_return absl::OkStatus();
 }
 
 runtime::Awaitable<absl::StatusOr<CertificateDescriptions::Events>>

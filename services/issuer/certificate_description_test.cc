@@ -1,5 +1,6 @@
 #include "services/issuer/certificate_description.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
+#include "lib/service/challenge_name.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/issuer_testing.h"
 
@@ -70,7 +72,6 @@ class FakeEvents final : public meta::v1::EventService::CallbackService {
   std::map<std::string, meta::v1::ListEventsRequest> asked_ CW_GUARDED_BY(mutex_);
 };
 
-// Two Challenges a page.
 class FakeChallenges final : public solver::v1::ChallengeService::CallbackService {
  public:
   // Ends only when its call is cancelled.
@@ -85,18 +86,20 @@ class FakeChallenges final : public solver::v1::ChallengeService::CallbackServic
       solver::v1::ListChallengesResponse* response) override {
     if (hangs) return new NeverAnswers;
     EXPECT_EQ(request->namespace_(), "web");
-    std::size_t at = request->page_token().empty() ? 0 : std::stoul(request->page_token());
-    for (int i = 0; i < 2 && at < challenges.size(); ++i) {
-      *response->add_challenges() = challenges[at++];
+    EXPECT_LE(request->names_size(), 100);
+    ++calls;
+    for (const std::string& name : request->names()) {
+      const auto it = challenges.find(name);
+      if (it != challenges.end()) *response->add_challenges() = it->second;
     }
-    if (at < challenges.size()) response->set_next_page_token(std::to_string(at));
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
 
   bool hangs = false;
-  std::vector<solver::v1::Challenge> challenges;
+  std::atomic<int> calls = 0;
+  std::map<std::string, solver::v1::Challenge> challenges;
 };
 
 class CertificateDescriptionTest : public IssuerWorld {
@@ -143,21 +146,32 @@ class CertificateDescriptionTest : public IssuerWorld {
     requests_.Replace(nullptr, shared);
     return shared;
   }
-  std::string AddOrder(const issuer::v1::CertificateRequest& request) {
+  // With an authorization for each of its challenges.
+  std::string AddOrder(const issuer::v1::CertificateRequest& request, int authorizations = 0) {
     order::v1::Order order;
     const std::string name = CertificateRequestReconciler::OrderName(request);
     order.mutable_metadata()->set_name(name);
     order.mutable_metadata()->set_uid("uid of " + name);
+    for (int i = 0; i < authorizations; ++i) {
+      order.mutable_status()->add_authorizations()->set_url(
+          absl::StrCat("https://ca.test/", i));
+    }
     orders_["web/" + name] = std::make_shared<const order::v1::Order>(order);
     return name;
   }
-  void AddChallenge(const std::string& name, const std::string& order,
-                    const std::string& kind = "Order") {
+  // Of an authorization of the order; returns its name.
+  std::string AddChallenge(const std::string& order_name, int authorization,
+                           const std::string& owner_uid = "") {
+    const order::v1::Order& order = *orders_.at("web/" + order_name);
     solver::v1::Challenge challenge;
+    const std::string name =
+        service::ChallengeName(order, order.status().authorizations(authorization));
     challenge.mutable_metadata()->set_name(name);
-    challenge.mutable_metadata()->mutable_owner()->set_kind(kind);
-    challenge.mutable_metadata()->mutable_owner()->set_uid("uid of " + order);
-    peer_challenges_.challenges.push_back(std::move(challenge));
+    challenge.mutable_metadata()->mutable_owner()->set_kind("Order");
+    challenge.mutable_metadata()->mutable_owner()->set_uid(
+        owner_uid.empty() ? order.metadata().uid() : owner_uid);
+    peer_challenges_.challenges[name] = std::move(challenge);
+    return name;
   }
   absl::StatusOr<DescribeCertificateResponse> TryDescribe(const std::string& name) {
     const CertificateDescriptions descriptions(clock_, *stores_, requests_, events_, sources_);
@@ -209,32 +223,32 @@ TEST_F(CertificateDescriptionTest, ShowsAllThatExistsOnItsBehalfAndNothingElse) 
   const auto old = AddRequest("site-1", absl::Hours(2));
   const auto now = AddRequest("site-2", absl::Hours(1));
   AddRequest("site-0", absl::Hours(3), /*of_another=*/true);
-  const std::string order = AddOrder(*now);
-  AddChallenge("c1", order);
-  AddChallenge("c2", "other");
-  AddChallenge("c3", order, "Thing");
-  AddChallenge("c4", order);
+  const std::string order = AddOrder(*now, 4);
+  const std::string first = AddChallenge(order, 0);
+  AddChallenge(order, 1, "other");
+  const std::string last = AddChallenge(order, 3);
   const DescribeCertificateResponse response = Describe();
   EXPECT_THAT(Names(response.certificate_requests()), ElementsAre("site-2", "site-1"));
   EXPECT_THAT(Names(response.orders()), ElementsAre(order));
-  EXPECT_THAT(Names(response.challenges()), ElementsAre("c1", "c4"));
+  EXPECT_THAT(Names(response.challenges()), ElementsAre(first, last));
   EXPECT_THAT(response.events(), IsEmpty());
   // Of an Order that is gone there may be events.
   EXPECT_THAT(peer_events_.AskedAbout("Order").names(),
               ElementsAre(order, CertificateRequestReconciler::OrderName(*old)));
   EXPECT_EQ(peer_events_.AskedAbout("Order").namespace_(), "web");
-  EXPECT_THAT(peer_events_.AskedAbout("Challenge").names(), ElementsAre("c1", "c4"));
+  EXPECT_THAT(peer_events_.AskedAbout("Challenge").names(), ElementsAre(first, last));
 }
 
 TEST_F(CertificateDescriptionTest, MergesTheEventsOfAllByTime) {
   const auto request = AddRequest("site-1", absl::ZeroDuration());
-  const std::string order = AddOrder(*request);
-  AddChallenge("c1", order);
+  const std::string order = AddOrder(*request, 1);
+  const std::string challenge = AddChallenge(order, 0);
   const absl::Time start = clock_.Now();
-  peer_events_.events = {MakeEvent("Order", order, "Placed", start + absl::Seconds(2)),
-                         MakeEvent("Challenge", "c1", "Presented", start + absl::Seconds(3)),
-                         MakeEvent("Challenge", "c1", "Valid", start + absl::Seconds(4)),
-                         MakeEvent("Order", order, "Issued", start + absl::Seconds(5))};
+  peer_events_.events = {
+      MakeEvent("Order", order, "Placed", start + absl::Seconds(2)),
+      MakeEvent("Challenge", challenge, "Presented", start + absl::Seconds(3)),
+      MakeEvent("Challenge", challenge, "Valid", start + absl::Seconds(4)),
+      MakeEvent("Order", order, "Issued", start + absl::Seconds(5))};
   const auto news = [](const char* reason) {
     return service::EventNews{meta::v1::EVENT_SEVERITY_NORMAL, reason, ""};
   };
@@ -250,6 +264,13 @@ TEST_F(CertificateDescriptionTest, MergesTheEventsOfAllByTime) {
                                                "Valid", "Issued", "Ready"));
 }
 
+TEST_F(CertificateDescriptionTest, AsksForTheChallengesByTheirNames) {
+  const std::string order = AddOrder(*AddRequest("site-1", absl::ZeroDuration()), 150);
+  for (int i = 0; i < 150; ++i) AddChallenge(order, i);
+  EXPECT_EQ(Describe().challenges_size(), 150);
+  EXPECT_EQ(peer_challenges_.calls, 2);
+}
+
 TEST_F(CertificateDescriptionTest, SaysThatItKnowsNoSolverService) {
   AddOrder(*AddRequest("site-1", absl::ZeroDuration()));
   sources_.challenges = nullptr;
@@ -262,7 +283,7 @@ TEST_F(CertificateDescriptionTest, SaysThatItKnowsNoSolverService) {
 }
 
 TEST_F(CertificateDescriptionTest, ASolverThatDoesNotAnswerIsLeftOut) {
-  const std::string order = AddOrder(*AddRequest("site-1", absl::ZeroDuration()));
+  const std::string order = AddOrder(*AddRequest("site-1", absl::ZeroDuration()), 1);
   peer_events_.events = {MakeEvent("Order", order, "Placed", clock_.Now())};
   peer_challenges_.hangs = true;
   sources_.timeout = absl::Milliseconds(200);
@@ -270,8 +291,8 @@ TEST_F(CertificateDescriptionTest, ASolverThatDoesNotAnswerIsLeftOut) {
 }
 
 TEST_F(CertificateDescriptionTest, ServicesThatAreAwayAreLeftOut) {
-  const std::string order = AddOrder(*AddRequest("site-1", absl::ZeroDuration()));
-  AddChallenge("c1", order);
+  const std::string order = AddOrder(*AddRequest("site-1", absl::ZeroDuration()), 1);
+  AddChallenge(order, 0);
   server_->Shutdown();
   const DescribeCertificateResponse response = Describe();
   EXPECT_THAT(Reasons(response), ElementsAre("OrderServiceUnavailable", "SolverUnavailable"));

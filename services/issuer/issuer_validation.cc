@@ -22,6 +22,7 @@ using rpc::Violations;
 
 constexpr int kMaxSolvers = 100;
 constexpr int kMaxNameservers = 8;
+constexpr int kMaxAliasZones = 100;
 constexpr std::size_t kMaxCaBundle = 256 << 10;
 constexpr std::size_t kMaxPreferredChain = 64;
 constexpr int64_t kDefaultDeadline = 600;
@@ -133,6 +134,16 @@ void ValidateDns01(issuer::v1::Dns01Solver& dns01, const std::string& field,
                    Violations& violations) {
   if (dns01.cname_strategy() == issuer::v1::CNAME_STRATEGY_UNSPECIFIED) {
     dns01.set_cname_strategy(issuer::v1::CNAME_STRATEGY_FOLLOW);
+  }
+  violations.Require(dns01.alias_zones_size() <= kMaxAliasZones, field + ".aliasZones",
+                     "must be at most 100");
+  for (int i = 0; i < dns01.alias_zones_size(); ++i) {
+    const auto zone = dns::Normalize(dns01.alias_zones(i));
+    if (zone.ok() && !zone->empty()) {
+      dns01.set_alias_zones(i, *zone);
+    } else {
+      violations.Add(Indexed(field + ".aliasZones", i), "must be the name of a DNS zone");
+    }
   }
   if (!dns01.has_ttl()) dns01.mutable_ttl()->set_seconds(kDefaultTtl);
   violations.Require(dns01.ttl().seconds() >= 0 && dns01.ttl().seconds() <= 86400,

@@ -69,10 +69,12 @@ TEST(ValidateIssuerSpecTest, NormalizesNamesOfSelectorsAndZones) {
   solver.mutable_selector()->add_dns_names("*.A.example.");
   solver.mutable_selector()->add_dns_zones("B\u00fccher.example");
   solver.mutable_dns01()->mutable_rfc2136()->set_zone("A.Example.");
+  solver.mutable_dns01()->add_alias_zones("_ACME.b.example.");
   EXPECT_THAT(Validate(spec), IsEmpty());
   EXPECT_THAT(solver.selector().dns_names(), ElementsAre("*.a.example"));
   EXPECT_THAT(solver.selector().dns_zones(), ElementsAre("xn--bcher-kva.example"));
   EXPECT_EQ(solver.dns01().rfc2136().zone(), "a.example");
+  EXPECT_EQ(solver.dns01().alias_zones(0), "_acme.b.example");
 }
 
 TEST(ValidateIssuerSpecTest, AcceptsNameserversWithAndWithoutPort) {
@@ -198,6 +200,7 @@ TEST(ValidateIssuerSpecTest, ReportsEachBrokenRuleOfDns01) {
           {".rfc2136.tsigSecretSecretRef.name",
            dns01([](auto& d) { d.mutable_rfc2136()->clear_tsig_secret_secret_ref(); })},
           {".rfc2136.zone", dns01([](auto& d) { d.mutable_rfc2136()->set_zone("a_b"); })},
+          {".aliasZones[0]", dns01([](auto& d) { d.add_alias_zones("."); })},
       },
       "spec.acme.solvers[1].dns01");
 }

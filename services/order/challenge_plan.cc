@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "lib/acme/key_authorization.h"
 #include "lib/base/status_macros.h"
-#include "lib/service/derived_name.h"
+#include "lib/service/challenge_name.h"
 #include "services/order/order_decision.h"
 #include "services/order/order_names.h"
 
@@ -24,11 +24,6 @@ std::string KeyFor(solver::v1::ChallengeType type, const std::string& token,
 }
 
 }  // namespace
-
-std::string ChallengeName(const v1::Order& order, const v1::Authorization& authorization) {
-  return service::DerivedName(order.metadata().name(),
-                              {order.metadata().uid(), authorization.url()});
-}
 
 absl::StatusOr<solver::v1::Challenge> MakeChallenge(const v1::Order& order,
                                                     const v1::Authorization& authorization,
@@ -47,7 +42,7 @@ absl::StatusOr<solver::v1::Challenge> MakeChallenge(const v1::Order& order,
   solver::v1::Challenge challenge;
   auto& metadata = *challenge.mutable_metadata();
   metadata.set_namespace_(order.metadata().namespace_());
-  metadata.set_name(ChallengeName(order, authorization));
+  metadata.set_name(service::ChallengeName(order, authorization));
   metadata.mutable_owner()->set_kind("Order");
   metadata.mutable_owner()->set_namespace_(order.metadata().namespace_());
   metadata.mutable_owner()->set_name(order.metadata().name());

@@ -11,9 +11,6 @@
 
 namespace certwright::order {
 
-// The name of the challenge of an authorization of `order`: always the same one.
-std::string ChallengeName(const v1::Order& order, const v1::Authorization& authorization);
-
 // What is to be proven, and how. INVALID_ARGUMENT if the authorization has no challenge of
 // the type, or one whose token breaks the rule of RFC 8555 §8.
 absl::StatusOr<solver::v1::Challenge> MakeChallenge(const v1::Order& order,

@@ -4,11 +4,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
+#include "lib/service/challenge_name.h"
 
 namespace certwright::order {
 namespace {
 
 using base::StatusIs;
+using service::ChallengeName;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;

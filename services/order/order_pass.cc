@@ -11,6 +11,7 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/csr.h"
+#include "lib/service/challenge_name.h"
 #include "lib/service/conditions.h"
 #include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
@@ -86,7 +87,7 @@ Snapshot OrderPass::TakeSnapshot() {
   challenges_.clear();
   for (const v1::Authorization& authorization : order().status().authorizations()) {
     Challenges::Shared challenge = environment_.challenges.Find(store::QueueKey(
-        order().metadata().namespace_(), ChallengeName(order(), authorization)));
+        order().metadata().namespace_(), service::ChallengeName(order(), authorization)));
     if (challenge == nullptr) {
       auto created = created_.find(authorization.url());
       if (created != created_.end()) challenge = created->second;

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "services/order/challenge_plan.h"
+#include "lib/service/challenge_name.h"
 #include "services/order/order_decision.h"
 
 namespace certwright::order {
@@ -87,7 +87,7 @@ runtime::Awaitable<absl::Status> DeleteAllChallenges(runtime::Context context,
   for (const v1::Authorization& authorization : order.status().authorizations()) {
     if (!NeedsChallenge(authorization)) continue;
     deletions.push_back(solver.Delete(context, order.metadata().namespace_(),
-                                      ChallengeName(order, authorization)));
+                                      service::ChallengeName(order, authorization)));
   }
   const std::vector<absl::Status> results = co_await runtime::WhenAll(std::move(deletions));
   absl::Status first;

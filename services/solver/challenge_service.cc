@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::size_t kDigestBytes = 32;
 constexpr int kMaxTries = 5;
+// Of a list by names; their challenges fit into one message.
+constexpr int kMaxNames = 100;
 // A DNS name has 253 octets, of which "_acme-challenge." takes 16 (RFC 8555 §8.4).
 constexpr std::size_t kMaxDns01Name = 253 - 16;
 
@@ -108,6 +110,30 @@ ChallengeService::ChallengeService(const rpc::CallEnvironment& calls,
   AddMethods();
 }
 
+runtime::Awaitable<absl::StatusOr<v1::ListChallengesResponse>> ChallengeService::ListNamed(
+    rpc::CallContext call, v1::ListChallengesRequest request) {
+  rpc::Violations violations;
+  violations.Require(request.names_size() <= kMaxNames, "names",
+                     absl::StrCat("must be at most ", kMaxNames));
+  rpc::CheckName(request.namespace_(), "namespace", violations);
+  for (int i = 0; i < request.names_size() && i < kMaxNames; ++i) {
+    rpc::CheckName(request.names(i), rpc::Indexed("names", i), violations);
+  }
+  violations.Require(request.page_size() == 0 && request.page_token().empty() &&
+                         request.label_selector().empty(),
+                     "names", "goes with neither pages nor a label selector");
+  CW_CO_RETURN_IF_ERROR(violations.ToStatus());
+  v1::ListChallengesResponse response;
+  for (const std::string& name : request.names()) {
+    absl::StatusOr<v1::Challenge> challenge =
+        co_await challenges_.Get(call.context, request.namespace_(), name);
+    if (absl::IsNotFound(challenge.status())) continue;
+    if (!challenge.ok()) co_return challenge.status();
+    *response.add_challenges() = *std::move(challenge);
+  }
+  co_return response;
+}
+
 runtime::Awaitable<absl::StatusOr<v1::RetryChallengeResponse>> ChallengeService::Retry(
     rpc::CallContext call, v1::RetryChallengeRequest request) {
   if (request.namespace_().empty()) request.set_namespace_(service::kDefaultNamespace);
@@ -153,6 +179,7 @@ void ChallengeService::AddMethods() {
                                                 &v1::GetChallengeResponse::mutable_challenge);
   });
   Unary<v1::ListChallengesRequest>([this](rpc::CallContext call, const auto& list) {
+    if (list.names_size() > 0) return ListNamed(std::move(call), list);
     return verbs_.List<v1::ListChallengesResponse>(std::move(call), list,
                                                    &v1::ListChallengesResponse::add_challenges);
   });

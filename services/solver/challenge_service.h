@@ -28,6 +28,8 @@ class ChallengeService final : public rpc::Service {
  private:
   void AddMethods();
 
+  runtime::Awaitable<absl::StatusOr<v1::ListChallengesResponse>> ListNamed(
+      rpc::CallContext call, v1::ListChallengesRequest request);
   runtime::Awaitable<absl::StatusOr<v1::RetryChallengeResponse>> Retry(
       rpc::CallContext call, v1::RetryChallengeRequest request);
 

@@ -230,6 +230,36 @@ TEST_F(ChallengeServiceTest, ServesItsVerbs) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ChallengeServiceTest, ListsThoseOfGivenNames) {
+  ASSERT_TRUE(Create().ok());
+  const auto list = [this](const v1::ListChallengesRequest& request,
+                           v1::ListChallengesResponse& response) {
+    grpc::ClientContext context;
+    return stub_->ListChallenges(&context, request, &response);
+  };
+  v1::ListChallengesRequest request;
+  request.set_namespace_("default");
+  request.add_names("absent");
+  request.add_names("c");
+  v1::ListChallengesResponse response;
+  ASSERT_TRUE(list(request, response).ok());
+  ASSERT_EQ(response.challenges_size(), 1);
+  EXPECT_EQ(response.challenges(0).metadata().name(), "c");
+  request.set_namespace_("other");
+  ASSERT_TRUE(list(request, response).ok());
+  EXPECT_EQ(response.challenges_size(), 0);
+
+  request.set_page_size(1);
+  request.set_namespace_("");
+  request.set_names(0, "no/name");
+  while (request.names_size() <= 100) request.add_names("c");
+  const grpc::Status status = list(request, response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  for (const char* rule : {"namespace: ", "names[0]: ", "at most 100", "neither pages"}) {
+    EXPECT_THAT(status.error_message(), HasSubstr(rule));
+  }
+}
+
 TEST_F(ChallengeServiceTest, AnInvalidChallengeIsRefused) {
   grpc::ClientContext context;
   v1::CreateChallengeRequest request;

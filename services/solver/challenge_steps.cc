@@ -62,13 +62,14 @@ absl::Status ChallengePass::UseConfig(std::shared_ptr<const SolverConfig> config
 }
 
 ChallengePass::Task ChallengePass::Locate(Context context) {
-  const auto& own = config_->solver.self_check().nameservers();
-  std::vector<std::string> nameservers = environment_.settings.nameservers;
-  if (!own.empty()) nameservers.assign(own.begin(), own.end());
+  const issuer::v1::AcmeSolver& solver = config_->solver;
+  CW_CO_ASSIGN_OR_RETURN(
+      std::vector<std::string> nameservers,
+      environment_.settings.nameservers.Choose(solver.self_check().nameservers()));
   CW_CO_ASSIGN_OR_RETURN(
       RecordLocation location,
       co_await LocateRecord(context, environment_.resolver, challenge_.spec().dns_name(),
-                            config_->solver.dns01(), std::move(nameservers)));
+                            solver, std::move(nameservers)));
   challenge_.mutable_status()->set_resolved_name(std::move(location.name));
   challenge_.mutable_status()->set_resolved_zone(std::move(location.zone));
   co_return absl::OkStatus();

@@ -39,6 +39,8 @@ v1::PropagationOutcome ToProto(dns::Outcome outcome) {
     case dns::Outcome::kUnreachable:
     case dns::Outcome::kNoRoute:
       return v1::PROPAGATION_OUTCOME_UNREACHABLE;
+    case dns::Outcome::kForbidden:
+      return v1::PROPAGATION_OUTCOME_FORBIDDEN;
   }
   return v1::PROPAGATION_OUTCOME_UNSPECIFIED;
 }
@@ -120,11 +122,8 @@ runtime::Awaitable<absl::StatusOr<SelfCheckResult>> Dns01SelfCheck::Check(
   request.expected_value = challenge.spec().key();
   request.mode = ToMode(settings.mode());
   request.authoritative_port = options_.authoritative_port;
-  request.recursive_nameservers = options_.nameservers;
-  if (settings.nameservers_size() > 0) {
-    request.recursive_nameservers.assign(settings.nameservers().begin(),
-                                         settings.nameservers().end());
-  }
+  CW_CO_ASSIGN_OR_RETURN(request.recursive_nameservers,
+                         options_.nameservers.Choose(settings.nameservers()));
   CW_CO_ASSIGN_OR_RETURN(const dns::PropagationReport report,
                          co_await checker_.Check(context, std::move(request)));
   SelfCheckResult result;

@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "lib/dns/propagation.h"
+#include "services/solver/recursive_nameservers.h"
 #include "services/solver/self_check.h"
 
 namespace certwright::solver {
 
 struct Dns01CheckOptions {
-  // Recursive nameservers to find zones with, unless a solver names its own; empty for the
-  // system's.
-  std::vector<std::string> nameservers;
+  // To find zones with.
+  RecursiveNameservers nameservers;
   // Where nameservers of zones are asked.
   int authoritative_port = 53;
 };

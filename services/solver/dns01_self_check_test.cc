@@ -71,11 +71,13 @@ class Dns01SelfCheckTest : public testing::Test {
 
   base::FakeClock clock_;
   dns::FakeDnsResolver resolver_;
-  dns::PropagationChecker checker_{resolver_, clock_};
+  const dns::ServerPolicy policy_{*http::AddressRanges::Parse({"192.0.2.0/24"}), {}};
+  const RecursiveNameservers nameservers_{{"192.0.2.53"}, policy_};
+  dns::PropagationChecker checker_{resolver_, clock_, policy_};
 };
 
 TEST_F(Dns01SelfCheckTest, AsksTheZonesServersAtTheConfiguredPort) {
-  Dns01SelfCheck check(checker_, Dns01CheckOptions{{"192.0.2.53"}, 5353});
+  Dns01SelfCheck check(checker_, Dns01CheckOptions{nameservers_, 5353});
   v1::Challenge challenge;
   challenge.mutable_spec()->set_dns_name("www.example.test");
   challenge.mutable_spec()->set_key("value");
@@ -95,7 +97,7 @@ TEST_F(Dns01SelfCheckTest, AsksTheZonesServersAtTheConfiguredPort) {
 }
 
 TEST_F(Dns01SelfCheckTest, TheSolversNameserversReplaceTheServices) {
-  Dns01SelfCheck check(checker_, Dns01CheckOptions{{"192.0.2.53"}, 53});
+  Dns01SelfCheck check(checker_, Dns01CheckOptions{nameservers_, 53});
   v1::Challenge challenge;
   challenge.mutable_spec()->set_dns_name("www.example.test");
   challenge.mutable_spec()->set_key("value");
@@ -109,9 +111,30 @@ TEST_F(Dns01SelfCheckTest, TheSolversNameserversReplaceTheServices) {
   EXPECT_TRUE(result.found);
 }
 
+TEST_F(Dns01SelfCheckTest, WhatThePolicyForbidsIsReportedAndNotAsked) {
+  Dns01SelfCheck check(checker_, Dns01CheckOptions{nameservers_, 53});
+  v1::Challenge challenge;
+  challenge.mutable_spec()->set_dns_name("www.example.test");
+  challenge.mutable_spec()->set_key("value");
+  auto config = std::make_shared<SolverConfig>();
+  resolver_.Set("", "ns1.example.test", dns::RecordType::kA,
+                dns::Answering({dns::AddressRecord("ns1.example.test", "10.0.0.1")}));
+  CW_ASSERT_OK_AND_ASSIGN(const SelfCheckResult result,
+                          runtime::RunSync(check.Check(Soon(), challenge, config)));
+  EXPECT_FALSE(result.found);
+  EXPECT_THAT(result.reason, HasSubstr("10.0.0.1:53 is refused by policy"));
+  ASSERT_EQ(result.findings.size(), 1u);
+  EXPECT_EQ(result.findings[0].outcome(), v1::PROPAGATION_OUTCOME_FORBIDDEN);
+  const std::size_t before = resolver_.queries().size();
+  config->solver.mutable_self_check()->add_nameservers("10.0.0.1:22");
+  EXPECT_THAT(runtime::RunSync(check.Check(Soon(), challenge, config)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("dnsAllowedRanges")));
+  EXPECT_EQ(resolver_.queries().size(), before);
+}
+
 class RecordLocationTest : public Dns01SelfCheckTest {
  protected:
-  absl::StatusOr<RecordLocation> Locate(const issuer::v1::Dns01Solver& solver) {
+  absl::StatusOr<RecordLocation> Locate(const issuer::v1::AcmeSolver& solver) {
     return runtime::RunSync(
         LocateRecord(Soon(), resolver_, "www.example.test", solver, {"192.0.2.53"}));
   }
@@ -130,11 +153,13 @@ TEST_F(RecordLocationTest, FollowsAliasesUnlessToldNotTo) {
   alias.answers.push_back(dns::CnameRecord(kName, "x.dyn.test"));
   resolver_.Set("192.0.2.53", kName, dns::RecordType::kSoa, alias);
   resolver_.Set("192.0.2.53", "x.dyn.test", dns::RecordType::kSoa, dns::NxDomain("dyn.test"));
-  CW_ASSERT_OK_AND_ASSIGN(RecordLocation location, Locate({}));
+  issuer::v1::AcmeSolver solver;
+  solver.mutable_dns01()->add_alias_zones("dyn.test");
+  CW_ASSERT_OK_AND_ASSIGN(RecordLocation location, Locate(solver));
   EXPECT_EQ(location.name, "x.dyn.test");
   EXPECT_EQ(location.zone, "dyn.test");
-  issuer::v1::Dns01Solver none;
-  none.set_cname_strategy(issuer::v1::CNAME_STRATEGY_NONE);
+  issuer::v1::AcmeSolver none;
+  none.mutable_dns01()->set_cname_strategy(issuer::v1::CNAME_STRATEGY_NONE);
   resolver_.Set("192.0.2.53", "www.example.test", dns::RecordType::kSoa,
                 dns::NoData("example.test"));
   CW_ASSERT_OK_AND_ASSIGN(location, Locate(none));
@@ -142,12 +167,49 @@ TEST_F(RecordLocationTest, FollowsAliasesUnlessToldNotTo) {
   EXPECT_EQ(location.zone, "example.test");
 }
 
+TEST_F(RecordLocationTest, AnAliasLeadsOnlyIntoTheSolversZones) {
+  dns::Message alias = dns::NxDomain("dyn.test");
+  alias.answers.push_back(dns::CnameRecord(kName, "x.dyn.test"));
+  resolver_.Set("192.0.2.53", kName, dns::RecordType::kSoa, alias);
+  resolver_.Set("192.0.2.53", "x.dyn.test", dns::RecordType::kSoa, dns::NxDomain("dyn.test"));
+  struct Case {
+    std::vector<std::string> selector_zones;
+    std::vector<std::string> alias_zones;
+    std::string zone;
+    bool allowed;
+  };
+  for (const Case& c : {Case{{}, {}, "", false},
+                        {{"example.test"}, {}, "", false},
+                        {{"example.test"}, {"yn.test", "y.dyn.test"}, "", false},
+                        {{"example.test"}, {"."}, "", false},
+                        {{"example.test", "dyn.test"}, {}, "", true},
+                        {{"example.test"}, {"dyn.test"}, "", true},
+                        {{}, {"test"}, "", true},
+                        {{}, {"x.DYN.test."}, "", true},
+                        {{}, {}, "dyn.test", true}}) {
+    issuer::v1::AcmeSolver solver;
+    solver.mutable_selector()->mutable_dns_zones()->Assign(c.selector_zones.begin(),
+                                                           c.selector_zones.end());
+    solver.mutable_dns01()->mutable_alias_zones()->Assign(c.alias_zones.begin(),
+                                                          c.alias_zones.end());
+    solver.mutable_dns01()->mutable_rfc2136()->set_zone(c.zone);
+    if (c.allowed) {
+      CW_EXPECT_OK(Locate(solver)) << solver.ShortDebugString();
+    } else {
+      EXPECT_THAT(Locate(solver),
+                  StatusIs(absl::StatusCode::kFailedPrecondition,
+                           HasSubstr("leads to x.dyn.test, which is in none of the solver's")))
+          << solver.ShortDebugString();
+    }
+  }
+}
+
 TEST_F(RecordLocationTest, TakesTheSolversZone) {
-  issuer::v1::Dns01Solver solver;
-  solver.mutable_rfc2136()->set_zone("WWW.example.test.");
+  issuer::v1::AcmeSolver solver;
+  solver.mutable_dns01()->mutable_rfc2136()->set_zone("WWW.example.test.");
   CW_ASSERT_OK_AND_ASSIGN(const RecordLocation location, Locate(solver));
   EXPECT_EQ(location.zone, "www.example.test");
-  solver.mutable_rfc2136()->set_zone("other.test");
+  solver.mutable_dns01()->mutable_rfc2136()->set_zone("other.test");
   EXPECT_THAT(Locate(solver), StatusIs(absl::StatusCode::kFailedPrecondition,
                                        HasSubstr("is not in the zone other.test")));
 }

@@ -147,11 +147,8 @@ Awaitable<absl::StatusOr<SelfCheckResult>> Http01SelfCheck::Check(
   if (config->solver.http01().self_check_port() > 0) {
     fetch.self_check_port = config->solver.http01().self_check_port();
   }
-  const auto& nameservers = config->solver.self_check().nameservers();
-  fetch.nameservers = options_.nameservers;
-  if (!nameservers.empty()) {
-    fetch.nameservers.assign(nameservers.begin(), nameservers.end());
-  }
+  CW_CO_ASSIGN_OR_RETURN(fetch.nameservers, options_.nameservers.Choose(
+                                                config->solver.self_check().nameservers()));
   context = context.Within(kFetchTimeout);
   CW_CO_ASSIGN_OR_RETURN(
       const HostAddresses addresses,

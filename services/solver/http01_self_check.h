@@ -15,13 +15,13 @@
 #include "lib/dns/resolver.h"
 #include "lib/http/address_ranges.h"
 #include "lib/http/http_client.h"
+#include "services/solver/recursive_nameservers.h"
 #include "services/solver/self_check.h"
 
 namespace certwright::solver {
 
 struct Http01CheckOptions {
-  // Recursive nameservers, unless a solver names its own; empty for the system's.
-  std::vector<std::string> nameservers;
+  RecursiveNameservers nameservers;
   // Addresses that may be connected to besides public ones.
   http::AddressRanges allowed_ranges;
 };

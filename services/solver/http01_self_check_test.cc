@@ -63,7 +63,7 @@ class Http01SelfCheckTest : public testing::Test {
     auto config = std::make_shared<SolverConfig>();
     config->solver.mutable_http01()->set_self_check_port(self_check_port_);
     Http01CheckOptions options;
-    options.nameservers = {"192.0.2.53"};
+    options.nameservers = RecursiveNameservers({"192.0.2.53"}, dns::ServerPolicy());
     options.allowed_ranges = *http::AddressRanges::Parse(allowed_);
     Http01SelfCheck check(http_, resolver_, std::move(options));
     const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(30));

@@ -44,11 +44,8 @@ runtime::Awaitable<absl::StatusOr<v1::CheckPropagationResponse>> PropagationServ
   check.name = request.name();
   check.expected_value = request.expected_value();
   check.authoritative_port = options_.authoritative_port;
-  check.recursive_nameservers = options_.nameservers;
-  if (request.nameservers_size() > 0) {
-    check.recursive_nameservers.assign(request.nameservers().begin(),
-                                       request.nameservers().end());
-  }
+  CW_CO_ASSIGN_OR_RETURN(check.recursive_nameservers,
+                         options_.nameservers.Choose(request.nameservers()));
   CW_CO_ASSIGN_OR_RETURN(const dns::PropagationReport report,
                          co_await checker_.Check(context, std::move(check)));
   v1::CheckPropagationResponse response;

@@ -24,10 +24,13 @@ class PropagationServiceTest : public testing::Test {
 
   base::FakeClock clock_;
   dns::FakeDnsResolver resolver_;
-  dns::PropagationChecker checker_{resolver_, clock_};
+  const dns::ServerPolicy policy_{*http::AddressRanges::Parse({"192.0.2.0/24"}), {}};
+  dns::PropagationChecker checker_{resolver_, clock_, policy_};
   runtime::FakeTimers timers_{clock_};
   rpc::CallEnvironment calls_{{}, timers_};
-  PropagationService service_{calls_, checker_, Dns01CheckOptions{{"192.0.2.53"}, 5353}};
+  PropagationService service_{
+      calls_, checker_,
+      Dns01CheckOptions{RecursiveNameservers({"192.0.2.53"}, policy_), 5353}};
 };
 
 TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {
@@ -52,6 +55,19 @@ TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {
   EXPECT_EQ(response.findings(0).nameserver(), "ns1.example.test");
   EXPECT_EQ(response.findings(0).address(), "192.0.2.1:5353");
   EXPECT_EQ(response.findings(0).outcome(), v1::PROPAGATION_OUTCOME_PRESENT);
+}
+
+TEST_F(PropagationServiceTest, NameserversThatThePolicyForbidsAreNotAsked) {
+  v1::CheckPropagationRequest request;
+  request.set_name("x.example.test");
+  request.set_expected_value("v");
+  for (const char* server : {"127.0.0.1", "192.0.2.54:22"}) {
+    request.clear_nameservers();
+    request.add_nameservers(server);
+    EXPECT_THAT(Check(request), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("refused by policy")));
+  }
+  EXPECT_TRUE(resolver_.queries().empty());
 }
 
 TEST_F(PropagationServiceTest, NamesEveryBrokenRule) {

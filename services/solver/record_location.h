@@ -19,10 +19,11 @@ struct RecordLocation {
 };
 
 // Errors as of dns::FollowCnames and dns::FindZone; FAILED_PRECONDITION if the name is outside
-// of the zone that the solver is set to. Asks for SOA records only, so that no resolver gets
-// to remember that there is no TXT record.
+// of the zone that the solver is set to, or an alias leads out of the zones that the solver was
+// given. Asks for SOA records only, so that no resolver gets to remember that there is no TXT
+// record.
 runtime::Awaitable<absl::StatusOr<RecordLocation>> LocateRecord(
     runtime::Context context, dns::DnsResolver& resolver, std::string dns_name,
-    issuer::v1::Dns01Solver solver, std::vector<std::string> nameservers);
+    issuer::v1::AcmeSolver solver, std::vector<std::string> nameservers);
 
 }  // namespace certwright::solver

@@ -57,12 +57,13 @@ absl::StatusOr<std::shared_ptr<const dns::TsigKey>> MakeKey(const SolverConfig& 
 class Rfc2136Provider final : public Dns01Provider {
  public:
   Rfc2136Provider(dns::UpdateBatcher& batcher, dns::DnsResolver& resolver,
-                  std::vector<std::string> nameservers,
+                  std::vector<std::string> nameservers, dns::ServerPolicy policy,
                   std::shared_ptr<const SolverConfig> config,
                   std::shared_ptr<const dns::TsigKey> key)
       : batcher_(batcher),
         resolver_(resolver),
         nameservers_(std::move(nameservers)),
+        policy_(std::move(policy)),
         config_(std::move(config)),
         key_(std::move(key)) {}
 
@@ -99,31 +100,37 @@ class Rfc2136Provider final : public Dns01Provider {
     co_return co_await batcher_.Apply(std::move(context), std::move(target), std::move(change));
   }
 
-  // The addresses of the nameservers, in the configuration's order.
+  // The addresses of the nameservers that may be updated, in the configuration's order.
   Awaitable<absl::StatusOr<std::vector<std::string>>> FindServers(Context context) {
     std::vector<std::string> servers;
-    absl::Status unresolved;
+    absl::Status left_out;
     for (const std::string& text : settings().nameservers()) {
       CW_CO_ASSIGN_OR_RETURN(const dns::NameserverAddress nameserver,
                              dns::ParseNameserver(text));
       const absl::StatusOr<HostAddresses> addresses =
           co_await FindHostAddresses(context, resolver_, nameserver.host, nameservers_);
       if (!addresses.ok()) {
-        unresolved = addresses.status();
+        left_out = addresses.status();
         continue;
       }
       for (const std::string& ip : addresses->All()) {
-        servers.push_back(HostPort(ip, nameserver.port));
+        const dns::ServerAddress server{ip, nameserver.port};
+        if (absl::Status allowed = policy_.Check(server); !allowed.ok()) {
+          left_out = std::move(allowed);
+        } else {
+          servers.push_back(server.ToString());
+        }
       }
     }
     if (!servers.empty()) co_return servers;
-    if (!unresolved.ok()) co_return unresolved;
+    if (!left_out.ok()) co_return left_out;
     co_return absl::FailedPreconditionError("the solver names no nameserver to update");
   }
 
   dns::UpdateBatcher& batcher_;
   dns::DnsResolver& resolver_;
   const std::vector<std::string> nameservers_;
+  const dns::ServerPolicy policy_;
   const std::shared_ptr<const SolverConfig> config_;
   const std::shared_ptr<const dns::TsigKey> key_;
 };
@@ -136,7 +143,7 @@ absl::StatusOr<std::shared_ptr<Dns01Provider>> Rfc2136Providers::Find(
   if (!solver.has_rfc2136()) return UnsupportedProvider(solver);
   CW_ASSIGN_OR_RETURN(std::shared_ptr<const dns::TsigKey> key, MakeKey(*config));
   return std::shared_ptr<Dns01Provider>(std::make_shared<Rfc2136Provider>(
-      batcher_, resolver_, nameservers_, std::move(config), std::move(key)));
+      batcher_, resolver_, nameservers_, policy_, std::move(config), std::move(key)));
 }
 
 }  // namespace certwright::solver

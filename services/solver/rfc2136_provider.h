@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/dns/resolver.h"
+#include "lib/dns/server_policy.h"
 #include "lib/dns/update_batcher.h"
 #include "services/solver/dns01_provider.h"
 
@@ -14,11 +15,14 @@ namespace certwright::solver {
 
 class Rfc2136Providers final : public Dns01Providers {
  public:
-  // `nameservers` resolve the names of nameservers; empty for the system's. References must
-  // outlive this and what it found.
+  // `nameservers` resolve the names of nameservers; empty for the system's. `policy` says which
+  // of these may be updated. References must outlive this and what it found.
   Rfc2136Providers(dns::UpdateBatcher& batcher, dns::DnsResolver& resolver,
-                   std::vector<std::string> nameservers)
-      : batcher_(batcher), resolver_(resolver), nameservers_(std::move(nameservers)) {}
+                   std::vector<std::string> nameservers, dns::ServerPolicy policy)
+      : batcher_(batcher),
+        resolver_(resolver),
+        nameservers_(std::move(nameservers)),
+        policy_(std::move(policy)) {}
 
   absl::StatusOr<std::shared_ptr<Dns01Provider>> Find(
       std::shared_ptr<const SolverConfig> config) override;
@@ -27,6 +31,7 @@ class Rfc2136Providers final : public Dns01Providers {
   dns::UpdateBatcher& batcher_;
   dns::DnsResolver& resolver_;
   const std::vector<std::string> nameservers_;
+  const dns::ServerPolicy policy_;
 };
 
 }  // namespace certwright::solver

@@ -69,7 +69,12 @@ class Rfc2136ProviderTest : public testing::Test {
   FakeUpdater updater_;
   dns::UpdateBatcher batcher_{pool_.executor(), *timers_, updater_};
   dns::FakeDnsResolver resolver_;
-  Rfc2136Providers providers_{batcher_, resolver_, {}};
+  Rfc2136Providers providers_{
+      batcher_,
+      resolver_,
+      {},
+      dns::ServerPolicy(*http::AddressRanges::Parse({"192.0.2.0/24", "2001:db8::/32"}),
+                        {5300})};
   std::shared_ptr<SolverConfig> config_;
 };
 
@@ -105,6 +110,22 @@ TEST_F(Rfc2136ProviderTest, NamesOfNameserversAreResolved) {
   CW_ASSERT_OK(Present());
   EXPECT_THAT(updater_.updates.at(0).target.servers,
               ElementsAre("[2001:db8::1]:5300", "192.0.2.1:5300", "192.0.2.9:53"));
+}
+
+TEST_F(Rfc2136ProviderTest, NameserversThatThePolicyForbidsAreNotUpdated) {
+  settings().clear_nameservers();
+  for (const char* server : {"127.0.0.1:5300", "192.0.2.1:22", "ns.example.test:5300"}) {
+    settings().add_nameservers(server);
+  }
+  resolver_.Set("", "ns.example.test", dns::RecordType::kA,
+                dns::Answering({dns::AddressRecord("ns.example.test", "10.0.0.1")}));
+  resolver_.Set("", "ns.example.test", dns::RecordType::kAaaa, dns::NoData("example.test"));
+  EXPECT_THAT(Present(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                  HasSubstr("10.0.0.1:5300 is refused by policy")));
+  EXPECT_TRUE(updater_.updates.empty());
+  settings().add_nameservers("192.0.2.9");
+  CW_ASSERT_OK(Present());
+  EXPECT_THAT(updater_.updates.at(0).target.servers, ElementsAre("192.0.2.9:53"));
 }
 
 TEST_F(Rfc2136ProviderTest, WithoutKeyNameUpdatesAreUnsigned) {

@@ -70,14 +70,14 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       calls_(environment.MakeCallEnvironment(&call_metrics_)),
       events_(environment.clock()),
       resolver_(environment.executor, environment.timers),
-      checker_(resolver_, environment.clock()),
+      checker_(resolver_, environment.clock(), options_.dns_policy),
       updater_(environment.timers),
       batcher_(environment.executor, environment.timers, updater_),
-      providers_(batcher_, resolver_, options_.nameservers),
-      dns01_check_(checker_,
-                   Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      nameservers_(options_.nameservers, options_.dns_policy),
+      providers_(batcher_, resolver_, options_.nameservers, options_.dns_policy),
+      dns01_check_(checker_, Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       http01_check_(environment.http, resolver_,
-                    Http01CheckOptions{options_.nameservers, options_.allowed_ranges}),
+                    Http01CheckOptions{nameservers_, options_.allowed_ranges}),
       configs_(environment.clock(), FetchFrom(issuer)),
       issuers_(environment, issuer, [this](const std::string& name) { OnIssuerChange(name); }),
       authorities_(MakeCertificateAuthorities(issuers_)),
@@ -93,9 +93,8 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       clean_up_controller_("presentations", environment.executor, environment.timers,
                            environment.random, CleanUpOptions(environment), clean_up_),
       challenge_service_(calls_, challenges_, [this](const std::string& key) { Retry(key); }),
-      propagation_service_(
-          calls_, checker_,
-          Dns01CheckOptions{options_.nameservers, options_.authoritative_port}),
+      propagation_service_(calls_, checker_,
+                           Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       events_rpc_(calls_, events_),
       start_cancellation_(std::make_shared<runtime::Cancellation>()) {
   metrics_.Observe(scheduler_);
@@ -112,8 +111,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
 SolverApp::~SolverApp() { StopWork(absl::ZeroDuration()); }
 
 SolverEnvironment SolverApp::MakeEnvironment() {
-  SolverSettings settings;
-  settings.nameservers = options_.nameservers;
+  SolverSettings settings{nameservers_};
   settings.http01_enabled = !options_.http01_listen.empty();
   settings.retention = options_.retention;
   return SolverEnvironment{environment_.timers,

@@ -79,6 +79,7 @@ class SolverApp final : public service::App {
   dns::PropagationChecker checker_;
   dns::Rfc2136Client updater_;
   dns::UpdateBatcher batcher_;
+  const RecursiveNameservers nameservers_;
   Rfc2136Providers providers_;
   Dns01SelfCheck dns01_check_;
   Http01SelfCheck http01_check_;

@@ -17,8 +17,28 @@ void AddAll(std::vector<std::string> more, std::vector<std::string>& problems) {
   for (std::string& problem : more) problems.push_back(std::move(problem));
 }
 
-std::vector<std::string> AllowedRanges(const config::v1::SolverConfig& config) {
-  return {config.self_check_allowed_ranges().begin(), config.self_check_allowed_ranges().end()};
+absl::StatusOr<http::AddressRanges> ParseRanges(
+    const google::protobuf::RepeatedPtrField<std::string>& ranges) {
+  return http::AddressRanges::Parse({ranges.begin(), ranges.end()});
+}
+
+void ValidateDns(const config::v1::SolverConfig& config, std::vector<std::string>& problems) {
+  for (int i = 0; i < config.recursive_nameservers_size(); ++i) {
+    const auto address = dns::ParseServerAddress(config.recursive_nameservers(i));
+    if (address.ok()) continue;
+    problems.push_back(
+        absl::StrCat("recursiveNameservers[", i, "]: ", address.status().message()));
+  }
+  if (config.authoritative_port() < 0 || config.authoritative_port() > 65535) {
+    problems.push_back("authoritativePort: must be 1 to 65535, or 0 for the default");
+  }
+  if (const auto ranges = ParseRanges(config.dns_allowed_ranges()); !ranges.ok()) {
+    problems.push_back(absl::StrCat("dnsAllowedRanges: ", ranges.status().message()));
+  }
+  for (int i = 0; i < config.dns_allowed_ports_size(); ++i) {
+    if (config.dns_allowed_ports(i) >= 1 && config.dns_allowed_ports(i) <= 65535) continue;
+    problems.push_back(absl::StrCat("dnsAllowedPorts[", i, "]: must be 1 to 65535"));
+  }
 }
 
 void ValidateLimits(const config::v1::SchedulerLimits& limits,
@@ -38,17 +58,8 @@ std::vector<std::string> ValidateConfig(const config::v1::SolverConfig& config) 
     problems.push_back("workers: must be 1 to 10000, or 0 for the default");
   }
   ValidateLimits(config.limits(), problems);
-  for (int i = 0; i < config.recursive_nameservers_size(); ++i) {
-    const auto address = dns::ParseServerAddress(config.recursive_nameservers(i));
-    if (address.ok()) continue;
-    problems.push_back(
-        absl::StrCat("recursiveNameservers[", i, "]: ", address.status().message()));
-  }
-  if (config.authoritative_port() < 0 || config.authoritative_port() > 65535) {
-    problems.push_back("authoritativePort: must be 1 to 65535, or 0 for the default");
-  }
-  const auto ranges = http::AddressRanges::Parse(AllowedRanges(config));
-  if (!ranges.ok()) {
+  ValidateDns(config, problems);
+  if (const auto ranges = ParseRanges(config.self_check_allowed_ranges()); !ranges.ok()) {
     problems.push_back(absl::StrCat("selfCheckAllowedRanges: ", ranges.status().message()));
   }
   if (config.has_retention() && config.retention().seconds() <= 0) {
@@ -67,9 +78,10 @@ SolverOptions ToOptions(const config::v1::SolverConfig& config) {
   options.nameservers.assign(config.recursive_nameservers().begin(),
                              config.recursive_nameservers().end());
   if (config.authoritative_port() > 0) options.authoritative_port = config.authoritative_port();
-  absl::StatusOr<http::AddressRanges> ranges =
-      http::AddressRanges::Parse(AllowedRanges(config));
-  if (ranges.ok()) options.allowed_ranges = *std::move(ranges);
+  options.dns_policy =
+      dns::ServerPolicy(*ParseRanges(config.dns_allowed_ranges()),
+                        {config.dns_allowed_ports().begin(), config.dns_allowed_ports().end()});
+  options.allowed_ranges = *ParseRanges(config.self_check_allowed_ranges());
   options.http01_listen = config.http01_listen();
   if (config.has_retention()) options.retention = service::FromProto(config.retention());
   return options;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "certwright/config/v1/solver_config.pb.h"
+#include "lib/dns/server_policy.h"
 #include "lib/http/address_ranges.h"
 #include "services/solver/scheduler.h"
 
@@ -16,6 +17,7 @@ struct SolverOptions {
   // Recursive nameservers; empty for the system's.
   std::vector<std::string> nameservers;
   int authoritative_port = 53;
+  dns::ServerPolicy dns_policy;
   http::AddressRanges allowed_ranges;
   // Empty: no HTTP-01.
   std::string http01_listen;

@@ -36,6 +36,8 @@ TEST(SolverConfigTest, EveryBrokenRuleIsNamed) {
       {"limits.perProvider", [](auto& c) { c.mutable_limits()->set_per_provider(-1); }},
       {"recursiveNameservers[0]", [](auto& c) { c.add_recursive_nameservers("ns.test"); }},
       {"authoritativePort", [](auto& c) { c.set_authoritative_port(65536); }},
+      {"dnsAllowedRanges", [](auto& c) { c.add_dns_allowed_ranges("10.0.0.0/99"); }},
+      {"dnsAllowedPorts[0]", [](auto& c) { c.add_dns_allowed_ports(0); }},
       {"selfCheckAllowedRanges", [](auto& c) { c.add_self_check_allowed_ranges("x"); }},
       {"retention", [](auto& c) { c.mutable_retention(); }},
   };
@@ -53,6 +55,8 @@ TEST(SolverConfigTest, WhatIsNotSetHasItsDefault) {
   EXPECT_EQ(options.limits.per_issuer, 250);
   EXPECT_EQ(options.limits.per_account, 250);
   EXPECT_EQ(options.authoritative_port, 53);
+  EXPECT_TRUE(options.dns_policy.Check({"9.9.9.9", 53}).ok());
+  EXPECT_FALSE(options.dns_policy.Check({"10.0.0.1", 53}).ok());
   EXPECT_EQ(options.retention, absl::Hours(1));
   EXPECT_EQ(options.http01_listen, "");
 }
@@ -65,6 +69,8 @@ TEST(SolverConfigTest, WhatIsSetIsTaken) {
   config.mutable_limits()->set_per_provider(6);
   config.add_recursive_nameservers("192.0.2.53:5353");
   config.set_authoritative_port(5300);
+  config.add_dns_allowed_ranges("10.0.0.0/8");
+  config.add_dns_allowed_ports(5353);
   config.add_self_check_allowed_ranges("127.0.0.0/8");
   config.set_http01_listen("127.0.0.1:0");
   config.mutable_retention()->set_seconds(7);
@@ -75,6 +81,7 @@ TEST(SolverConfigTest, WhatIsSetIsTaken) {
   EXPECT_EQ(options.limits.per_account, 6);
   EXPECT_THAT(options.nameservers, ElementsAre("192.0.2.53:5353"));
   EXPECT_EQ(options.authoritative_port, 5300);
+  EXPECT_TRUE(options.dns_policy.Check({"10.0.0.1", 5353}).ok());
   EXPECT_TRUE(options.allowed_ranges.Contains("127.0.0.1"));
   EXPECT_EQ(options.http01_listen, "127.0.0.1:0");
   EXPECT_EQ(options.retention, absl::Seconds(7));

@@ -13,6 +13,7 @@
 #include "services/solver/challenge_record.h"
 #include "services/solver/dns01_provider.h"
 #include "services/solver/http01_responder.h"
+#include "services/solver/recursive_nameservers.h"
 #include "services/solver/scheduler.h"
 #include "services/solver/self_check.h"
 #include "services/solver/solver_configs.h"
@@ -20,8 +21,7 @@
 namespace certwright::solver {
 
 struct SolverSettings {
-  // Recursive nameservers; empty for the system's.
-  std::vector<std::string> nameservers;
+  RecursiveNameservers nameservers;
   // Whether there is a listener for HTTP-01.
   bool http01_enabled = true;
   // How long a finished challenge is kept.

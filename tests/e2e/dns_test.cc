@@ -80,6 +80,8 @@ TEST(DnsTest, FollowsACnameIntoAnotherZone) {
   CW_ASSERT_OK_AND_ASSIGN(const auto world, World::Start(options));
   auto issuer = world->MakeClusterIssuer({}, {"example.test"});
   CW_ASSERT_OK(UseServer(*world, issuer, *knot));
+  issuer.mutable_spec()->mutable_acme()->mutable_solvers(1)->mutable_dns01()->add_alias_zones(
+      "delegated.test");
   CW_ASSERT_OK(world->CreateClusterIssuer(issuer));
   CW_ASSERT_OK(world->CreateCertificate(World::MakeCertificate("www", {"www.example.test"})));
   CW_ASSERT_OK(world->WaitUntilReady({"www"}, kTimeout));

@@ -32,6 +32,8 @@ absl::Status FakeWorld::StartSuite(const FakeWorldOptions& options) {
   suite.acme_config = options.acme_config;
   suite.certificates = options.certificates;
   suite.client = options.client;
+  suite.dns_allowed_ranges = options.dns_allowed_ranges;
+  suite.acme_allowed_ranges = options.acme_allowed_ranges;
   for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
   if (options.proxies) {
     suite.peer_port = [this](harness::Service from, harness::Service to, int port) {

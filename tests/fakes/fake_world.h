@@ -37,6 +37,8 @@ struct FakeWorldOptions {
   std::string acme_config = {};
   std::string certificates = {};
   std::string client = {};
+  std::vector<std::string> dns_allowed_ranges = harness::SuiteOptions().dns_allowed_ranges;
+  std::vector<std::string> acme_allowed_ranges = harness::SuiteOptions().acme_allowed_ranges;
   std::string extra_config[3];
 };
 

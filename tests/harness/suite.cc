@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/substitute.h"
 #include "absl/time/clock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -24,6 +25,11 @@ std::string Binary(const SuiteOptions& options, Service service) {
     root = absl::StrCat(std::getenv("TEST_SRCDIR"), "/certwright");
   }
   return absl::StrCat(root.empty() ? "." : root, "/services/", name, "/certwright-", name);
+}
+
+std::string YamlList(const std::vector<std::string>& items) {
+  if (items.empty()) return "[]";
+  return absl::StrCat("[\"", absl::StrJoin(items, "\", \""), "\"]");
 }
 
 bool Healthy(const std::shared_ptr<grpc::Channel>& channel) {
@@ -109,8 +115,9 @@ void Suite::WriteConfiguration() {
     return absl::Substitute(
         "server: {listen: \"$0\", metricsListen: \"127.0.0.1:0\", drainGrace: 5s$3}\n"
         "store: {sqlite: {path: \"$1\"}}\n"
-        "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $2}\n",
-        address(service), store_path(service), options_.acme_config, TlsConfig(service));
+        "acme: {allowedRanges: $4, $2}\n",
+        address(service), store_path(service), options_.acme_config, TlsConfig(service),
+        YamlList(options_.acme_allowed_ranges));
   };
   const auto peer = [this](Service from, Service to) {
     int port = ports_[Index(to)];
@@ -125,16 +132,21 @@ void Suite::WriteConfiguration() {
     }
     return text;
   };
+  std::vector<int> dns_ports = options_.dns_allowed_ports;
+  dns_ports.push_back(options_.authoritative_port);
   const std::string configurations[3] = {
       absl::StrCat(common(Service::kIssuer), peers(Service::kIssuer)),
       absl::StrCat(common(Service::kOrder), peers(Service::kOrder)),
       absl::StrCat(common(Service::kSolver), peer(Service::kSolver, Service::kIssuer),
-                   absl::Substitute("http01Listen: \"127.0.0.1:$0\"\n"
-                                    "recursiveNameservers: [\"$1\"]\n"
-                                    "authoritativePort: $2\n"
-                                    "selfCheckAllowedRanges: [\"127.0.0.0/8\"]\n",
-                                    options_.http01_port, options_.dns_server,
-                                    options_.authoritative_port))};
+                   absl::Substitute(
+                       "http01Listen: \"127.0.0.1:$0\"\n"
+                       "recursiveNameservers: [\"$1\"]\n"
+                       "authoritativePort: $2\n"
+                       "dnsAllowedRanges: $3\n"
+                       "dnsAllowedPorts: [$4]\n"
+                       "selfCheckAllowedRanges: [\"127.0.0.0/8\"]\n",
+                       options_.http01_port, options_.dns_server, options_.authoritative_port,
+                       YamlList(options_.dns_allowed_ranges), absl::StrJoin(dns_ports, ", ")))};
   for (const Service service : kServices) {
     WriteFile(
         absl::StrCat(options_.folder, "/", ServiceName(service), ".yaml"),

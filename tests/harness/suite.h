@@ -36,6 +36,11 @@ struct SuiteOptions {
   std::string dns_server;
   // The port at which they ask nameservers of zones.
   int authoritative_port = 53;
+  // The solver's dnsAllowedRanges, and dnsAllowedPorts besides authoritative_port.
+  std::vector<std::string> dns_allowed_ranges = {"127.0.0.0/8"};
+  std::vector<int> dns_allowed_ports;
+  // The services' acme.allowedRanges.
+  std::vector<std::string> acme_allowed_ranges = {"127.0.0.0/8", "::1"};
   // Of the HTTP-01 listener; 0: a free one.
   int http01_port = 0;
   // A folder that certwright-bootstrap has filled: mutual TLS everywhere. Empty: plaintext.

@@ -1,4 +1,4 @@
-#include "lib/store/new_file.h"
+#include "lib/base/new_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 
-namespace certwright::store {
+namespace certwright::base {
 namespace {
 
 absl::Status Sync(const std::string& path, int flags) {
@@ -32,11 +32,12 @@ absl::Status WriteAll(int file, const std::string& path, absl::string_view conte
   return absl::OkStatus();
 }
 
-absl::Status WriteFile(const std::string& path, absl::string_view content, bool replace) {
+absl::Status Write(const std::string& path, absl::string_view content, bool replace) {
   const std::string temporary = absl::StrCat(path, ".new");
   // What a start that was cut short has left.
   unlink(temporary.c_str());
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const int file =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return FileError(temporary, "cannot be made", errno);
   auto remove = absl::MakeCleanup([&temporary] { unlink(temporary.c_str()); });
   absl::Status status = WriteAll(file, temporary, content);
@@ -80,11 +81,11 @@ absl::Status PutInPlace(const std::string& temporary, const std::string& path, b
 }
 
 absl::Status WriteNewFile(const std::string& path, absl::string_view content) {
-  return WriteFile(path, content, false);
+  return Write(path, content, /*replace=*/false);
 }
 
 absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
-  return WriteFile(path, content, true);
+  return Write(path, content, /*replace=*/true);
 }
 
-}  // namespace certwright::store
+}  // namespace certwright::base

@@ -1,4 +1,5 @@
-// Files that are there completely, and on disk, or not at all.
+// Files that are there completely, and on disk, or not at all. What is written goes to a new
+// file first, which no link that others have planted leads elsewhere.
 #pragma once
 
 #include <string>
@@ -6,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-namespace certwright::store {
+namespace certwright::base {
 
 // UNAVAILABLE, or RESOURCE_EXHAUSTED for a full disk: "path: what: strerror(error)".
 absl::Status FileError(const std::string& path, absl::string_view what, int error);
@@ -24,7 +25,7 @@ absl::Status PutInPlace(const std::string& temporary, const std::string& path, b
 // A file of mode 0600 with this content. ALREADY_EXISTS if there is one.
 absl::Status WriteNewFile(const std::string& path, absl::string_view content);
 
-// The same in the place of what is there.
+// The same in place of what is there: whoever reads it finds the old content or the new one.
 absl::Status ReplaceFile(const std::string& path, absl::string_view content);
 
-}  // namespace certwright::store
+}  // namespace certwright::base
