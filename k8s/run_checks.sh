@@ -7,7 +7,12 @@
 
 need_grpcurl
 pids=()
-trap 'kill -KILL "${pids[@]}" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+end_services() {
+  kill -KILL "${pids[@]}" 2>/dev/null || true
+  wait 2>/dev/null || true
+  rm -rf "$scratch"
+}
+trap end_services EXIT
 pki=$scratch/pki
 
 make_keys() {
@@ -77,7 +82,9 @@ refuses_strangers() {
   [[ $status != 0 ]] && grep 'PermissionDenied' "$scratch/stranger"
 }
 
-seals_with_the_secret() { ! [[ -e $scratch/issuer-data/issuer.db.key ]]; }
+seals_with_the_secret() {
+  [[ -s $scratch/issuer-data/issuer.db && ! -e $scratch/issuer-data/issuer.db.key ]]
+}
 
 check 'keys are made as README.md says' make_keys
 for service in issuer order solver; do
