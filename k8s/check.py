@@ -3,66 +3,27 @@
 
     check.py schema FILE VERSION   every object against Kubernetes VERSION's schema, strictly
     check.py services FILE         ports, selectors and grace periods agree with configurations
-    check.py security FILE         pods keep to the "restricted" Pod Security Standard
-    check.py policies FILE         network policies allow just the calls of the picture
+    check.py security FILE         pods keep to the "restricted" Pod Security Standard, and more
+    check.py keys FILE             mutual TLS everywhere and sealing, with keys from Secrets
+    check.py policies FILE         network policies let through just what is needed
+    check.py base-images FILE      images lead nowhere, so that the base alone runs nothing
+    check.py images FILE           images are named by digest
 
 Each prints what is wrong, a line each, and ends with status 1 if there was any.
 """
 
+import posixpath
 import re
 import sys
 
-import yaml
+from manifests import CALLS, SERVICES, configuration, configuration_map, deployment, find, load
+from manifests import pod, port_of
+from policies import check_policies
 
-SERVICES = ("issuer", "order", "solver")
-NAME = "app.kubernetes.io/name"
 # Longest that a service takes to end after drainDelay and drainGrace: its own watchdog.
 WATCHDOG_SECONDS = 10
-# Who calls whom.
-CALLS = {
-    ("issuer", "order"),
-    ("issuer", "solver"),
-    ("order", "issuer"),
-    ("order", "solver"),
-    ("solver", "issuer"),
-}
-# Ports open to the outside: (service, direction) → ports.
-OUTSIDE = {
-    "issuer": {"Ingress": set(), "Egress": {53, 443}},
-    "order": {"Ingress": set(), "Egress": {53, 443}},
-    "solver": {"Ingress": {8080}, "Egress": {53, 443, 80}},
-}
-
-
-def load(path):
-    with open(path, encoding="utf-8") as file:
-        return [entry for entry in yaml.safe_load_all(file) if entry]
-
-
-def find(objects, kind, name):
-    for entry in objects:
-        if entry["kind"] == kind and entry["metadata"]["name"] == name:
-            return entry
-    raise SystemExit(f"there is no {kind} {name}")
-
-
-def deployment(objects, service):
-    return find(objects, "Deployment", f"certwright-{service}")
-
-
-def pod(objects, service):
-    return deployment(objects, service)["spec"]["template"]
-
-
-def configuration(objects, service):
-    """The service's configuration, through the ConfigMap that its pod mounts."""
-    spec = pod(objects, service)["spec"]
-    name = next(v["configMap"]["name"] for v in spec["volumes"] if "configMap" in v)
-    return yaml.safe_load(find(objects, "ConfigMap", name)["data"][f"{service}.yaml"])
-
-
-def port_of(address):
-    return int(address.rsplit(":", 1)[1])
+# What the pods of "restricted" may mount, without what is of no use here.
+VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
 
 def seconds(text):
@@ -156,85 +117,147 @@ def check_security(objects):
             yield f"{service}: has no seccomp profile"
         if spec.get("automountServiceAccountToken", True):
             yield f"{service}: mounts a token of Kubernetes' API"
+        account = find(objects, "ServiceAccount", spec["serviceAccountName"])
+        if account.get("automountServiceAccountToken", True):
+            yield f"{service}: its account gives pods a token of Kubernetes' API"
         if any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")):
             yield f"{service}: shares a namespace of its node"
+        for volume in spec["volumes"]:
+            if not VOLUMES >= volume.keys() - {"name"}:
+                yield f"{service}: volume {volume['name']} is of a kind that is not restricted"
         for container in spec["containers"] + spec.get("initContainers", []):
-            inner = container.get("securityContext", {})
-            if inner.get("allowPrivilegeEscalation", True):
-                yield f"{service}: may gain privileges"
-            if not inner.get("readOnlyRootFilesystem"):
-                yield f"{service}: may write to its image"
-            if inner.get("capabilities", {}).get("drop") != ["ALL"]:
-                yield f"{service}: keeps capabilities"
-            if "memory" not in container.get("resources", {}).get("limits", {}):
-                yield f"{service}: has no limit of memory"
-            if ":latest" in container["image"] or ":" not in container["image"].split("/")[-1]:
-                yield f"{service}: image {container['image']} has no fixed tag"
+            yield from check_container(service, container)
 
 
-def selects(selector, labels):
-    for key, value in selector.get("matchLabels", {}).items():
-        if labels.get(key) != value:
-            return False
-    for expression in selector.get("matchExpressions", []):
-        if expression["operator"] != "In":
-            raise SystemExit(f"check.py does not know the operator {expression['operator']}")
-        if labels.get(expression["key"]) not in expression["values"]:
-            return False
-    return True
+def check_container(service, container):
+    context = container.get("securityContext", {})
+    if context.get("allowPrivilegeEscalation", True) or context.get("privileged"):
+        yield f"{service}: may gain privileges"
+    if not context.get("runAsNonRoot", True) or context.get("runAsUser", 1) == 0:
+        yield f"{service}: may run as root"
+    if context.get("seccompProfile", {"type": "RuntimeDefault"})["type"] != "RuntimeDefault":
+        yield f"{service}: has no seccomp profile"
+    if not context.get("readOnlyRootFilesystem"):
+        yield f"{service}: may write to its image"
+    if context.get("capabilities") != {"drop": ["ALL"]}:
+        yield f"{service}: keeps capabilities"
+    if "memory" not in container.get("resources", {}).get("limits", {}):
+        yield f"{service}: has no limit of memory"
+    if any(port.get("hostPort") for port in container.get("ports", [])):
+        yield f"{service}: takes a port of its node"
 
 
-def rules_of(objects, service, direction):
-    """The rules for the service's pods; None if no policy closes that direction."""
-    labels = pod(objects, service)["metadata"]["labels"]
-    rules, closed = [], False
+def secret_of(objects, service, path):
+    """The Secret that the file comes from, and what is wrong with how it is mounted."""
+    spec = pod(objects, service)["spec"]
+    folder = posixpath.dirname(path)
+    mounts = [m for m in spec["containers"][0]["volumeMounts"] if m["mountPath"] == folder]
+    if not mounts:
+        return None, f"{path} is on no volume"
+    volume = next(v for v in spec["volumes"] if v["name"] == mounts[0]["name"])
+    if "secret" not in volume:
+        return None, f"{path} is not from a Secret"
+    secret = volume["secret"]
+    modes = [secret.get("defaultMode", 0o644)]
+    modes += [item["mode"] for item in secret.get("items", []) if "mode" in item]
+    if not mounts[0].get("readOnly"):
+        return secret["secretName"], f"{path} can be written"
+    if any(mode not in (0o400, 0o440) for mode in modes):
+        return secret["secretName"], f"{path} has another mode than 0400 or 0440"
+    if secret.get("optional"):
+        return secret["secretName"], f"{path} may be missing"
+    return secret["secretName"], None
+
+
+def check_keys(objects):
     for entry in objects:
-        spec = entry.get("spec", {})
-        if entry["kind"] != "NetworkPolicy" or direction not in spec["policyTypes"]:
-            continue
-        if selects(spec["podSelector"], labels):
-            closed = True
-            rules += spec.get(direction.lower(), [])
-    return rules if closed else None
+        if entry["kind"] == "Secret":
+            yield f"Secret {entry['metadata']['name']}: keys are not kept in manifests"
+        if entry["kind"] == "ConfigMap" and "PRIVATE KEY" in str(entry.get("data")):
+            yield f"ConfigMap {entry['metadata']['name']}: holds a private key"
+    for service in SERVICES:
+        config = configuration(objects, service)
+        text = configuration_map(objects, service)["data"][f"{service}.yaml"]
+        if re.search(r"insecure_?plaintext", text, re.IGNORECASE):
+            yield f"{service}: speaks plaintext"
+        for name in ("server", *(peer for peer in SERVICES if peer in config)):
+            yield from check_tls(objects, service, name, config[name].get("tls"))
+        if service == "issuer":
+            yield from check_sealing(objects, config.get("sealing", {}).get("keyFiles"))
+        yield from check_mounted_secrets(objects, service)
 
 
-def check_policies(objects):
-    for direction, peers_key in (("Ingress", "from"), ("Egress", "to")):
-        calls = set()
-        for service in SERVICES:
-            rules = rules_of(objects, service, direction)
-            if rules is None:
-                yield f"{service}: {direction} is not closed by default"
-                continue
-            outside = set()
-            for rule in rules:
-                ports = {port["port"] for port in rule["ports"]}
-                if not rule.get(peers_key):
-                    outside |= ports
-                for other in SERVICES:
-                    call = (other, service) if direction == "Ingress" else (service, other)
-                    target = port_of(configuration(objects, call[1])["server"]["listen"])
-                    labels = pod(objects, other)["metadata"]["labels"]
-                    for peer in rule.get(peers_key, []):
-                        within = "namespaceSelector" not in peer and "podSelector" in peer
-                        if within and selects(peer["podSelector"], labels) and target in ports:
-                            calls.add(call)
-            if outside != OUTSIDE[service][direction]:
-                yield (
-                    f"{service}: {direction} is open to all at {sorted(outside)}, not at "
-                    f"{sorted(OUTSIDE[service][direction])}"
-                )
-        for caller, callee in sorted(CALLS - calls):
-            yield f"{direction}: {caller} cannot call {callee}"
-        for caller, callee in sorted(calls - CALLS):
-            yield f"{direction}: {caller} may call {callee}, and need not"
+def check_tls(objects, service, name, tls):
+    if not tls:
+        yield f"{service}: {name} has no tls"
+        return
+    files = {
+        "certificateFile": f"{service}.crt",
+        "privateKeyFile": f"{service}.key",
+        "caFile": "ca.crt",
+    }
+    for key, file in files.items():
+        path = tls.get(key, "")
+        if posixpath.basename(path) != file:
+            yield f"{service}: {name}.tls.{key} is not {file}, as certwright-bootstrap names it"
+        secret, problem = secret_of(objects, service, path)
+        if problem:
+            yield f"{service}: {problem}"
+        elif secret != f"certwright-{service}-tls":
+            yield f"{service}: {path} is from {secret}, not from a Secret of its own"
+
+
+def check_sealing(objects, files):
+    if not files:
+        yield "issuer: without sealing.keyFiles the key lies beside the store"
+    for path in files or []:
+        secret, problem = secret_of(objects, "issuer", path)
+        if problem:
+            yield f"issuer: {problem}"
+        elif secret != "certwright-issuer-sealing":
+            yield f"issuer: {path} is from {secret}, not from a Secret of its own"
+
+
+def check_mounted_secrets(objects, service):
+    own = {f"certwright-{service}-tls"}
+    if service == "issuer":
+        own.add("certwright-issuer-sealing")
+    for volume in pod(objects, service)["spec"]["volumes"]:
+        name = volume.get("secret", {}).get("secretName")
+        if name and name not in own:
+            yield f"{service}: mounts {name}, which is not its own"
+
+
+def images(objects):
+    for service in SERVICES:
+        spec = pod(objects, service)["spec"]
+        for container in spec["containers"] + spec.get("initContainers", []):
+            yield service, container["image"]
+
+
+def check_base_images(objects):
+    for service, image in images(objects):
+        # RFC 6761: no such name ever leads anywhere.
+        if not re.fullmatch(r"image\.invalid/[a-z-]+", image):
+            yield f"{service}: image {image} might be pulled from somewhere"
+
+
+def check_images(objects):
+    for service, image in images(objects):
+        if not re.fullmatch(r"[^@]+@sha256:[0-9a-f]{64}", image):
+            yield f"{service}: image {image} is not named by its digest"
+        if image.startswith("image.invalid/"):
+            yield f"{service}: image {image} is of no registry"
 
 
 CHECKS = {
     "schema": check_schema,
     "services": check_services,
     "security": check_security,
+    "keys": check_keys,
     "policies": check_policies,
+    "base-images": check_base_images,
+    "images": check_images,
 }
 
 

@@ -65,6 +65,15 @@ check_time_is_of_the_clock() {
   fi
 }
 
+# Which registry is asked is each machine's to say; the hashes hold for any.
+check_tools_are_locked() {
+  local lock=tools/packages/buf/package-lock.json
+  ! grep -rnE '"resolved"|https?://' tools/packages &&
+    [[ $(grep -c '"version":' "$lock") == "$(grep -c '"integrity": "sha512-' "$lock")" ]] &&
+    ! grep -nvE '^#|^[a-z0-9-]+==[^ ]+ \\$|^    --hash=sha256:[0-9a-f]{64}( \\)?$' \
+      tools/packages/kubernetes-validate/requirements.txt
+}
+
 check_shell_syntax() {
   local file status=0
   while read -r file; do bash -n "$file" || status=1; done < <(shell_files)
@@ -116,6 +125,7 @@ case ${1:-} in
     check 'no note of unfinished work' check_no_unfinished_notes
     check 'services take the time from lib/base/clock.h' check_time_is_of_the_clock
     check 'the API keeps the rules of buf.yaml' check_api
+    check 'tools of npm and pip are locked by hashes' check_tools_are_locked
     check 'the catalogue of faults names tests that exist' /usr/bin/python3 tools/check_faults.py
     check 'shell scripts parse' check_shell_syntax
     check 'shell scripts pass shellcheck' check_shell

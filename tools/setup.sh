@@ -138,8 +138,6 @@ GRPCURL_VERSION=v1.8.7
 KUSTOMIZE_VERSION=v5.0.3
 PEBBLE_VERSION=v2.10.1
 GO_TOOLCHAIN=1.25.3
-BUF_VERSION=1.75.0
-KUBERNETES_VALIDATE_VERSION=1.37.0
 
 # quietly WHAT COMMAND...: shows the command's output only when it fails.
 quietly() {
@@ -211,28 +209,36 @@ need_kustomize() {
   need_go_tool kustomize sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE_VERSION"
 }
 
+# The lock file names every package and its hash, and nothing that a package brings is run.
 need_buf() {
-  if pinned buf "$BUF_VERSION"; then return 0; fi
+  local lock=$CW_ROOT/tools/packages/buf/package-lock.json version
+  version=$(hash_of "$lock")
+  if pinned buf "$version"; then return 0; fi
   install_packages npm
-  mkdir -p "$CW_TOOLS/bin"
-  quietly "installing buf $BUF_VERSION for the tests" \
-    npm install --prefix "$CW_TOOLS" --no-audit --no-fund "@bufbuild/buf@$BUF_VERSION"
-  ln -sf ../node_modules/.bin/buf "$CW_TOOLS/bin/buf"
-  pin buf "$BUF_VERSION"
+  mkdir -p "$CW_TOOLS/bin" "$CW_TOOLS/buf"
+  cp "$CW_ROOT"/tools/packages/buf/package{,-lock}.json "$CW_TOOLS/buf/"
+  quietly 'installing buf for the tests' \
+    npm ci --prefix "$CW_TOOLS/buf" --ignore-scripts --no-audit --no-fund
+  ln -sf ../buf/node_modules/.bin/buf "$CW_TOOLS/bin/buf"
+  pin buf "$version"
 }
 
 # Its wheel holds the schemas of many Kubernetes versions, so that checks need no network.
 need_kubernetes_validate() {
-  if pinned kubernetes-validate "$KUBERNETES_VALIDATE_VERSION"; then return 0; fi
+  local requirements=$CW_ROOT/tools/packages/kubernetes-validate/requirements.txt version
+  version=$(hash_of "$requirements")
+  if pinned kubernetes-validate "$version"; then return 0; fi
   install_packages checks
-  quietly "installing kubernetes-validate $KUBERNETES_VALIDATE_VERSION for the tests" \
-    make_venv "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION"
-  pin kubernetes-validate "$KUBERNETES_VALIDATE_VERSION"
+  quietly 'installing kubernetes-validate for the tests' make_venv "$requirements"
+  pin kubernetes-validate "$version"
 }
+
+hash_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
 
 make_venv() {
   /usr/bin/python3 -m venv --clear "$CW_TOOLS/venv" &&
-    "$CW_TOOLS/venv/bin/pip" install --disable-pip-version-check "$@"
+    "$CW_TOOLS/venv/bin/pip" install --disable-pip-version-check --require-hashes \
+      --only-binary=:all: --requirement "$1"
 }
 
 # Prints how many compilers fit: one a core, and no more than one a GiB of free memory.

@@ -7,14 +7,18 @@
 # the tag 0.1, and OUTDIR/certwright-SERVICE.tar the same as an OCI archive. BINARIES is a folder
 # with services/SERVICE/certwright-SERVICE; without it Bazel builds the service, optimised.
 #
-# Equal programs and packages make an equal image, to the byte.
+# Equal programs and packages make an equal image, to the byte. Its digest is printed; it stays the
+# same in a registry, and k8s/pin_images.sh writes it into an overlay.
 #
-# Push it: skopeo copy oci:OUTDIR/certwright-issuer:0.1 docker://REGISTRY/certwright-issuer:0.1
+# Push it: skopeo copy --preserve-digests oci:OUTDIR/certwright-issuer:0.1 \
+#   docker://REGISTRY/certwright-issuer:0.1
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tools/setup.sh
 source "$here/../setup.sh"
+# shellcheck source=tools/image/digest.sh
+source "$here/digest.sh"
 
 TAG=0.1
 # Images carry no time of building, so that they can be compared.
@@ -78,3 +82,5 @@ umoci gc --layout "$layout"
 chmod -R a+rX "$layout"
 tar -C "$layout" "${tar_options[@]}" --owner=0 --group=0 -cf "$layout.tar" .
 say "$layout:$TAG ($(du -sh "$layout" | cut -f1)) and $layout.tar"
+digest=$(image_digest "$layout")
+say "$name@$digest"

@@ -76,6 +76,40 @@ is_hardened() {
     grep ' __stack_chk_fail' <<<"$symbols"
 }
 
+# The bill of materials is JSON, and names the program and every library that is there.
+lists_its_parts() {
+  local root=$scratch/$1/rootfs
+  /usr/bin/python3 - "$root" "certwright-$1" <<'END'
+import hashlib, json, os, sys
+
+root, program = sys.argv[1:]
+with open(f"{root}/usr/share/sbom/{program}.cdx.json", encoding="utf-8") as file:
+    bom = json.load(file)
+with open(f"{root}/{program}", "rb") as file:
+    digest = hashlib.sha256(file.read()).hexdigest()
+own = bom["metadata"]["component"]
+if bom["bomFormat"] != "CycloneDX" or own["name"] != program:
+    sys.exit("is not the bill of materials of this program")
+if own["hashes"] != [{"alg": "SHA-256", "content": digest}]:
+    sys.exit("was made of another program")
+named = set()
+for part in bom["components"]:
+    if part["type"] == "library" and not (part["version"] and part["purl"].startswith("pkg:deb/debian/")):
+        sys.exit(f"{part['name']} has no version or package")
+    for place in part.get("evidence", {}).get("occurrences", []):
+        # /lib is a link to /usr/lib.
+        named.add(os.path.realpath(root + place["location"]))
+held = {
+    os.path.join(folder, name)
+    for top in ("usr/lib", "usr/lib64")
+    for folder, _, names in os.walk(os.path.realpath(os.path.join(root, top)))
+    for name in names
+}
+if not held or held - named:
+    sys.exit(f"does not name {sorted(held - named)}")
+END
+}
+
 knows_time_zones() { as_root test -s "$scratch/$1/rootfs/usr/share/zoneinfo/Europe/Berlin"; }
 
 runs_as_nonroot() {
@@ -150,6 +184,7 @@ for service in "${services[@]}"; do
   check "image of $service is unpacked" unpack "$service"
   check "image of $service has the user 65532" runs_as_nonroot "$service"
   check "image of $service holds no shell and nothing set-user-ID" holds_no_shell "$service"
+  check "image of $service lists its parts" lists_its_parts "$service"
   check "program of $service is hardened" is_hardened "$service"
   if [[ $service == issuer ]]; then check 'image of issuer knows time zones' knows_time_zones issuer; fi
   launch "$service"
