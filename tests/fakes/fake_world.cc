@@ -30,7 +30,12 @@ absl::Status FakeWorld::StartSuite(const FakeWorldOptions& options) {
   suite.dns_server = dns_->address();
   suite.authoritative_port = dns_->port();
   suite.acme_config = options.acme_config;
-  for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
+  suite.certificates = options.certificates;
+  suite.client = options.client;
+  for (int i = 0; i < 3; ++i) {
+    suite.server_config[i] = options.server_config[i];
+    suite.extra_config[i] = options.extra_config[i];
+  }
   if (options.proxies) {
     suite.peer_port = [this](harness::Service from, harness::Service to, int port) {
       auto& proxy = proxies_[{from, to}];

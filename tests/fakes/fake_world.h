@@ -34,6 +34,9 @@ struct FakeWorldOptions {
   // See harness::SuiteOptions.
   std::string folder = {};
   std::string binaries = {};
+  std::string certificates = {};
+  std::string client = {};
+  std::string server_config[3];
   std::string acme_config = {};
   std::string extra_config[3];
 };

@@ -107,10 +107,11 @@ std::string Suite::store_path(Service service) const {
 void Suite::WriteConfiguration() {
   const auto common = [this](Service service) {
     return absl::Substitute(
-        "server: {listen: \"$0\", metricsListen: \"127.0.0.1:0\", drainGrace: 5s$3}\n"
+        "server: {listen: \"$0\", metricsListen: \"127.0.0.1:0\", drainGrace: 5s$3, $4}\n"
         "store: {sqlite: {path: \"$1\"}}\n"
         "acme: {allowedRanges: [\"127.0.0.0/8\", \"::1\"], $2}\n",
-        address(service), store_path(service), options_.acme_config, TlsConfig(service));
+        address(service), store_path(service), options_.acme_config, TlsConfig(service),
+        options_.server_config[Index(service)]);
   };
   const auto peer = [this](Service from, Service to) {
     int port = ports_[Index(to)];
