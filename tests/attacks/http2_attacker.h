@@ -131,7 +131,10 @@ class Http2Attacker {
 
   // Of a stream of StartStream() or StartCall().
   const Response& response(uint32_t stream) { return responses_[stream]; }
-  void Forget(uint32_t stream) { responses_.erase(stream); }
+  void Forget(uint32_t stream) {
+    responses_.erase(stream);
+    stream_windows_.erase(stream);
+  }
 
   // Whether the server has ended the connection.
   bool closed() const { return closed_; }

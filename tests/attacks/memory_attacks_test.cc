@@ -91,7 +91,9 @@ void Hoard(AttackedSuite& suite, const Target& target, const std::string& path) 
   int rounds = 0;
   while (absl::Now() < end && StayedSmall(process) && !hoarders.empty()) {
     std::erase_if(hoarders, [&path](Hoarder& hoarder) { return !hoarder.Push(path, 100); });
-    if (++rounds % 10 == 0) ASSERT_TRUE(suite.Serves(Service::kIssuer));
+    if (++rounds % 10 == 0) {
+      ASSERT_TRUE(suite.Serves(Service::kIssuer));
+    }
   }
   uint64_t sent = 0;
   for (const Hoarder& hoarder : hoarders) sent += hoarder.bytes_sent();
