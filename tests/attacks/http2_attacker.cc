@@ -88,10 +88,15 @@ uint32_t Http2Attacker::NextStream() {
   return stream;
 }
 
-absl::StatusOr<uint32_t> Http2Attacker::StartStream(const Headers& headers, bool end_stream) {
+uint32_t Http2Attacker::NextKeptStream() {
   const uint32_t stream = NextStream();
   responses_[stream];
   stream_windows_[stream] = initial_window_;
+  return stream;
+}
+
+absl::StatusOr<uint32_t> Http2Attacker::StartStream(const Headers& headers, bool end_stream) {
+  const uint32_t stream = NextKeptStream();
   const uint8_t flags = end_stream ? kEndHeaders | kEndStream : kEndHeaders;
   CW_RETURN_IF_ERROR(Send({FrameType::kHeaders, flags, stream, HeaderBlock(headers)}));
   return stream;
@@ -99,8 +104,7 @@ absl::StatusOr<uint32_t> Http2Attacker::StartStream(const Headers& headers, bool
 
 absl::StatusOr<uint32_t> Http2Attacker::StartCall(const Headers& headers,
                                                   absl::string_view message) {
-  const uint32_t stream = NextStream();
-  responses_[stream];
+  const uint32_t stream = NextKeptStream();
   const std::string data = GrpcMessage(message);
   window_ -= static_cast<int64_t>(data.size());
   CW_RETURN_IF_ERROR(Send(

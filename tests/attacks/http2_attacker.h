@@ -107,9 +107,11 @@ class Http2Attacker {
   absl::Status Send(absl::string_view bytes) { return connection_->Send(bytes); }
   absl::Status Send(const Frame& frame) { return connection_->Send(Serialize(frame)); }
 
-  // An id that was not used.
+  // An id that was not used; nothing of its answer is kept.
   uint32_t NextStream();
-  // HEADERS only. The answer is kept until Forget().
+  // Likewise, but the answer is kept until Forget().
+  uint32_t NextKeptStream();
+  // HEADERS only, on a NextKeptStream().
   absl::StatusOr<uint32_t> StartStream(const Headers& headers, bool end_stream);
   // HEADERS, `message` in its frame, and the end of the stream.
   absl::StatusOr<uint32_t> StartCall(const Headers& headers, absl::string_view message);
@@ -129,7 +131,7 @@ class Http2Attacker {
   // Until the stream has ended.
   absl::StatusOr<Response> WaitFor(uint32_t stream, absl::Duration timeout = kPatience);
 
-  // Of a stream of StartStream() or StartCall().
+  // Of a NextKeptStream().
   const Response& response(uint32_t stream) { return responses_[stream]; }
   void Forget(uint32_t stream) {
     responses_.erase(stream);
