@@ -35,6 +35,20 @@ std::string Serialize(const Frame& frame) {
   return absl::StrCat(bytes, Number32(frame.stream), frame.payload);
 }
 
+std::string SerializeHeaders(uint32_t stream, absl::string_view block, uint8_t flags) {
+  std::string bytes;
+  FrameType type = FrameType::kHeaders;
+  do {
+    const absl::string_view part = block.substr(0, kMaxFrameBytes);
+    block.remove_prefix(part.size());
+    if (block.empty()) flags |= kEndHeaders;
+    bytes += Serialize({type, flags, stream, std::string(part)});
+    type = FrameType::kContinuation;
+    flags = 0;
+  } while (!block.empty());
+  return bytes;
+}
+
 Frame SettingsFrame(const std::vector<Setting>& settings) {
   Frame frame{FrameType::kSettings};
   for (const Setting& setting : settings) {
@@ -97,8 +111,8 @@ uint32_t Http2Attacker::NextKeptStream() {
 
 absl::StatusOr<uint32_t> Http2Attacker::StartStream(const Headers& headers, bool end_stream) {
   const uint32_t stream = NextKeptStream();
-  const uint8_t flags = end_stream ? kEndHeaders | kEndStream : kEndHeaders;
-  CW_RETURN_IF_ERROR(Send({FrameType::kHeaders, flags, stream, HeaderBlock(headers)}));
+  CW_RETURN_IF_ERROR(
+      Send(SerializeHeaders(stream, HeaderBlock(headers), end_stream ? kEndStream : 0)));
   return stream;
 }
 
@@ -107,9 +121,9 @@ absl::StatusOr<uint32_t> Http2Attacker::StartCall(const Headers& headers,
   const uint32_t stream = NextKeptStream();
   const std::string data = GrpcMessage(message);
   window_ -= static_cast<int64_t>(data.size());
-  CW_RETURN_IF_ERROR(Send(
-      absl::StrCat(Serialize({FrameType::kHeaders, kEndHeaders, stream, HeaderBlock(headers)}),
-                   Serialize({FrameType::kData, kEndStream, stream, data}))));
+  CW_RETURN_IF_ERROR(
+      Send(absl::StrCat(SerializeHeaders(stream, HeaderBlock(headers), 0),
+                        Serialize({FrameType::kData, kEndStream, stream, data}))));
   return stream;
 }
 
@@ -208,6 +222,7 @@ absl::Status Http2Attacker::HandleSettings(const Frame& frame) {
     for (auto& [stream, window] : stream_windows_) window += value - initial_window_;
     initial_window_ = value;
   }
+  if (!options_.acknowledge_settings) return absl::OkStatus();
   return Send({FrameType::kSettings, kAck});
 }
 

@@ -52,6 +52,9 @@ struct Frame {
 };
 std::string Serialize(const Frame& frame);
 
+// A header block in HEADERS and, where it is too long for one frame, CONTINUATION.
+std::string SerializeHeaders(uint32_t stream, absl::string_view block, uint8_t flags);
+
 // A number in network byte order: the payload of RST_STREAM and WINDOW_UPDATE.
 std::string Number32(uint32_t value);
 
@@ -94,6 +97,8 @@ struct ConnectOptions {
   std::vector<Setting> settings = {};
   // Let the server send as much as it wants. Without, it gets the windows of `settings` once.
   bool give_windows = true;
+  // Say that the server's settings are known. Without, they do not count yet.
+  bool acknowledge_settings = true;
 };
 
 class Http2Attacker {

@@ -136,6 +136,20 @@ TEST(MemoryAttacks, AMessageThatIsTooLargeIsRefusedBeforeItHasCome) {
   EXPECT_TRUE(suite->Serves(Service::kIssuer));
 }
 
+// gRPC applies its limit only to who has acknowledged the settings that say it.
+TEST(MemoryAttacks, HeadersAreLimitedForWhoeverDoesNotAcknowledgeTheSettings) {
+  CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kTokens));
+  for (const Target& target :
+       {suite->ToGrpc(Service::kIssuer), suite->ToHealth(Service::kIssuer)}) {
+    CW_ASSERT_OK_AND_ASSIGN(const auto attacker,
+                            Http2Attacker::Connect(target, {.acknowledge_settings = false}));
+    const Headers padding = {{"padding", std::string(1 << 20, 'a')}};
+    const auto response = attacker->Call(kHealthCheck, padding, "");
+    EXPECT_TRUE(!response.ok() || response->grpc_status() != 0);
+  }
+  EXPECT_TRUE(suite->Serves(Service::kIssuer));
+}
+
 TEST(MemoryAttacks, ConcurrentStreamsAreLimitedForWhoeverIgnoresTheSetting) {
   CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kTokens));
   for (const Target& target :
