@@ -26,7 +26,8 @@ constexpr int kGeneratedHeaders = 10'000;
 // More than what services take in one header block.
 constexpr std::size_t kBeyondTheLimit = 20'000;
 constexpr std::size_t kCallsAtOnce = 50;
-constexpr std::size_t kCallsPerConnection = 1000;
+// After which the service is looked at.
+constexpr std::size_t kCallsPerLook = 1000;
 // For an answer, before a connection is given up.
 constexpr absl::Duration kAnswerTimeout = absl::Seconds(3);
 
@@ -128,29 +129,40 @@ void Put(const Header& header, bool replace, Headers& headers) {
   }
 }
 
+bool IsUsual(const std::string& name) {
+  const Headers usual = CallHeaders("");
+  return std::any_of(usual.begin(), usual.end(),
+                     [&name](const Header& header) { return header.name == name; });
+}
+
 std::vector<Headers> SpecialCalls(const Door& door) {
   std::vector<Headers> calls;
+  // These end their connections, so they are kept together.
+  std::vector<Headers> beyond;
   for (const std::string& path : Paths(door.service)) {
     Headers usual = CallHeaders(path);
     usual.insert(usual.end(), door.credentials.begin(), door.credentials.end());
     for (const std::string& name : SpecialNames()) {
       for (const std::string& value : SpecialValues()) {
-        for (const bool replace : {true, false}) {
+        calls.push_back(usual);
+        Put({name, value}, /*replace=*/false, calls.back());
+        if (IsUsual(name)) {
           calls.push_back(usual);
-          Put({name, value}, replace, calls.back());
+          Put({name, value}, /*replace=*/true, calls.back());
         }
       }
-      for (const char* value : {"x", "1", "AAAA"}) {
-        calls.push_back(usual);
-        Put({name, value}, /*replace=*/true, calls.back());
-        calls.back().push_back({"padding", std::string(kBeyondTheLimit, 'a')});
+      for (const char* value : {"x", "AAAA"}) {
+        Headers headers = usual;
+        Put({name, value}, /*replace=*/true, headers);
+        beyond.push_back(headers);
+        beyond.back().push_back({"padding", std::string(kBeyondTheLimit, 'a')});
         // In one frame; each counts 32 bytes besides its own.
-        calls.push_back(usual);
-        Put({name, value}, /*replace=*/true, calls.back());
-        calls.back().insert(calls.back().end(), kBeyondTheLimit / 32, Header{"p", "v"});
+        beyond.push_back(headers);
+        beyond.back().insert(beyond.back().end(), kBeyondTheLimit / 32, Header{"p", "v"});
       }
     }
   }
+  calls.insert(calls.end(), beyond.begin(), beyond.end());
   return calls;
 }
 
@@ -203,39 +215,44 @@ absl::StatusOr<std::unique_ptr<Http2Attacker>> ConnectUnderLimits(const Target& 
   return attacker;
 }
 
-// Sends calls [begin, end) at once; the indices of those that were not answered.
-std::vector<std::size_t> SendBatch(Http2Attacker& attacker, const std::vector<Headers>& calls,
-                                   std::size_t begin, std::size_t end) {
-  std::vector<std::pair<std::size_t, uint32_t>> open;
-  for (std::size_t i = begin; i < end; ++i) {
-    open.emplace_back(i, attacker.StartCall(calls[i], "").value_or(0));
+// Sends them at once; those that were not answered.
+std::vector<const Headers*> SendBatch(Http2Attacker& attacker,
+                                      const std::vector<const Headers*>& calls) {
+  std::vector<uint32_t> streams;
+  for (const Headers* call : calls) {
+    streams.push_back(attacker.StartCall(*call, "").value_or(0));
   }
-  const auto answered = [&attacker](const auto& call) {
-    return attacker.response(call.second).ended;
+  const auto answered = [&attacker](uint32_t stream) {
+    return attacker.response(stream).ended;
   };
-  attacker.PumpUntil([&] { return std::all_of(open.begin(), open.end(), answered); },
+  attacker.PumpUntil([&] { return std::all_of(streams.begin(), streams.end(), answered); },
                      kAnswerTimeout);
-  std::vector<std::size_t> unanswered;
-  for (const auto& call : open) {
-    if (!answered(call)) unanswered.push_back(call.first);
-    attacker.Forget(call.second);
+  std::vector<const Headers*> unanswered;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (!answered(streams[i])) unanswered.push_back(calls[i]);
+    attacker.Forget(streams[i]);
   }
   return unanswered;
 }
 
-// Sends them all. One that ends a connection takes others with it, so whatever was not answered
-// is sent again on a connection of its own.
+// Sends them all. One that ends a connection takes others with it, which are sent again, ever
+// fewer at once: at last each has a connection of its own.
 void SendAll(const Door& door, const std::vector<Headers>& calls) {
+  std::vector<const Headers*> left;
+  for (const Headers& call : calls) left.push_back(&call);
   std::unique_ptr<Http2Attacker> attacker;
-  for (std::size_t i = 0; i < calls.size(); i += kCallsAtOnce) {
-    if (attacker == nullptr || attacker->closed() || i % kCallsPerConnection == 0) {
+  std::size_t at_once = kCallsAtOnce;
+  while (!left.empty()) {
+    if (attacker == nullptr || attacker->closed()) {
       CW_ASSERT_OK_AND_ASSIGN(attacker, ConnectUnderLimits(door.target));
     }
-    const std::size_t end = std::min(calls.size(), i + kCallsAtOnce);
-    for (const std::size_t alone : SendBatch(*attacker, calls, i, end)) {
-      CW_ASSERT_OK_AND_ASSIGN(const auto another, ConnectUnderLimits(door.target));
-      SendBatch(*another, calls, alone, alone + 1);
-    }
+    const auto end = left.end() - static_cast<std::ptrdiff_t>(std::min(at_once, left.size()));
+    const std::vector<const Headers*> batch(end, left.end());
+    left.erase(end, left.end());
+    const std::vector<const Headers*> unanswered = SendBatch(*attacker, batch);
+    if (batch.size() > 1) left.insert(left.end(), unanswered.begin(), unanswered.end());
+    if (!unanswered.empty()) attacker = nullptr;
+    at_once = unanswered.empty() ? std::min(kCallsAtOnce, at_once * 2) : (at_once + 3) / 4;
   }
 }
 
@@ -249,10 +266,10 @@ class HeaderAttacks : public testing::TestWithParam<Mode> {
 TEST_P(HeaderAttacks, NamesThatGrpcKnowsLeaveEveryPortServing) {
   for (const Door& door : suite_->Doors()) {
     const std::vector<Headers> calls = SpecialCalls(door);
-    for (std::size_t i = 0; i < calls.size(); i += kCallsPerConnection) {
+    for (std::size_t i = 0; i < calls.size(); i += kCallsPerLook) {
       const auto begin = calls.begin() + static_cast<std::ptrdiff_t>(i);
       const auto end = calls.begin() + static_cast<std::ptrdiff_t>(
-                                           std::min(calls.size(), i + kCallsPerConnection));
+                                           std::min(calls.size(), i + kCallsPerLook));
       SendAll(door, {begin, end});
       ASSERT_TRUE(suite_->Serves(door.service)) << door.name << ", calls from " << i;
     }

@@ -39,7 +39,7 @@ Identities Identities::Make() {
   Bootstrap(arguments);
   const std::string token = Bootstrap("token ci");
   identities.token_ = After(token, "shown only now: ", kTokenLength);
-  identities.token_digest_ = After(token, "sha256: ", kDigestLength);
+  identities.token_digest_ = After(token, "sha256: \"", kDigestLength);
   return identities;
 }
 
@@ -47,8 +47,9 @@ std::string Identities::AccessConfig(bool with_tokens) const {
   return absl::StrCat(
       "access:\n  grants:\n  - {identity: ", kAdmin, ", role: ROLE_ADMIN}\n",
       "  - {identity: ", kRequester, ", role: ROLE_REQUESTER, namespaces: [team-a]}\n",
-      "  - {identity: \"token:ci\", role: ROLE_REQUESTER, namespaces: [team-a]}\n",
-      with_tokens ? absl::StrCat("  tokens: [{name: ci, sha256: \"", token_digest_, "\"}]\n")
+      with_tokens ? absl::StrCat("  - {identity: \"token:ci\", role: ROLE_REQUESTER, "
+                                 "namespaces: [team-a]}\n  tokens: [{name: ci, sha256: \"",
+                                 token_digest_, "\"}]\n")
                   : "");
 }
 

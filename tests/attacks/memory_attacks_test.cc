@@ -136,6 +136,34 @@ TEST(MemoryAttacks, AMessageThatIsTooLargeIsRefusedBeforeItHasCome) {
   EXPECT_TRUE(suite->Serves(Service::kIssuer));
 }
 
+// gRPC looks at a message's length when all of it is there.
+TEST(MemoryAttacks, AMessageOfGigabytesStaysSmall) {
+  CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kTokens));
+  const std::string megabyte(1 << 20, 'x');
+  for (const Target& target :
+       {suite->ToGrpc(Service::kIssuer), suite->ToHealth(Service::kIssuer)}) {
+    CW_ASSERT_OK_AND_ASSIGN(const auto attacker, Http2Attacker::Connect(target));
+    CW_ASSERT_OK_AND_ASSIGN(const uint32_t stream,
+                            attacker->StartStream(CallHeaders(kHealthCheck), false));
+    const std::string start = GrpcMessage("", 0x7fffffff);
+    absl::string_view left = start;
+    CW_ASSERT_OK(attacker->SendData(stream, left));
+    const absl::Time end = absl::Now() + absl::Seconds(5);
+    for (int sent = 0; sent < 512 && absl::Now() < end; ++sent) {
+      left = megabyte;
+      const bool goes_on = attacker->PumpUntil(
+          [&] {
+            if (attacker->response(stream).ended) return true;
+            return !attacker->SendData(stream, left).ok() || left.empty();
+          },
+          end - absl::Now());
+      if (!goes_on || !left.empty() || !StayedSmall(suite->process(Service::kIssuer))) break;
+    }
+    EXPECT_TRUE(StayedSmall(suite->process(Service::kIssuer)));
+  }
+  EXPECT_TRUE(suite->Serves(Service::kIssuer));
+}
+
 // gRPC applies its limit only to who has acknowledged the settings that say it.
 TEST(MemoryAttacks, HeadersAreLimitedForWhoeverDoesNotAcknowledgeTheSettings) {
   CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kTokens));
