@@ -103,7 +103,7 @@ std::vector<Door> AttackedSuite::Doors() const {
       doors.push_back(
           {name + ", with a token", service, ToGrpc(service), {identities_.Authorization()}});
     }
-    doors.push_back({name + ", health port", service, ToHealth(service)});
+    doors.push_back({name + ", health port", service, ToHealth(service), {}, true});
   }
   return doors;
 }

@@ -43,6 +43,8 @@ struct Door {
   Target target;
   // What every call shows besides.
   Headers credentials = {};
+  // Whether health is all that is served there.
+  bool health_only = false;
 };
 
 class AttackedSuite {

@@ -73,7 +73,8 @@ void FloodPings(Http2Attacker& attacker) {
 }
 
 void ForgeLines(Http2Attacker& attacker, Tally& tally) {
-  for (const char* name : {"te", "user-agent", "grpc-timeout", "content-type", "x-bin"}) {
+  for (const char* name :
+       {"te", "grpclb_client_stats", "user-agent", "grpc-timeout", "content-type", "x-bin"}) {
     tally.Count(
         attacker.Call(kHealthCheck, {{name, absl::StrCat("x", ForgedLine())}}, "", kTurn));
     if (attacker.closed()) return;
