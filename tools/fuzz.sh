@@ -46,7 +46,7 @@ use_writable_home
 install_packages build clang
 targets=("$@")
 if [[ ${#targets[@]} == 0 ]]; then
-  mapfile -t targets < <(bazel query 'attr(tags, "\bfuzz\b", //lib/... + //services/...)' 2>/dev/null | sort)
+  mapfile -t targets < <(bazel query 'attr(tags, "\bfuzz\b", //lib/... + //services/... + //tests/...)' 2>/dev/null | sort)
 fi
 if [[ ${#targets[@]} == 0 ]]; then die 'bazel query found no fuzz target'; fi
 bazel build --config=fuzz --jobs="$(build_jobs)" "${targets[@]}"

@@ -139,13 +139,17 @@ absl::Status Call::CheckBeforeReading() {
     allowed = slot.status();
     if (slot.ok()) slot_ = *std::move(slot);
   }
-  if (!allowed.ok() && permissions != nullptr && environment_.audit != nullptr) {
-    audit_.emplace();
-    audit_->method = method_.name;
-    audit_->caller = caller_.identities.empty() ? "" : caller_.Description();
-    audit_->peer = caller_.peer;
-  }
+  if (!allowed.ok() && permissions != nullptr) Audit();
   return allowed;
+}
+
+void Call::Audit() {
+  if (environment_.audit == nullptr) return;
+  const bool is_told = !caller_.identities.empty() || !caller_.refusal.empty();
+  audit_.emplace();
+  audit_->method = method_.name;
+  audit_->caller = is_told ? caller_.Description() : "";
+  audit_->peer = caller_.peer;
 }
 
 void Call::OnMessageLate() {
@@ -191,14 +195,12 @@ absl::Status Call::CheckRequest() {
   if (permissions != nullptr && method_.access == Access::kByRule) {
     allowed = permissions->Check(caller_, *request_);
     const Permissions::Method* method = permissions->Find(*request_);
-    const bool tell =
-        !allowed.ok() || method == nullptr || method->rule.effect != Effect::kReads;
-    if (tell && environment_.audit != nullptr) {
-      audit_.emplace();
-      audit_->method = method_.name;
-      audit_->caller = caller_.identities.empty() ? "" : caller_.Description();
-      audit_->peer = caller_.peer;
-      FillIn(*request_, method, *audit_);
+    if (allowed.ok() && environment_.change_rate != nullptr && method != nullptr) {
+      allowed = environment_.change_rate->Admit(caller_, *method);
+    }
+    if (!allowed.ok() || method == nullptr || method->rule.effect != Effect::kReads) {
+      Audit();
+      if (audit_.has_value()) FillIn(*request_, method, *audit_);
     }
   }
   CW_RETURN_IF_ERROR(allowed);

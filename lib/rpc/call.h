@@ -25,6 +25,7 @@
 #include "lib/rpc/audit.h"
 #include "lib/rpc/call_gate.h"
 #include "lib/rpc/call_slots.h"
+#include "lib/rpc/change_rate.h"
 #include "lib/rpc/watch_hub.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
@@ -64,6 +65,8 @@ struct CallEnvironment {
   std::shared_ptr<WatchHub> watches = std::make_shared<WatchHub>();
   // How many calls a caller may have at once. Null: any number.
   std::shared_ptr<CallSlots> slots = nullptr;
+  // How many changes a caller may make. Null: any number.
+  std::shared_ptr<ChangeRate> change_rate = nullptr;
 
   const base::Clock& clock() const { return timers.clock(); }
 };
@@ -130,6 +133,8 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   virtual void OnNextMessage(bool ok);
 
  private:
+  // Has the audit log told of this call at its end.
+  void Audit();
   absl::Status CheckBeforeReading();
   absl::Status CheckRequest();
   void OnMessageLate();

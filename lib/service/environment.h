@@ -33,6 +33,8 @@ struct Environment {
   rpc::AuditSink* audit = nullptr;
   // Null: a caller may have any number of calls at once.
   std::shared_ptr<rpc::CallSlots> call_slots = nullptr;
+  // Null: a caller may make any number of changes.
+  std::shared_ptr<rpc::ChangeRate> change_rate = nullptr;
   rpc::DeadlineOptions call_deadlines = {};
   // For one request to an ACME server.
   absl::Duration acme_request_timeout = absl::Seconds(30);
@@ -54,6 +56,7 @@ struct Environment {
     calls.permissions = permissions;
     calls.audit = audit;
     calls.slots = call_slots;
+    calls.change_rate = change_rate;
     return calls;
   }
 };

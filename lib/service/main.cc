@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <time.h>
 
-#include <algorithm>
 #include <iostream>
 #include <optional>
 #include <utility>
@@ -30,9 +29,9 @@
 #include "lib/service/acme_config.h"
 #include "lib/service/audit.h"
 #include "lib/service/conditions.h"
-#include "lib/service/memory_limit.h"
 #include "lib/service/peers.h"
 #include "lib/service/process_hardening.h"
+#include "lib/service/server_limits.h"
 #include "lib/service/store_commands.h"
 #include "lib/telemetry/library_logs.h"
 #include "lib/telemetry/log.h"
@@ -91,28 +90,6 @@ std::optional<int> ParseFlags(int argc, char** argv, const ServiceDescription& d
   return std::nullopt;
 }
 
-std::vector<std::string> ValidateServerLimits(const config::v1::ServerLimits& limits) {
-  std::vector<std::string> problems;
-  const auto check = [&problems](bool holds, const char* field, const char* rule) {
-    if (!holds) problems.push_back(absl::StrCat("server.limits.", field, ": ", rule));
-  };
-  constexpr char kNotNegative[] = "must not be negative";
-  check(limits.max_connections() >= 0, "maxConnections", kNotNegative);
-  check(limits.max_connections_per_peer() >= 0, "maxConnectionsPerPeer", kNotNegative);
-  check(limits.max_concurrent_streams() >= 0, "maxConcurrentStreams", kNotNegative);
-  check(limits.max_calls_per_caller() >= 0, "maxCallsPerCaller", kNotNegative);
-  const auto is_sound = [](const google::protobuf::Duration& duration) {
-    return FromProto(duration) >= absl::ZeroDuration() &&
-           FromProto(duration) <= absl::Hours(24 * 7);
-  };
-  constexpr char kDuration[] = "must be between 0 and 168h";
-  check(is_sound(limits.handshake_timeout()), "handshakeTimeout", kDuration);
-  check(is_sound(limits.message_timeout()), "messageTimeout", kDuration);
-  check(is_sound(limits.max_connection_idle()), "maxConnectionIdle", kDuration);
-  check(is_sound(limits.max_connection_age()), "maxConnectionAge", kDuration);
-  return problems;
-}
-
 absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   CW_RETURN_IF_ERROR(config::LoadYamlFile(flags.config_file, factory.config()));
   std::vector<std::string> problems = factory.Validate();
@@ -132,41 +109,6 @@ absl::Status LoadConfig(const Flags& flags, ServiceFactory& factory) {
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("configuration file ", flags.config_file,
                                                  ":\n  ", absl::StrJoin(problems, "\n  ")));
-}
-
-// What gRPC may buffer: a quarter of the memory that the process may use, but no more than is
-// ever of use.
-int64_t BufferBytes() {
-  constexpr int64_t kLeast = 16 << 20;
-  constexpr int64_t kMost = 256 << 20;
-  return std::clamp(MemoryLimit() / 4, kLeast, kMost);
-}
-
-template <typename T>
-void SetIfGiven(T given, T& limit) {
-  if (given > 0) limit = given;
-}
-
-void SetIfGiven(const google::protobuf::Duration& given, absl::Duration& limit) {
-  if (FromProto(given) > absl::ZeroDuration()) limit = FromProto(given);
-}
-
-rpc::ServerLimits ToServerLimits(const config::v1::ServerLimits& config) {
-  rpc::ServerLimits limits;
-  limits.buffer_bytes = BufferBytes();
-  SetIfGiven(config.max_connections(), limits.connections.total);
-  SetIfGiven(config.max_connections_per_peer(), limits.connections.per_peer);
-  SetIfGiven(config.max_concurrent_streams(), limits.max_concurrent_streams);
-  SetIfGiven(config.handshake_timeout(), limits.handshake_timeout);
-  SetIfGiven(config.max_connection_idle(), limits.max_connection_idle);
-  SetIfGiven(config.max_connection_age(), limits.max_connection_age);
-  return limits;
-}
-
-rpc::CallSlotLimits ToCallSlotLimits(const config::v1::ServerLimits& config) {
-  rpc::CallSlotLimits limits;
-  SetIfGiven(config.max_calls_per_caller(), limits.per_identity);
-  return limits;
 }
 
 rpc::ServerOptions ToServerOptions(const config::v1::Server& config,
@@ -305,7 +247,9 @@ absl::Status Serve(ServiceFactory& factory) {
   if (permissions->enforced()) {
     environment.call_slots = std::make_shared<rpc::CallSlots>(ToCallSlotLimits(limits));
   }
-  SetIfGiven(limits.message_timeout(), environment.call_deadlines.message);
+  environment.change_rate =
+      std::make_shared<rpc::ChangeRate>(ToChangeRate(common.access), base::Clock::Real());
+  environment.call_deadlines = ToDeadlineOptions(limits);
   environment.storage = &storage;
   if (common.acme.has_request_timeout()) {
     environment.acme_request_timeout = FromProto(common.acme.request_timeout());

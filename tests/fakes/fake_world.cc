@@ -34,7 +34,10 @@ absl::Status FakeWorld::StartSuite(const FakeWorldOptions& options) {
   suite.client = options.client;
   suite.dns_allowed_ranges = options.dns_allowed_ranges;
   suite.acme_allowed_ranges = options.acme_allowed_ranges;
-  for (int i = 0; i < 3; ++i) suite.extra_config[i] = options.extra_config[i];
+  for (int i = 0; i < 3; ++i) {
+    suite.server_config[i] = options.server_config[i];
+    suite.extra_config[i] = options.extra_config[i];
+  }
   if (options.proxies) {
     suite.peer_port = [this](harness::Service from, harness::Service to, int port) {
       auto& proxy = proxies_[{from, to}];

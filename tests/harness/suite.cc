@@ -113,11 +113,11 @@ std::string Suite::store_path(Service service) const {
 void Suite::WriteConfiguration() {
   const auto common = [this](Service service) {
     return absl::Substitute(
-        "server: {listen: \"$0\", metricsListen: \"127.0.0.1:0\", drainGrace: 5s$3}\n"
+        "server: {listen: \"$0\", metricsListen: \"127.0.0.1:0\", drainGrace: 5s$3, $4}\n"
         "store: {sqlite: {path: \"$1\"}}\n"
-        "acme: {allowedRanges: $4, $2}\n",
+        "acme: {allowedRanges: $5, $2}\n",
         address(service), store_path(service), options_.acme_config, TlsConfig(service),
-        YamlList(options_.acme_allowed_ranges));
+        options_.server_config[Index(service)], YamlList(options_.acme_allowed_ranges));
   };
   const auto peer = [this](Service from, Service to) {
     int port = ports_[Index(to)];

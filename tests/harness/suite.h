@@ -47,6 +47,8 @@ struct SuiteOptions {
   std::string certificates;
   // Whose certificate in that folder channel() shows.
   std::string client;
+  // Of each service's "server" configuration, as YAML, besides where it listens and its TLS.
+  std::string server_config[3];
   // Of each service's "acme" configuration, as YAML, besides allowedRanges.
   std::string acme_config;
   // Where `from` is told to find `to`, which listens at `port` of 127.0.0.1; unset: there.
