@@ -11,7 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/runtime/run_sync.h"
-#include "lib/store/new_file.h"
+#include "lib/base/new_file.h"
 #include "lib/store/resealing.h"
 #include "lib/store/sealing_key.h"
 #include "lib/store/sealing_migration.h"
@@ -55,7 +55,7 @@ absl::Status WriteMark(const std::string& file, const store::SealingCodec& codec
         "key files; it is written again",
         {{"file", file}});
   }
-  return store::ReplaceFile(file, codec.Note());
+  return base::ReplaceFile(file, codec.Note());
 }
 
 absl::StatusOr<std::vector<store::SealingKey>> ReadKeys(const std::vector<std::string>& files) {

@@ -14,7 +14,7 @@
 #include "lib/base/status_matchers.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
-#include "lib/store/new_file.h"
+#include "lib/base/new_file.h"
 #include "lib/store/resealing.h"
 #include "lib/store/sqlite_store.h"
 #include "lib/store/store_testing.h"
@@ -151,7 +151,7 @@ TEST_F(SealingTest, APlantedSecretIsNeverTaken) {
           (void)store::Delete(*store_, store::kSealingNote);
         }
         if (with_mark) {
-          CW_ASSERT_OK(store::ReplaceFile(mark, note));
+          CW_ASSERT_OK(base::ReplaceFile(mark, note));
         } else {
           std::filesystem::remove(mark);
         }

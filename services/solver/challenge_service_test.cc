@@ -6,12 +6,13 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "certwright/solver/v1/challenge.grpc.pb.h"
 #include "gmock/gmock.h"
-#include "grpcpp/server.h"
-#include "grpcpp/server_builder.h"
+#include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status_matchers.h"
+#include "lib/rpc/server.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/service/conditions.h"
@@ -133,14 +134,15 @@ class ChallengeServiceTest : public testing::Test {
                                                     base::MutexLock lock(mutex_);
                                                     retried_.push_back(key);
                                                   });
-    grpc::ServerBuilder builder;
-    builder.RegisterService(service_.get());
-    server_ = builder.BuildAndStart();
-    stub_ = v1::ChallengeService::NewStub(server_->InProcessChannel(grpc::ChannelArguments()));
+    rpc::ServerOptions options;
+    options.listen_address = "127.0.0.1:0";
+    server_ = *rpc::Server::Start(options, calls_, {service_.get()});
+    stub_ = v1::ChallengeService::NewStub(grpc::CreateChannel(
+        absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials()));
   }
   ~ChallengeServiceTest() override {
     calls_.watches->EndAll(absl::UnavailableError("the test ends"));
-    server_->Shutdown();
+    server_.reset();
     pool_.Stop();
     service_.reset();
     challenges_.reset();
@@ -188,7 +190,7 @@ class ChallengeServiceTest : public testing::Test {
   base::Mutex mutex_;
   std::vector<std::string> retried_ CW_GUARDED_BY(mutex_);
   std::unique_ptr<ChallengeService> service_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<v1::ChallengeService::Stub> stub_;
   v1::RetryChallengeResponse retry_response_;
 };
