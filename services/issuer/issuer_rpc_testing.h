@@ -11,6 +11,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "certwright/issuer/v1/account.grpc.pb.h"
+#include "certwright/issuer/v1/certificate.grpc.pb.h"
+#include "certwright/issuer/v1/certificate_request.grpc.pb.h"
+#include "certwright/issuer/v1/issuer.grpc.pb.h"
+#include "certwright/issuer/v1/secret.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "lib/pki/test_ca.h"
