@@ -40,7 +40,8 @@ constexpr int kMaxRenewalWindows = 50;
 constexpr int kMaxFallbacks = 8;
 constexpr int64_t kMinDuration = 3600;
 constexpr int64_t kMinRenewBefore = 300;
-constexpr std::size_t kMaxSecretBytes = 1 << 20;
+// Sealed and with its metadata a Secret is at most what a user may store.
+constexpr std::size_t kMaxSecretBytes = 120 << 10;
 
 // Brings each name into its one spelling; names that then are equal are one.
 template <typename Names, typename Normalize>
@@ -374,7 +375,7 @@ void ValidateSecret(issuer::v1::Secret& secret, Violations& violations) {
     violations.Require(valid, "data",
                        "must have keys of a-z, A-Z, 0-9, \"-\", \"_\" and \".\"");
   }
-  violations.Require(bytes <= kMaxSecretBytes - 4096, "data", "must be at most 1 MiB together");
+  violations.Require(bytes <= kMaxSecretBytes, "data", "must be at most 120 KiB together");
   if (secret.type() == kTlsSecretType) {
     violations.Require(
         secret.data().contains(kCertificateKey) && secret.data().contains(kPrivateKeyKey),

@@ -117,8 +117,8 @@ TEST_F(SecretRpcTest, EveryBrokenRuleIsNamedWithoutAValue) {
 }
 
 TEST_F(SecretRpcTest, ValuesHaveALimit) {
-  CW_EXPECT_OK(Create(MakeSecret("small", std::string(1000 << 10, 'x'))));
-  EXPECT_THAT(BrokenFields(Create(MakeSecret("big", std::string(1 << 20, 'x'))).status()),
+  CW_EXPECT_OK(Create(MakeSecret("small", std::string(119 << 10, 'x'))));
+  EXPECT_THAT(BrokenFields(Create(MakeSecret("big", std::string(120 << 10, 'x'))).status()),
               ElementsAre("data"));
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "certwright/issuer/v1/issuer.grpc.pb.h"
+#include "certwright/order/v1/order.grpc.pb.h"
 #include "certwright/solver/v1/challenge.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
