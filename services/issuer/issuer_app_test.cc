@@ -39,7 +39,7 @@ class IssuerAppTest : public testing::Test {
   }
   ~IssuerAppTest() override {
     if (app_ != nullptr) {
-      app_->watch_hub().EndAll(absl::UnavailableError("the test has ended"));
+      app_->calls().watches->EndAll(absl::UnavailableError("the test has ended"));
       app_->StopWork(absl::Seconds(5));
     }
     server_.reset();

@@ -137,7 +137,7 @@ class OrderAppTest : public testing::Test {
   }
 
   void Stop() {
-    app_->watch_hub().EndAll(absl::UnavailableError("going down"));
+    app_->calls().watches->EndAll(absl::UnavailableError("going down"));
     app_->StopWork(absl::Seconds(5));
     server_->Shutdown(absl::Seconds(5));
     server_.reset();
