@@ -46,6 +46,12 @@ std::string And(absl::string_view a, absl::string_view b) {
   return result;
 }
 
+// Of the one spelling of an address, in which IPv4-mapped ones are IPv4; empty if it is none.
+std::string NormalOctets(absl::string_view address) {
+  const absl::StatusOr<std::string> normal = pki::NormalizeIpAddress(address);
+  return normal.ok() ? pki::IpAddressToOctets(*normal) : "";
+}
+
 }  // namespace
 
 bool MatchesPattern(absl::string_view pattern, absl::string_view text) {
@@ -145,10 +151,12 @@ bool SubjectPattern::Matches(const pki::SubjectAttribute& attribute) const {
 
 absl::StatusOr<AddressRange> AddressRange::Parse(absl::string_view text) {
   const std::size_t slash = text.find('/');
-  const std::string address = pki::IpAddressToOctets(text.substr(0, slash));
+  const std::string address = NormalOctets(text.substr(0, slash));
   const std::size_t all_bits = 8 * address.size();
   std::size_t bits = all_bits;
-  bool valid = !address.empty();
+  // The bits of an IPv4-mapped network would count from another end.
+  bool valid = !address.empty() &&
+               address.size() == pki::IpAddressToOctets(text.substr(0, slash)).size();
   if (valid && slash != absl::string_view::npos) {
     // SimpleAtoi() would take blanks and signs as well.
     const absl::string_view digits = text.substr(slash + 1);
@@ -167,7 +175,7 @@ absl::StatusOr<AddressRange> AddressRange::Parse(absl::string_view text) {
 }
 
 bool AddressRange::Contains(absl::string_view address) const {
-  const std::string octets = pki::IpAddressToOctets(address);
+  const std::string octets = NormalOctets(address);
   return octets.size() == mask_.size() && And(octets, mask_) == network_;
 }
 

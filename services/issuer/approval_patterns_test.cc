@@ -123,8 +123,12 @@ TEST(AddressRangeTest, ContainsWhatSharesThePrefix) {
   EXPECT_FALSE(contains("192.0.2.1", "192.0.2.2"));
   EXPECT_TRUE(contains("2001:db8::1", "2001:db8:0::1"));
   EXPECT_FALSE(contains("192.0.2.0/24", "no address"));
-  for (const char* bad : {"", "/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2/24", "a.example",
-                          "192.0.2.0/", "2001:db8::/129", "10.0.0.0/8 "}) {
+  // An IPv4-mapped address is the IPv4 address.
+  EXPECT_TRUE(contains("192.0.2.0/24", "::ffff:192.0.2.1"));
+  EXPECT_FALSE(contains("::/1", "::ffff:192.0.2.1"));
+  for (const char* bad :
+       {"", "/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2/24", "a.example", "192.0.2.0/",
+        "2001:db8::/129", "10.0.0.0/8 ", "::ffff:192.0.2.0/120"}) {
     EXPECT_THAT(AddressRange::Parse(bad).status(), StatusIs(absl::StatusCode::kInvalidArgument))
         << bad;
   }

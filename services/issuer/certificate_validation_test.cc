@@ -421,8 +421,8 @@ std::vector<std::string> ValidateData(const std::string& type, const std::string
 
 TEST(ValidateSecretTest, ChecksKeysSizeAndType) {
   EXPECT_THAT(ValidateData("", "a-B_3.x", 10), IsEmpty());
-  EXPECT_THAT(ValidateData("", "a", 1000 << 10), IsEmpty());
-  EXPECT_THAT(ValidateData("", "a", 1 << 20), ElementsAre("data"));
+  EXPECT_THAT(ValidateData("", "a", 119 << 10), IsEmpty());
+  EXPECT_THAT(ValidateData("", "a", (120 << 10) + 1), ElementsAre("data"));
   EXPECT_THAT(ValidateData(kTlsSecretType, kCertificateKey, 10), ElementsAre("data"));
   for (const std::string& key : {std::string(), std::string("a/b"), std::string(254, 'a')}) {
     EXPECT_THAT(ValidateData("", key, 10), ElementsAre("data")) << key;

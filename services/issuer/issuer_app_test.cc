@@ -22,6 +22,7 @@
 #include "lib/service/conditions.h"
 #include "lib/store/sqlite_store.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/sealing.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -54,7 +55,8 @@ class IssuerAppTest : public testing::Test {
                                        ca_.http, metrics_}));
     rpc::ServerOptions options;
     options.listen_address = "127.0.0.1:0";
-    CW_ASSERT_OK_AND_ASSIGN(server_, rpc::Server::Start(options, app_->calls(), app_->Services()));
+    CW_ASSERT_OK_AND_ASSIGN(server_,
+                            rpc::Server::Start(options, app_->calls(), app_->Services()));
     CW_ASSERT_OK(app_->Start());
     const auto channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()),
                                              grpc::InsecureChannelCredentials());
@@ -66,7 +68,8 @@ class IssuerAppTest : public testing::Test {
     CW_ASSERT_OK_AND_ASSIGN(
         const auto store,
         store::OpenSqliteStore(config_.store().sqlite().path(), store::SqliteOptions()));
-    Stores stores(*store, ca_.clock, base::Random::Real());
+    CW_ASSERT_OK_AND_ASSIGN(const auto sealing, OpenSealing(config_, *store));
+    Stores stores(*store, ca_.clock, base::Random::Real(), sealing.get());
     CW_ASSERT_OK(runtime::RunSync(stores.secrets.Create(ca_.context(), secret)));
   }
 

@@ -528,6 +528,7 @@ TEST(ChallengeReconcilerTest, AChallengeThatWasMadeAnewStartsAnew) {
 
 TEST(ChallengeReconcilerTest, AnAliasLeadsTheRecordElsewhere) {
   SolverWorld world;
+  world.configs.solver.mutable_dns01()->add_alias_zones("dyn.test");
   world.Create(world.Make("a"));
   dns::Message message = dns::NxDomain("dyn.test");
   message.answers.push_back(dns::CnameRecord(kRecord, "x.dyn.test"));

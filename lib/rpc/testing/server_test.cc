@@ -85,7 +85,7 @@ TEST_F(ServerTest, AHealthPortInUseIsAnErrorToo) {
 TEST_F(ServerTest, AnAddressThatIsNoneIsAnError) {
   options.listen_address = "nonsense";
   EXPECT_THAT(Server::Start(options, environment, {&service}),
-              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("nonsense")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nonsense")));
 }
 
 TEST_F(ServerTest, AMethodWithoutAPermissionKeepsTheServerFromStarting) {
