@@ -36,11 +36,11 @@ struct FakeWorldOptions {
   std::string binaries = {};
   std::string certificates = {};
   std::string client = {};
-  std::string server_config[3];
+  std::string server_config[3] = {};
   std::string acme_config = {};
   std::vector<std::string> dns_allowed_ranges = harness::SuiteOptions().dns_allowed_ranges;
   std::vector<std::string> acme_allowed_ranges = harness::SuiteOptions().acme_allowed_ranges;
-  std::string extra_config[3];
+  std::string extra_config[3] = {};
 };
 
 class FakeWorld : public harness::SuiteClient {
