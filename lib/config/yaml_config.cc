@@ -138,24 +138,28 @@ class Reader {
         if (text != "true" && text != "false") {
           return Report(node, path, "must be true or false");
         }
-        return reflection->SetBool(&message, &field, text == "true");
+        return field.is_repeated() ? reflection->AddBool(&message, &field, text == "true")
+                                   : reflection->SetBool(&message, &field, text == "true");
       }
       case FieldDescriptor::CPPTYPE_INT32: {
         int32_t value = 0;
         if (!absl::SimpleAtoi(text, &value)) return Report(node, path, "must be a number");
         if (value < 0) return Report(node, path, "must not be negative");
-        return reflection->SetInt32(&message, &field, value);
+        return field.is_repeated() ? reflection->AddInt32(&message, &field, value)
+                                   : reflection->SetInt32(&message, &field, value);
       }
       case FieldDescriptor::CPPTYPE_INT64: {
         int64_t value = 0;
         if (!absl::SimpleAtoi(text, &value)) return Report(node, path, "must be a number");
         if (value < 0) return Report(node, path, "must not be negative");
-        return reflection->SetInt64(&message, &field, value);
+        return field.is_repeated() ? reflection->AddInt64(&message, &field, value)
+                                   : reflection->SetInt64(&message, &field, value);
       }
       case FieldDescriptor::CPPTYPE_ENUM: {
         const EnumValueDescriptor* value = field.enum_type()->FindValueByName(text);
         if (value == nullptr) return Report(node, path, "is none of the known names");
-        return reflection->SetEnum(&message, &field, value);
+        return field.is_repeated() ? reflection->AddEnum(&message, &field, value)
+                                   : reflection->SetEnum(&message, &field, value);
       }
       default:
         Report(node, path, "cannot be set in a configuration file");

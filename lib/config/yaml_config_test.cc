@@ -69,6 +69,15 @@ TEST(ParseYamlTest, ReadsNumbersOfMoreThan32Bits) {
                           HasSubstr("store.quotas.namespaceBytes: must be a number")));
 }
 
+TEST(ParseYamlTest, ReadsListsOfNumbers) {
+  SolverConfig config;
+  EXPECT_THAT(ParseYaml("dnsAllowedPorts: [53, 5353]", config), IsEmpty());
+  EXPECT_THAT(config.dns_allowed_ports(), ElementsAre(53, 5353));
+  SolverConfig wrong;
+  EXPECT_THAT(ParseYaml("dnsAllowedPorts: [x]", wrong),
+              ElementsAre(HasSubstr("dnsAllowedPorts[0]: must be a number")));
+}
+
 TEST(ParseYamlTest, ShowsUnknownKeysEscapedAndShort) {
   SolverConfig config;
   EXPECT_THAT(ParseYaml("\"a\\e[2J\\nb\": 1", config),

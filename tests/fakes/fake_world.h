@@ -9,6 +9,7 @@
 //   {"www.example.test"}))); CW_ASSERT_OK(world->WaitUntilReady({"www"}, absl::Seconds(30)));
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,11 +37,11 @@ struct FakeWorldOptions {
   std::string binaries = {};
   std::string certificates = {};
   std::string client = {};
-  std::string server_config[3] = {};
+  std::array<std::string, 3> server_config = {};
   std::string acme_config = {};
   std::vector<std::string> dns_allowed_ranges = harness::SuiteOptions().dns_allowed_ranges;
   std::vector<std::string> acme_allowed_ranges = harness::SuiteOptions().acme_allowed_ranges;
-  std::string extra_config[3] = {};
+  std::array<std::string, 3> extra_config = {};
 };
 
 class FakeWorld : public harness::SuiteClient {
