@@ -162,7 +162,9 @@ TEST_F(CertificatesAttacksTest, ADeniedCallerIsRefusedOnTheConnectionThatItHas) 
 TEST_F(CertificatesAttacksTest, ACertificateThatEndsIsRefusedOnTheConnectionThatItHas) {
   pki::SubjectAltNames names;
   names.dns_names = {"bob.test"};
-  const absl::Time end = base::Clock::Real().Now() + absl::Seconds(8);
+  // A certificate ends at a full second.
+  const absl::Time end =
+      absl::FromUnixSeconds(absl::ToUnixSeconds(base::Clock::Real().Now()) + 8);
   const pki::TestIdentity identity = ca_->Issue(names, end);
   Replace(pki() + "/short.crt", identity.chain_pem);
   Replace(pki() + "/short.key", identity.key_pem);

@@ -23,6 +23,7 @@ namespace {
 using harness::Service;
 
 constexpr int kGeneratedHeaders = 10'000;
+constexpr int kGeneratedHeadersPerCall = 5;
 // More than what services take in one header block.
 constexpr std::size_t kBeyondTheLimit = 20'000;
 constexpr std::size_t kCallsAtOnce = 50;
@@ -202,10 +203,10 @@ std::vector<Headers> GeneratedCalls(const Door& door) {
   HeaderGenerator generator;
   const std::vector<std::string> paths = Paths(door);
   std::vector<Headers> calls;
-  for (int i = 0; i < kGeneratedHeaders; ++i) {
-    calls.push_back(CallHeaders(paths[generator.Below(paths.size())]));
-    calls.back().insert(calls.back().end(), door.credentials.begin(), door.credentials.end());
-    calls.back().push_back(generator.Next());
+  for (int sent = 0; sent < kGeneratedHeaders; sent += kGeneratedHeadersPerCall) {
+    Headers& call = calls.emplace_back(CallHeaders(paths[generator.Below(paths.size())]));
+    call.insert(call.end(), door.credentials.begin(), door.credentials.end());
+    for (int i = 0; i < kGeneratedHeadersPerCall; ++i) call.push_back(generator.Next());
   }
   return calls;
 }
