@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -31,6 +32,7 @@ constexpr int kLookaheadBytes = 16 << 10;
 // A question about health is the name of a service.
 constexpr int kMaxProbeBytes = 1 << 10;
 constexpr int kMaxProbeStreams = 16;
+constexpr int kMaxProbes = 1000;
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
@@ -49,8 +51,9 @@ void SetLimits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
                              Milliseconds(limits.max_connection_idle));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                              Milliseconds(limits.max_connection_age));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                             Milliseconds(kConnectionAgeGrace));
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+      Milliseconds(std::min(limits.max_connection_age, kConnectionAgeGrace)));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   if (limits.buffer_bytes > 0) {
@@ -108,7 +111,10 @@ CallEnvironment ForServerItself(const CallEnvironment& calls) {
 CallEnvironment ForProbes(const CallEnvironment& calls) {
   CallEnvironment environment = ForServerItself(calls);
   environment.permissions = nullptr;
-  environment.slots = std::make_shared<CallSlots>();
+  // Nobody is known there, and what may be asked is small.
+  CallSlotLimits limits;
+  limits.unknown = kMaxProbes;
+  environment.slots = std::make_shared<CallSlots>(limits);
   return environment;
 }
 

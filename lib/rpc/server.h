@@ -35,7 +35,8 @@ struct ServerLimits {
   absl::Duration handshake_timeout = absl::Seconds(10);
   // Without a call.
   absl::Duration max_connection_idle = absl::Minutes(10);
-  // Then the client is asked to connect anew, and calls that still run are ended 30 s later.
+  // Then the client is asked to connect anew, and calls that still run are ended 30 s later, or
+  // as much later as it is if that is less.
   absl::Duration max_connection_age = absl::Hours(1);
   // For what gRPC has read and nobody has taken, of all connections. 0: no bound.
   int64_t buffer_bytes = 0;

@@ -15,7 +15,7 @@ namespace {
 // ever of use.
 int64_t BufferBytes() {
   constexpr int64_t kLeast = 16 << 20;
-  constexpr int64_t kMost = 256 << 20;
+  constexpr int64_t kMost = 64 << 20;
   return std::clamp(MemoryLimit() / 4, kLeast, kMost);
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,11 +24,13 @@ namespace {
 constexpr std::size_t kFrameBytes = 16000;
 constexpr std::size_t kFloodBytes = 4 << 20;
 constexpr uint8_t kHeaders = 1;
+constexpr uint8_t kResetStream = 3;
+constexpr uint8_t kSettings = 4;
 constexpr uint8_t kContinuation = 9;
 constexpr uint8_t kEndStream = 1;
 constexpr uint8_t kEndHeaders = 4;
 
-std::string Frame(uint8_t type, uint8_t flags, uint8_t stream, const std::string& payload) {
+std::string Frame(uint8_t type, uint8_t flags, uint16_t stream, const std::string& payload) {
   const std::size_t size = payload.size();
   std::string frame = {static_cast<char>(size >> 16),
                        static_cast<char>(size >> 8),
@@ -36,7 +39,7 @@ std::string Frame(uint8_t type, uint8_t flags, uint8_t stream, const std::string
                        static_cast<char>(flags),
                        0,
                        0,
-                       0,
+                       static_cast<char>(stream >> 8),
                        static_cast<char>(stream)};
   return frame + payload;
 }
@@ -108,6 +111,11 @@ class Attacker {
     for (std::size_t bytes = 0; sent && bytes < kFloodBytes; bytes += last.size()) {
       sent = Send(Frame(kContinuation, 0, 1, last));
     }
+    return IsEnded();
+  }
+
+  // Reads to the end, and whether there is one.
+  bool IsEnded() {
     char buffer[1024];
     ssize_t size = 0;
     while ((size = recv(socket_, buffer, sizeof buffer, 0)) > 0) {
@@ -137,15 +145,15 @@ class Attacker {
   const int socket_;
 };
 
-class HeaderBlockLimitTest : public testing::Test {
+class Http2LimitsTest : public testing::Test {
  protected:
-  HeaderBlockLimitTest() {
+  Http2LimitsTest() {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterCallbackGenericService(&service_);
     server_ = builder.BuildAndStart();
   }
-  ~HeaderBlockLimitTest() override { server_->Shutdown(std::chrono::system_clock::now()); }
+  ~Http2LimitsTest() override { server_->Shutdown(std::chrono::system_clock::now()); }
 
   RefusingService service_;
   int port_ = 0;
@@ -160,7 +168,7 @@ std::string SmallHeaders(int from) {
   return headers;
 }
 
-TEST_F(HeaderBlockLimitTest, HeadersOverManyFramesAreTakenUpToTheLimit) {
+TEST_F(Http2LimitsTest, HeadersOverManyFramesAreTakenUpToTheLimit) {
   Attacker client(port_);
   ASSERT_TRUE(client.Send(Frame(kHeaders, kEndStream, 1, Request() + SmallHeaders(0))));
   ASSERT_TRUE(client.Send(Frame(kContinuation, 0, 1, SmallHeaders(40))));
@@ -170,21 +178,55 @@ TEST_F(HeaderBlockLimitTest, HeadersOverManyFramesAreTakenUpToTheLimit) {
   EXPECT_TRUE(client.IsAnswered());
 }
 
-TEST_F(HeaderBlockLimitTest, FloodOfContinuationsIsCutOff) {
+TEST_F(Http2LimitsTest, FloodOfContinuationsIsCutOff) {
   EXPECT_TRUE(Attacker(port_).IsCutOff("", SmallHeaders(0)));
 }
 
-TEST_F(HeaderBlockLimitTest, HeaderOfGigabytesIsCutOff) {
+TEST_F(Http2LimitsTest, HeaderOfGigabytesIsCutOff) {
   const std::string begun = std::string(1, '\0') + Number(1) + "x" + Number(2'000'000'000);
   EXPECT_TRUE(Attacker(port_).IsCutOff(begun, std::string(kFrameBytes, 'v')));
 }
 
-TEST_F(HeaderBlockLimitTest, NumberWithoutEndIsCutOff) {
+TEST_F(Http2LimitsTest, NumberWithoutEndIsCutOff) {
   const std::string begun = std::string(1, '\0') + Number(1) + "x" + "\x7f\x80\x80\x80\x80";
   EXPECT_TRUE(Attacker(port_).IsCutOff(begun, std::string(kFrameBytes, '\x80')));
 }
 
-TEST_F(HeaderBlockLimitTest, OthersAreServedAfterwards) {
+// `frames` again and again.
+bool IsCutOffAfter(Attacker& client, const std::function<std::string(int)>& frames) {
+  for (int i = 0; i < 1000; ++i) {
+    if (!client.Send(frames(i))) return true;
+  }
+  return client.IsEnded();
+}
+
+TEST_F(Http2LimitsTest, ResetsInNumbersEndTheConnection) {
+  Attacker client(port_);
+  EXPECT_TRUE(IsCutOffAfter(client, [](int i) {
+    const auto stream = static_cast<uint16_t>(2 * i + 1);
+    return Frame(kHeaders, kEndStream | kEndHeaders, stream, Request()) +
+           Frame(kResetStream, 0, stream, std::string("\0\0\0\x08", 4));
+  }));
+}
+
+TEST_F(Http2LimitsTest, ChangesOfSettingsInNumbersEndTheConnection) {
+  Attacker client(port_);
+  EXPECT_TRUE(IsCutOffAfter(client, [](int) { return Frame(kSettings, 0, 0, ""); }));
+}
+
+TEST_F(Http2LimitsTest, FewResetsAndSettingsAreTaken) {
+  Attacker client(port_);
+  for (int i = 0; i < 50; ++i) {
+    const auto stream = static_cast<uint16_t>(2 * i + 1);
+    ASSERT_TRUE(client.Send(Frame(kHeaders, kEndStream | kEndHeaders, stream, Request()) +
+                            Frame(kResetStream, 0, stream, std::string("\0\0\0\x08", 4)) +
+                            Frame(kSettings, 0, 0, "")));
+  }
+  ASSERT_TRUE(client.Send(Frame(kHeaders, kEndStream | kEndHeaders, 1001, Request())));
+  EXPECT_TRUE(client.IsAnswered());
+}
+
+TEST_F(Http2LimitsTest, OthersAreServedAfterwards) {
   EXPECT_TRUE(Attacker(port_).IsCutOff("", SmallHeaders(0)));
   Attacker client(port_);
   ASSERT_TRUE(client.Send(Frame(kHeaders, kEndStream | kEndHeaders, 1, Request())));
