@@ -27,9 +27,11 @@ constexpr char kValue[] = "dGhlIHZhbHVlIG9mIHRoZSBTZWNyZXQgaXRzZWxm";
 std::vector<std::string> ReadTable() {
   std::ifstream file("docs/SECURITY.md");
   std::vector<std::string> rows;
+  bool in_section = false;
   bool in_table = false;
   for (std::string line; std::getline(file, line);) {
-    if (absl::StartsWith(line, "| named by |")) in_table = true;
+    in_section = in_section || line == "### Secrets by name";
+    if (in_section && absl::StartsWith(line, "| named by |")) in_table = true;
     if (!in_table || absl::StartsWith(line, "| named by |") || absl::StartsWith(line, "|--")) {
       continue;
     }

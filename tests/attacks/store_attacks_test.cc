@@ -193,6 +193,9 @@ TEST_F(StoreAttacksTest, AnObjectIsSmallAndSoIsItsOwner) {
   issuer::v1::Certificate certificate = FakeWorld::MakeCertificate("big", {"a.example.test"});
   certificate.mutable_metadata()->mutable_owner()->set_kind("Certificate");
   certificate.mutable_metadata()->mutable_owner()->set_name(std::string(1 << 20, 'a'));
+  EXPECT_THAT(world_->CreateCertificate(certificate),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  certificate.mutable_metadata()->mutable_owner()->set_name(std::string(100 << 10, 'a'));
   EXPECT_THAT(
       world_->CreateCertificate(certificate),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("metadata.owner.name: must be")));
