@@ -22,6 +22,11 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
+// One that is worth counting, and how much of such may wait for clients.
+constexpr int64_t kLargeAnswer = 64 << 10;
+constexpr int64_t kMaxAnswers = 24 << 20;
+constexpr absl::Duration kRetryAfter = absl::Seconds(1);
+
 bool ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
   if (!bytes.Valid()) return false;
   grpc::ProtoBufferReader reader(&bytes);
@@ -233,14 +238,50 @@ void Call::Complete(const absl::Status& status) {
   Finish(ToGrpc(status));
 }
 
+bool Call::KeepAnswer() {
+  const auto bytes = static_cast<int64_t>(response_.Length());
+  if (bytes < kLargeAnswer) return true;
+  std::atomic<int64_t>& kept = *environment_.answer_bytes;
+  if (kept.fetch_add(bytes) + bytes > kMaxAnswers) {
+    kept -= bytes;
+    return false;
+  }
+  answer_bytes_ = environment_.answer_bytes;
+  base::MutexLock lock(mutex_);
+  answer_timer_ = environment_.timers.ScheduleAfter(
+      environment_.deadlines.answer, [weak = weak_from_this()] {
+        if (const std::shared_ptr<Call> call = weak.lock()) call->OnAnswerLate();
+      });
+  return true;
+}
+
+void Call::OnAnswerLate() {
+  base::MutexLock lock(mutex_);
+  if (!done_) context_->TryCancel();
+}
+
 void Call::CompleteWith(const Message& response) {
   if (completed_.exchange(true)) return;
   response_ = Serialize(response);
+  if (!KeepAnswer()) {
+    response_.Clear();
+    Account(absl::StatusCode::kResourceExhausted);
+    const absl::Status status = absl::ResourceExhaustedError(
+        "clients have too much to take of answers that are ready; try again, or ask for less "
+        "at once");
+    return Finish(ToGrpc(WithRetryAfter(WithReason(status, "TOO_MANY_ANSWERS"), kRetryAfter)));
+  }
   Account(absl::StatusCode::kOk);
   StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
 }
 
 void Call::OnDone() {
+  {
+    base::MutexLock lock(mutex_);
+    done_ = true;
+    if (answer_timer_ != 0) environment_.timers.Cancel(answer_timer_);
+  }
+  if (answer_bytes_ != nullptr) *answer_bytes_ -= static_cast<int64_t>(response_.Length());
   // Members of gRPC's may be used until this returns.
   const std::shared_ptr<Call> self = std::move(self_);
 }

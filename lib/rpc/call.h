@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,8 @@ struct DeadlineOptions {
   absl::Duration minimum = absl::Milliseconds(100);
   // From a call's headers to the end of its message.
   absl::Duration message = absl::Seconds(10);
+  // For a client to take a large answer.
+  absl::Duration answer = absl::Seconds(30);
 };
 
 // What all calls of a service share. References must outlive the calls.
@@ -65,6 +68,9 @@ struct CallEnvironment {
   std::shared_ptr<WatchHub> watches = std::make_shared<WatchHub>();
   // How many calls a caller may have at once. Null: any number.
   std::shared_ptr<CallSlots> slots = nullptr;
+  // Bytes of large answers that clients have yet to take, of all calls together.
+  std::shared_ptr<std::atomic<int64_t>> answer_bytes =
+      std::make_shared<std::atomic<int64_t>>(0);
   // How many changes a caller may make. Null: any number.
   std::shared_ptr<ChangeRate> change_rate = nullptr;
 
@@ -122,7 +128,8 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   // Tells metrics and audit log of the end, gives back what the call holds, and ends it. Only
   // the first end counts.
   void Complete(const absl::Status& status);
-  // The same with a message before the end.
+  // The same with a message before the end. If it is large, and clients have more than enough
+  // of such to take, the end is RESOURCE_EXHAUSTED without it.
   void CompleteWith(const google::protobuf::Message& response);
 
   // Reads one more message in the same way: for calls that are streams of requests.
@@ -138,6 +145,9 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   absl::Status CheckBeforeReading();
   absl::Status CheckRequest();
   void OnMessageLate();
+  void OnAnswerLate();
+  // Whether the answer, which counts from now on if it is large, may be kept until it is taken.
+  bool KeepAnswer();
   // Metrics, audit log and slots.
   void Account(absl::StatusCode code);
 
@@ -158,6 +168,11 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   std::atomic<bool> completed_ = false;
   base::Mutex mutex_;
   runtime::Timers::TimerId message_timer_ CW_GUARDED_BY(mutex_) = 0;
+  runtime::Timers::TimerId answer_timer_ CW_GUARDED_BY(mutex_) = 0;
+  // gRPC has no more use for the context.
+  bool done_ CW_GUARDED_BY(mutex_) = false;
+  // What this call has in environment_.answer_bytes.
+  std::shared_ptr<std::atomic<int64_t>> answer_bytes_;
   bool first_message_seen_ = false;
   // Until gRPC is done with the call.
   std::shared_ptr<Call> self_;

@@ -20,7 +20,7 @@ namespace certwright::rpc {
 
 struct CallSlotLimits {
   // Of one identity, watches among them.
-  int per_identity = 256;
+  int per_identity = 128;
   // Of one address from which nobody is known: what they may call is quickly answered.
   int per_address = 16;
   // Of all who are not known.

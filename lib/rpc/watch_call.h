@@ -24,13 +24,13 @@ namespace certwright::rpc {
 
 struct WatchLimits {
   // More than this, and a watcher that has taken nothing for `max_stall` is cut.
-  std::size_t max_pending_bytes = 1 << 20;
+  std::size_t max_pending_bytes = 512 << 10;
   absl::Duration max_stall = absl::Seconds(5);
   // More than this is the end at once.
   std::size_t max_burst_bytes = 8 << 20;
   // Of all watchers of a server together: beyond it whoever has more than max_pending_bytes is
   // cut without waiting.
-  std::size_t max_total_bytes = 48 << 20;
+  std::size_t max_total_bytes = 24 << 20;
   absl::Duration heartbeat = absl::Seconds(30);
 };
 

@@ -10,9 +10,9 @@ namespace {
 
 store::Quotas ToQuotas(const config::v1::Quotas& given) {
   store::Quotas quotas = {.namespace_objects = 10'000,
-                          .namespace_bytes = int64_t{64} << 20,
+                          .namespace_bytes = int64_t{32} << 20,
                           .total_objects = 100'000,
-                          .total_bytes = int64_t{128} << 20};
+                          .total_bytes = int64_t{48} << 20};
   if (given.namespace_objects() > 0) quotas.namespace_objects = given.namespace_objects();
   if (given.namespace_bytes() > 0) quotas.namespace_bytes = given.namespace_bytes();
   if (given.total_objects() > 0) quotas.total_objects = given.total_objects();
