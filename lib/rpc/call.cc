@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/unknown_field_set.h"
+#include "grpc/grpc.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/proto_buffer_writer.h"
@@ -246,18 +247,19 @@ bool Call::KeepAnswer() {
     kept -= bytes;
     return false;
   }
-  answer_bytes_ = environment_.answer_bytes;
+  answers_kept_ = environment_.answer_bytes;
+  answer_bytes_ = bytes;
+  // Of its own, as the context is gone when gRPC is done, which may be while the timer runs.
+  grpc_call* const call = context_->c_call();
+  grpc_call_ref(call);
   base::MutexLock lock(mutex_);
   answer_timer_ = environment_.timers.ScheduleAfter(
-      environment_.deadlines.answer, [weak = weak_from_this()] {
-        if (const std::shared_ptr<Call> call = weak.lock()) call->OnAnswerLate();
+      environment_.deadlines.answer,
+      [held = std::shared_ptr<grpc_call>(call, &grpc_call_unref)] {
+        grpc_call_cancel_with_status(held.get(), GRPC_STATUS_CANCELLED,
+                                     "the answer was not taken in time", nullptr);
       });
   return true;
-}
-
-void Call::OnAnswerLate() {
-  base::MutexLock lock(mutex_);
-  if (!done_) context_->TryCancel();
 }
 
 void Call::CompleteWith(const Message& response) {
@@ -278,10 +280,9 @@ void Call::CompleteWith(const Message& response) {
 void Call::OnDone() {
   {
     base::MutexLock lock(mutex_);
-    done_ = true;
     if (answer_timer_ != 0) environment_.timers.Cancel(answer_timer_);
   }
-  if (answer_bytes_ != nullptr) *answer_bytes_ -= static_cast<int64_t>(response_.Length());
+  if (answers_kept_ != nullptr) *answers_kept_ -= answer_bytes_;
   // Members of gRPC's may be used until this returns.
   const std::shared_ptr<Call> self = std::move(self_);
 }

@@ -145,7 +145,6 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   absl::Status CheckBeforeReading();
   absl::Status CheckRequest();
   void OnMessageLate();
-  void OnAnswerLate();
   // Whether the answer, which counts from now on if it is large, may be kept until it is taken.
   bool KeepAnswer();
   // Metrics, audit log and slots.
@@ -169,10 +168,9 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   base::Mutex mutex_;
   runtime::Timers::TimerId message_timer_ CW_GUARDED_BY(mutex_) = 0;
   runtime::Timers::TimerId answer_timer_ CW_GUARDED_BY(mutex_) = 0;
-  // gRPC has no more use for the context.
-  bool done_ CW_GUARDED_BY(mutex_) = false;
   // What this call has in environment_.answer_bytes.
-  std::shared_ptr<std::atomic<int64_t>> answer_bytes_;
+  std::shared_ptr<std::atomic<int64_t>> answers_kept_;
+  int64_t answer_bytes_ = 0;
   bool first_message_seen_ = false;
   // Until gRPC is done with the call.
   std::shared_ptr<Call> self_;
