@@ -171,6 +171,71 @@ TEST_F(ServerTest, AFieldThatIsNotKnownIsRefused) {
   EXPECT_THAT(status.error_message(), HasSubstr("field number 77"));
 }
 
+TEST_F(ServerTest, NoLargeAnswerIsMadeWhenTooMuchWaitsForClients) {
+  *environment.answer_bytes = 24 << 20;
+  StartServer();
+  const auto echo = [this](std::size_t bytes) {
+    grpc::ClientContext context;
+    EchoRequest request;
+    request.set_text(std::string(bytes, 'x'));
+    EchoResponse response;
+    return Stub()->Echo(&context, request, &response).error_code();
+  };
+  EXPECT_EQ(echo(100 << 10), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(echo(10), grpc::StatusCode::OK);
+  *environment.answer_bytes = 0;
+  EXPECT_EQ(echo(100 << 10), grpc::StatusCode::OK);
+  server.reset();
+  EXPECT_EQ(*environment.answer_bytes, 0);
+}
+
+// A call with `text` by a client that takes no answer.
+class SlowCall {
+ public:
+  SlowCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& text)
+      : stub_(channel),
+        call_(
+            stub_.PrepareCall(&context_, "/certwright.rpc.testing.EchoService/Echo", &queue_)) {
+    EchoRequest request;
+    request.set_text(text);
+    const grpc::Slice bytes(request.SerializeAsString());
+    call_->StartCall(this);
+    Wait();
+    call_->WriteLast(grpc::ByteBuffer(&bytes, 1), grpc::WriteOptions(), this);
+    Wait();
+  }
+
+  // Takes no message.
+  grpc::Status Finish() {
+    grpc::Status status;
+    call_->Finish(&status, this);
+    Wait();
+    return status;
+  }
+
+ private:
+  void Wait() {
+    void* tag = nullptr;
+    bool ok = false;
+    queue_.Next(&tag, &ok);
+  }
+
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  grpc::GenericStub stub_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
+
+TEST_F(ServerTest, ALargeAnswerThatIsNotTakenEndsTheCall) {
+  environment.deadlines.answer = absl::Milliseconds(50);
+  StartServer();
+  // More than the windows take without a reader.
+  SlowCall call(ChannelTo(server->port()), std::string(200 << 10, 'x'));
+  EXPECT_EQ(call.Finish().error_code(), grpc::StatusCode::CANCELLED);
+  server.reset();
+  EXPECT_EQ(*environment.answer_bytes, 0);
+}
+
 TEST_F(ServerTest, AMessageThatDoesNotComeInTimeEndsTheCall) {
   environment.deadlines.message = absl::Milliseconds(50);
   StartServer();
