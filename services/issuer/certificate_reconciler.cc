@@ -333,8 +333,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::RefuseToBegin(runtime::C
       "otherwise.");
   SetReadyFor(world, {"IncorrectCertificate", message});
   std::vector<store::Mutation> none;
-  const auto committed =
-      co_await Commit(context, current, world.certificate, std::move(none));
+  const auto committed = co_await Commit(context, current, world.certificate, std::move(none));
   CW_CO_RETURN_IF_ERROR(committed);
   // Nothing tells when that Secret goes.
   co_return absl::FailedPreconditionError(message);

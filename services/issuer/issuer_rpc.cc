@@ -13,8 +13,7 @@ namespace certwright::issuer_service {
 
 namespace v1 = issuer::v1;
 
-IssuerRpc::IssuerRpc(Stores& stores, Accounts& accounts,
-                     const rpc::CallEnvironment& calls)
+IssuerRpc::IssuerRpc(Stores& stores, Accounts& accounts, const rpc::CallEnvironment& calls)
     : Service("certwright.issuer.v1.IssuerService", calls),
       accounts_(accounts),
       issuers_({.kind = "Issuer",

@@ -9,8 +9,7 @@ namespace certwright::issuer_service {
 
 namespace v1 = issuer::v1;
 
-SecretRpc::SecretRpc(Stores& stores,
-                     const rpc::CallEnvironment& calls)
+SecretRpc::SecretRpc(Stores& stores, const rpc::CallEnvironment& calls)
     : Service("certwright.issuer.v1.SecretService", calls),
       secrets_({.kind = "Secret",
                 .validate = ValidateSecret,

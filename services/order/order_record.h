@@ -27,7 +27,8 @@ class OrderRecord {
 
   // Writes the status if it has changed. ABORTED if someone else changed the order. What a
   // pass has found out is written also when the process is about to stop. INVALID_ARGUMENT if
-  // it is more than the store takes, which no other try would change: the order has failed then.
+  // it is more than the store takes, which no other try would change: the order has failed
+  // then.
   runtime::Awaitable<absl::Status> Save();
   // The same, also if someone else changed the order: what is written must not be lost.
   runtime::Awaitable<absl::Status> SaveInAnyCase();

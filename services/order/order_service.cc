@@ -90,8 +90,7 @@ void ValidateOrder(v1::Order& order, rpc::Violations& violations) {
 }
 
 OrderService::OrderService(const rpc::CallEnvironment& calls, OrderStore& orders)
-    : Service("certwright.order.v1.OrderService", calls),
-      verbs_(MakeOptions(), orders, calls) {
+    : Service("certwright.order.v1.OrderService", calls), verbs_(MakeOptions(), orders, calls) {
   AddMethods();
 }
 

@@ -29,8 +29,7 @@ class PropagationServiceTest : public testing::Test {
   runtime::FakeTimers timers_{clock_};
   rpc::CallEnvironment calls_{{}, timers_};
   PropagationService service_{
-      calls_, checker_,
-      Dns01CheckOptions{RecursiveNameservers({"192.0.2.53"}, policy_), 5353}};
+      calls_, checker_, Dns01CheckOptions{RecursiveNameservers({"192.0.2.53"}, policy_), 5353}};
 };
 
 TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {
