@@ -36,8 +36,10 @@ bool ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
 }
 
 Caller Identify(const CallEnvironment& environment, const grpc::ServerContextBase& context) {
-  return environment.permissions != nullptr ? environment.permissions->Identify(context)
-                                            : IdentifyByCertificate(context);
+  if (environment.permissions != nullptr) return environment.permissions->Identify(context);
+  Caller caller = IdentifyByCertificate(context);
+  caller.peer = context.peer();
+  return caller;
 }
 
 // "GetSecret"

@@ -12,19 +12,17 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
+#include <map>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "grpc/slice.h"
 #include "grpcpp/version_info.h"
 #include "lib/base/clock.h"
+#include "lib/base/mutex.h"
 
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR == 51
 
@@ -33,6 +31,7 @@ struct grpc_chttp2_stream;
 
 namespace {
 
+using certwright::base::MonotonicTime;
 using ParseFrame = absl::Status(void*, grpc_chttp2_transport*, grpc_chttp2_stream*,
                                 const grpc_slice&, int);
 
@@ -41,36 +40,51 @@ using ParseFrame = absl::Status(void*, grpc_chttp2_transport*, grpc_chttp2_strea
 class FrameRate {
  public:
   FrameRate(int burst, absl::Duration interval)
-      : burst_(absl::ToInt64Nanoseconds(burst * interval)),
-        interval_(absl::ToInt64Nanoseconds(interval)) {}
+      : burst_(burst * interval), interval_(interval) {}
 
-  // False if the bucket of this connection is empty. gRPC tells of the frames of one connection
-  // one after the other.
+  // False if the bucket of this connection is empty.
   bool Take(const grpc_chttp2_transport* connection) {
-    // Two connections seldom share a bucket, and one that has gone leaves a bucket that fills
-    // by itself, so nothing needs to be taken out.
-    std::atomic<int64_t>& full_at =
-        full_at_[std::hash<const void*>()(connection) / kAlignment % full_at_.size()];
-    const int64_t now =
-        absl::ToInt64Nanoseconds(certwright::base::Clock::Real().MonotonicNow().since_origin);
-    const int64_t next = std::max(full_at.load(std::memory_order_relaxed), now) + interval_;
+    const MonotonicTime now = certwright::base::Clock::Real().MonotonicNow();
+    certwright::base::MutexLock lock(mutex_);
+    MonotonicTime& full_at = full_at_.try_emplace(connection, now).first->second;
+    const MonotonicTime next = std::max(full_at, now) + interval_;
     if (next > now + burst_) return false;
-    full_at.store(next, std::memory_order_relaxed);
+    full_at = next;
     return true;
   }
 
- private:
-  static constexpr std::size_t kAlignment = 64;
+  // The connection that has its parser of headers there ends.
+  void Forget(const void* parser) {
+    // A transport is smaller than this. To forget that of a neighbour as well does no harm.
+    constexpr std::ptrdiff_t kTransportBytes = 4096;
+    const void* const begin = static_cast<const char*>(parser) - kTransportBytes;
+    certwright::base::MutexLock lock(mutex_);
+    full_at_.erase(full_at_.lower_bound(begin), full_at_.upper_bound(parser));
+  }
 
-  const int64_t burst_;
-  const int64_t interval_;
-  // In nanoseconds; a bucket whose time has passed is full.
-  std::array<std::atomic<int64_t>, 4099> full_at_ = {};
+ private:
+  const absl::Duration burst_;
+  const absl::Duration interval_;
+  certwright::base::Mutex mutex_;
+  std::map<const void*, MonotonicTime> full_at_ CW_GUARDED_BY(mutex_);
 };
 
-ParseFrame* Original(const char* symbol) {
+// Twice as many as there may be calls at once, which may all be given up together.
+FrameRate& Resets() {
+  static auto& rate = *new FrameRate(200, absl::Milliseconds(10));
+  return rate;
+}
+
+// Clients of gRPC change their windows now and then.
+FrameRate& Settings() {
+  static auto& rate = *new FrameRate(100, absl::Milliseconds(50));
+  return rate;
+}
+
+template <typename Function>
+Function* Original(const char* symbol) {
   void* const address = dlsym(RTLD_NEXT, symbol);
-  if (address != nullptr) return reinterpret_cast<ParseFrame*>(address);
+  if (address != nullptr) return reinterpret_cast<Function*>(address);
   std::fprintf(stderr, "frame_rate_limit: libgrpc is not the one built for: %s\n", symbol);
   std::abort();
 }
@@ -81,29 +95,35 @@ absl::Status TooMany(const char* frames) { return absl::ResourceExhaustedError(f
 
 #define CW_PARAMETERS "PvP21grpc_chttp2_transportP18grpc_chttp2_streamRK10grpc_slicei"
 #define CW_PARSE_RESET "_Z35grpc_chttp2_rst_stream_parser_parse" CW_PARAMETERS
+#define CW_DESTROY_PARSER "_ZN9grpc_core11HPackParserD1Ev"
 #define CW_PARSE_SETTINGS "_Z33grpc_chttp2_settings_parser_parse" CW_PARAMETERS
 
 // NOLINTBEGIN(readability-identifier-naming,bugprone-reserved-identifier)
 
 ParseFrame ParseReset __asm__(CW_PARSE_RESET);
 ParseFrame ParseSettings __asm__(CW_PARSE_SETTINGS);
+void DestroyHpackParser(void*) __asm__(CW_DESTROY_PARSER);
 
 absl::Status ParseReset(void* parser, grpc_chttp2_transport* transport,
                         grpc_chttp2_stream* stream, const grpc_slice& slice, int last) {
-  static ParseFrame* const original = Original(CW_PARSE_RESET);
-  // As many as there may be calls at once, which may all be given up together, twice.
-  static auto& rate = *new FrameRate(200, absl::Milliseconds(10));
-  if (last != 0 && !rate.Take(transport)) return TooMany("too many streams are reset");
+  static ParseFrame* const original = Original<ParseFrame>(CW_PARSE_RESET);
+  if (last != 0 && !Resets().Take(transport)) return TooMany("too many streams are reset");
   return original(parser, transport, stream, slice, last);
 }
 
 absl::Status ParseSettings(void* parser, grpc_chttp2_transport* transport,
                            grpc_chttp2_stream* stream, const grpc_slice& slice, int last) {
-  static ParseFrame* const original = Original(CW_PARSE_SETTINGS);
-  // Clients of gRPC change their windows now and then.
-  static auto& rate = *new FrameRate(100, absl::Milliseconds(50));
-  if (last != 0 && !rate.Take(transport)) return TooMany("too many settings");
+  static ParseFrame* const original = Original<ParseFrame>(CW_PARSE_SETTINGS);
+  if (last != 0 && !Settings().Take(transport)) return TooMany("too many settings");
   return original(parser, transport, stream, slice, last);
+}
+
+// Part of the transport, and with it the only sign here that a connection has ended.
+void DestroyHpackParser(void* parser) {
+  static auto* const original = Original<decltype(DestroyHpackParser)>(CW_DESTROY_PARSER);
+  Resets().Forget(parser);
+  Settings().Forget(parser);
+  original(parser);
 }
 
 // NOLINTEND(readability-identifier-naming,bugprone-reserved-identifier)

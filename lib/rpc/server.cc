@@ -29,6 +29,7 @@ constexpr absl::Duration kQuietLimit = absl::Seconds(2);
 constexpr absl::Duration kConnectionAgeGrace = absl::Seconds(30);
 // What of a message may come before it is asked for.
 constexpr int kLookaheadBytes = 16 << 10;
+constexpr int kMaxReadBytes = 64 << 10;
 // A question about health is the name of a service.
 constexpr int kMaxProbeBytes = 1 << 10;
 constexpr int kMaxProbeStreams = 16;
@@ -43,6 +44,8 @@ void SetLimits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
+  // Else what was read for each connection takes up to 4 MiB.
+  builder.AddChannelArgument("grpc.experimental.tcp_max_read_chunk_size", kMaxReadBytes);
   // It would let the windows of fast senders grow to megabytes.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,

@@ -135,11 +135,11 @@ class StoreAttacksTest : public testing::Test {
 TEST_F(StoreAttacksTest, ARequesterWhoFillsItsNamespaceIsStoppedAndNobodyElseIs) {
   const auto [made, refused] = Fill("team-a", kLarge, 2000);
   // 64 MiB.
-  EXPECT_GT(made, 900);
+  EXPECT_GT(made, 450);
   EXPECT_LT(made, 1120);
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(refused.error_message(),
-              AllOf(HasSubstr("namespace team-a may have 67108864 bytes"),
+              AllOf(HasSubstr("namespace team-a may have 33554432 bytes"),
                     HasSubstr("store.quotas.namespaceBytes")));
   google::rpc::Status details;
   google::rpc::QuotaFailure failure;
