@@ -86,17 +86,19 @@ class Verdicts {
       : stub_(issuer::v1::CertificateRequestService::NewStub(
             world.suite().channel(Service::kIssuer))) {}
 
-  absl::Status Approve(const std::string& name) {
+  absl::Status Approve(const meta::v1::ObjectMeta& looked_at) {
     issuer::v1::ApproveCertificateRequestRequest request;
-    request.set_name(name);
+    request.set_name(looked_at.name());
+    request.set_uid(looked_at.uid());
     request.set_message("by the test");
     issuer::v1::ApproveCertificateRequestResponse response;
     return harness::FromGrpc(
         stub_->ApproveCertificateRequest(harness::MakeContext().get(), request, &response));
   }
-  absl::Status Deny(const std::string& name) {
+  absl::Status Deny(const meta::v1::ObjectMeta& looked_at) {
     issuer::v1::DenyCertificateRequestRequest request;
-    request.set_name(name);
+    request.set_name(looked_at.name());
+    request.set_uid(looked_at.uid());
     request.set_message("not by the test");
     issuer::v1::DenyCertificateRequestResponse response;
     return harness::FromGrpc(
@@ -191,11 +193,11 @@ TEST(ApprovalTest, ARuleApprovesAndTheRestWaitsForAVerdict) {
 
   Verdicts verdicts(*world);
   ASSERT_EQ(waiting.certificate_requests_size(), 1);
-  const std::string name = waiting.certificate_requests(0).metadata().name();
-  CW_ASSERT_OK(verdicts.Approve(name));
+  const meta::v1::ObjectMeta& request = waiting.certificate_requests(0).metadata();
+  CW_ASSERT_OK(verdicts.Approve(request));
   CW_ASSERT_OK(world->WaitUntilReady({"www"}, kTimeout));
-  CW_EXPECT_OK(verdicts.Approve(name));
-  EXPECT_THAT(verdicts.Deny(name), base::StatusIs(absl::StatusCode::kFailedPrecondition));
+  CW_EXPECT_OK(verdicts.Approve(request));
+  EXPECT_THAT(verdicts.Deny(request), base::StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(ConditionsOf(Describe(*world, "www")),
               HasSubstr("Approved=True ApprovedByUser: by the test"));
 }
@@ -207,15 +209,15 @@ TEST(ApprovalTest, ADeniedRequestEndsItsIssuance) {
   const Description waiting = WaitForHappening(*world, "www", "CertificateRequest Pending");
   ASSERT_EQ(waiting.certificate_requests_size(), 1);
   Verdicts verdicts(*world);
-  const std::string name = waiting.certificate_requests(0).metadata().name();
-  CW_ASSERT_OK(verdicts.Deny(name));
+  const meta::v1::ObjectMeta& request = waiting.certificate_requests(0).metadata();
+  CW_ASSERT_OK(verdicts.Deny(request));
   const Description denied = WaitForHappening(*world, "www", "CertificateRequest Denied");
   EXPECT_THAT(ConditionsOf(denied), HasSubstr("Denied=True DeniedByUser: not by the test"));
   const Description failed = WaitForHappening(*world, "www", "Certificate Denied");
   EXPECT_THAT(Happenings(failed), Contains("Certificate Denied"));
   EXPECT_THAT(harness::DescribeConditions(failed.certificate().status().conditions()),
               HasSubstr("not by the test"));
-  EXPECT_THAT(verdicts.Approve(name), base::StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(verdicts.Approve(request), base::StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
 TEST(ApprovalTest, APolicyMayDenyWhatNoRuleAllows) {

@@ -256,7 +256,7 @@ void CreateMany(World& world, int from, int to) {
 }
 
 // When the issuer had an order made, since `begin`, and for which certificate, in order of
-// time. Once the orders of the former certificates are gone, one page holds all.
+// time.
 std::vector<std::pair<absl::Time, int>> OrdersSince(World& world, absl::Time begin,
                                                     std::size_t count) {
   std::vector<std::pair<absl::Time, int>> made;

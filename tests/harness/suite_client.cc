@@ -184,21 +184,31 @@ absl::StatusOr<issuer::v1::Secret> SuiteClient::GetSecret(const std::string& nam
 }
 
 absl::StatusOr<std::vector<order::v1::Order>> SuiteClient::TryListOrders() {
+  std::vector<order::v1::Order> orders;
   order::v1::ListOrdersRequest request;
   request.set_page_size(1000);
-  order::v1::ListOrdersResponse response;
-  CW_RETURN_IF_ERROR(FromGrpc(orders_->ListOrders(MakeContext().get(), request, &response)));
-  return std::vector<order::v1::Order>(response.orders().begin(), response.orders().end());
+  do {
+    order::v1::ListOrdersResponse response;
+    CW_RETURN_IF_ERROR(FromGrpc(orders_->ListOrders(MakeContext().get(), request, &response)));
+    orders.insert(orders.end(), response.orders().begin(), response.orders().end());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return orders;
 }
 
 absl::StatusOr<std::vector<solver::v1::Challenge>> SuiteClient::TryListChallenges() {
+  std::vector<solver::v1::Challenge> challenges;
   solver::v1::ListChallengesRequest request;
   request.set_page_size(1000);
-  solver::v1::ListChallengesResponse response;
-  CW_RETURN_IF_ERROR(
-      FromGrpc(challenges_->ListChallenges(MakeContext().get(), request, &response)));
-  return std::vector<solver::v1::Challenge>(response.challenges().begin(),
-                                            response.challenges().end());
+  do {
+    solver::v1::ListChallengesResponse response;
+    CW_RETURN_IF_ERROR(
+        FromGrpc(challenges_->ListChallenges(MakeContext().get(), request, &response)));
+    challenges.insert(challenges.end(), response.challenges().begin(),
+                      response.challenges().end());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return challenges;
 }
 
 std::vector<order::v1::Order> SuiteClient::ListOrders() {

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <future>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -190,13 +192,14 @@ TEST_F(ServerTest, NoLargeAnswerIsMadeWhenTooMuchWaitsForClients) {
   EXPECT_EQ(*environment.answer_bytes, 0);
 }
 
-// A call with `text` by a client that takes no answer.
+// A call with `text` by a client that takes no more of the answer than 64 KiB until it is asked
+// how the call ended.
 class SlowCall {
  public:
-  SlowCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& text)
-      : stub_(channel),
-        call_(
-            stub_.PrepareCall(&context_, "/certwright.rpc.testing.EchoService/Echo", &queue_)) {
+  // Returns when there is an answer.
+  SlowCall(int port, const std::string& text) : stub_(ChannelWithSmallWindows(port)) {
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    call_ = stub_.PrepareCall(&context_, "/certwright.rpc.testing.EchoService/Echo", &queue_);
     EchoRequest request;
     request.set_text(text);
     const grpc::Slice bytes(request.SerializeAsString());
@@ -204,16 +207,28 @@ class SlowCall {
     Wait();
     call_->WriteLast(grpc::ByteBuffer(&bytes, 1), grpc::WriteOptions(), this);
     Wait();
-  }
-
-  ~SlowCall() {
-    context_.TryCancel();
-    grpc::Status status;
-    call_->Finish(&status, this);
+    call_->ReadInitialMetadata(this);
     Wait();
   }
 
+  grpc::StatusCode End() {
+    grpc::ByteBuffer answer;
+    call_->Read(&answer, this);
+    Wait();
+    grpc::Status status;
+    call_->Finish(&status, this);
+    Wait();
+    return status.error_code();
+  }
+
  private:
+  static std::shared_ptr<grpc::Channel> ChannelWithSmallWindows(int port) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port),
+                                     grpc::InsecureChannelCredentials(), arguments);
+  }
+
   void Wait() {
     void* tag = nullptr;
     bool ok = false;
@@ -227,12 +242,11 @@ class SlowCall {
 };
 
 TEST_F(ServerTest, ALargeAnswerThatIsNotTakenEndsTheCall) {
-  environment.deadlines.answer = absl::Milliseconds(200);
+  environment.deadlines.answer = absl::Milliseconds(50);
   StartServer();
-  // More than the windows take without a reader.
-  const SlowCall call(ChannelTo(server->port()), std::string(200 << 10, 'x'));
-  while (*environment.answer_bytes == 0) std::this_thread::yield();
+  SlowCall call(server->port(), std::string(200 << 10, 'x'));
   while (*environment.answer_bytes != 0) std::this_thread::yield();
+  EXPECT_EQ(call.End(), grpc::StatusCode::CANCELLED);
 }
 
 TEST_F(ServerTest, AMessageThatDoesNotComeInTimeEndsTheCall) {
