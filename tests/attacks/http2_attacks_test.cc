@@ -267,6 +267,7 @@ TEST_F(Http2Attacks, PingsAndSettingsWhoseAnswersNobodyReadsStayBounded) {
       (*attacker)->connection().ReadWhileSending(false);
       Flood((*attacker)->connection(), piece, kBytes).IgnoreError();
     });
+    EXPECT_TRUE(StayedSmall(process())) << "after frames of type " << int{flood[3]};
   }
 }
 

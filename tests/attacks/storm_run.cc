@@ -1,5 +1,7 @@
 #include "tests/attacks/storm_run.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -38,6 +40,39 @@ constexpr bool kMemoryCounts = true;
 
 std::size_t Index(Service service) { return static_cast<std::size_t>(service); }
 
+// An attacker has a machine of its own: here it is the last processor, and all others are the
+// services' and their CA's. Where there is but one, they share it.
+class Processors {
+ public:
+  Processors() {
+    CPU_ZERO(&all_);
+    if (sched_getaffinity(0, sizeof all_, &all_) != 0 || CPU_COUNT(&all_) < 2) return;
+    int last = CPU_SETSIZE - 1;
+    while (!CPU_ISSET(last, &all_)) --last;
+    CPU_ZERO(&attackers_);
+    CPU_SET(last, &attackers_);
+    CPU_XOR(&others_, &all_, &attackers_);
+    shared_ = false;
+  }
+  ~Processors() { Use(all_); }
+  Processors(const Processors&) = delete;
+  Processors& operator=(const Processors&) = delete;
+
+  // For the calling thread, and for the threads and processes that it starts from now on.
+  void UseAttackers() const { Use(attackers_); }
+  void UseOthers() const { Use(others_); }
+
+ private:
+  void Use(const cpu_set_t& processors) const {
+    if (!shared_) sched_setaffinity(0, sizeof processors, &processors);
+  }
+
+  cpu_set_t all_;
+  cpu_set_t attackers_;
+  cpu_set_t others_;
+  bool shared_ = true;
+};
+
 // Runs until asked to stop; the number tells attackers apart.
 using Attacker = std::function<void(int number, Tally& tally, const std::stop_token& stop)>;
 
@@ -62,6 +97,7 @@ class Storm {
   }
 
   const StormOptions options_;
+  const Processors processors_;
   const Identities identities_;
   std::array<int, 3> health_ports_{};
   std::unique_ptr<FakeWorld> world_;
@@ -135,8 +171,10 @@ void Storm::RunPart(const std::string& name, const Attacker& attacker) {
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < options_.connections; ++i) {
-      threads.emplace_back(
-          [&attacker, &tally, i](const std::stop_token& stop) { attacker(i, tally, stop); });
+      threads.emplace_back([this, &attacker, &tally, i](const std::stop_token& stop) {
+        processors_.UseAttackers();
+        attacker(i, tally, stop);
+      });
     }
     const absl::Time end = absl::Now() + options_.duration;
     while (absl::Now() < end) {
@@ -187,6 +225,7 @@ void Storm::CountForeignLines() {
 }
 
 absl::StatusOr<StormReport> Storm::Run() {
+  processors_.UseOthers();
   CW_RETURN_IF_ERROR(Start());
   RunPart("calm", [](int, Tally&, const std::stop_token&) {});
   const std::vector<Target> targets = StrangersTargets();
