@@ -117,8 +117,10 @@ absl::StatusOr<runtime::Context> MakeCallContext(
 Call::Call(const CallEnvironment& environment, const Method& method)
     : environment_(environment), method_(method), start_(environment.clock().MonotonicNow()) {}
 
-void Call::Begin(grpc::GenericCallbackServerContext& context) {
+void Call::Begin(grpc::GenericCallbackServerContext& context,
+                 std::shared_ptr<PendingAnswers> pending_answers) {
   self_ = shared_from_this();
+  pending_answers_ = std::move(pending_answers);
   context_ = &context;
   const absl::Status allowed = CheckBeforeReading();
   if (!allowed.ok()) return Complete(allowed);
@@ -233,6 +235,7 @@ void Call::Account(absl::StatusCode code) {
     environment_.audit->Record(*audit_);
   }
   slot_.Release();
+  answer_ = pending_answers_->Add(context_->peer());
 }
 
 void Call::Complete(const absl::Status& status) {
@@ -285,6 +288,7 @@ void Call::OnDone() {
     if (answer_timer_ != 0) environment_.timers.Cancel(answer_timer_);
   }
   if (answers_kept_ != nullptr) *answers_kept_ -= answer_bytes_;
+  answer_ = {};
   // Members of gRPC's may be used until this returns.
   const std::shared_ptr<Call> self = std::move(self_);
 }

@@ -27,6 +27,7 @@
 #include "lib/rpc/call_gate.h"
 #include "lib/rpc/call_slots.h"
 #include "lib/rpc/change_rate.h"
+#include "lib/rpc/pending_answers.h"
 #include "lib/rpc/watch_hub.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
@@ -106,7 +107,8 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   Call(const CallEnvironment& environment, const Method& method);
 
   // Takes the call up; once, and with the context that gRPC has made for it.
-  void Begin(grpc::GenericCallbackServerContext& context);
+  void Begin(grpc::GenericCallbackServerContext& context,
+             std::shared_ptr<PendingAnswers> pending_answers);
 
   void OnReadDone(bool ok) final;
   void OnCancel() override {}
@@ -147,7 +149,7 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   void OnMessageLate();
   // Whether the answer, which counts from now on if it is large, may be kept until it is taken.
   bool KeepAnswer();
-  // Metrics, audit log and slots.
+  // Metrics, audit log and slots; and the answer is pending from now on.
   void Account(absl::StatusCode code);
 
   const CallEnvironment& environment_;
@@ -156,6 +158,8 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   grpc::GenericCallbackServerContext* context_ = nullptr;
   Caller caller_;
   CallSlots::Slot slot_;
+  std::shared_ptr<PendingAnswers> pending_answers_;
+  PendingAnswers::Answer answer_;
   grpc::ByteBuffer message_;
   grpc::ByteBuffer response_;
   std::unique_ptr<google::protobuf::Message> request_;

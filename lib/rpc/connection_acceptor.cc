@@ -75,9 +75,10 @@ ConnectionAcceptor::ConnectionAcceptor(ListeningSockets listening,
 
 absl::Status ConnectionAcceptor::Prepare() {
   epoll_ = base::FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
-  stop_ = base::FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll_.ok() || !stop_.ok()) return absl::ErrnoToStatus(errno, "cannot wait for clients");
-  std::vector<int> files = {stop_.get()};
+  wake_up_ = base::FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_.ok() || !wake_up_.ok())
+    return absl::ErrnoToStatus(errno, "cannot wait for clients");
+  std::vector<int> files = {wake_up_.get()};
   for (const base::FileDescriptor& socket : listening_.sockets) files.push_back(socket.get());
   for (const int file : files) {
     epoll_event event{};
@@ -103,7 +104,11 @@ void ConnectionAcceptor::Start() {
 
 void ConnectionAcceptor::Stop() {
   if (thread_.joinable()) {
-    eventfd_write(stop_.get(), 1);
+    {
+      base::MutexLock lock(mutex_);
+      stopping_ = true;
+    }
+    eventfd_write(wake_up_.get(), 1);
     thread_.join();
   }
   listening_.sockets.clear();
@@ -113,7 +118,7 @@ void ConnectionAcceptor::Stop() {
 
 void ConnectionAcceptor::Run() {
   epoll_event events[64];
-  while (!stopping_) {
+  while (!stopped_) {
     const bool was_paused = paused_;
     const int ready = epoll_wait(epoll_.get(), events, std::size(events),
                                  was_paused ? kPauseMilliseconds : -1);
@@ -135,12 +140,44 @@ void ConnectionAcceptor::SetListening(bool listening) {
 
 void ConnectionAcceptor::OnReady(const epoll_event& event) {
   const int file = event.data.fd;
-  if (file == stop_.get()) {
-    stopping_ = true;
+  if (file == wake_up_.get()) {
+    OnWakeUp();
   } else if (connections_.contains(file)) {
     if ((event.events & EPOLLHUP) != 0) Forget(file);
   } else {
     Accept(file);
+  }
+}
+
+void ConnectionAcceptor::Disconnect(const std::string& peer) {
+  {
+    base::MutexLock lock(mutex_);
+    if (stopping_ ||
+        std::find(to_disconnect_.begin(), to_disconnect_.end(), peer) != to_disconnect_.end()) {
+      return;
+    }
+    to_disconnect_.push_back(peer);
+  }
+  eventfd_write(wake_up_.get(), 1);
+}
+
+void ConnectionAcceptor::OnWakeUp() {
+  eventfd_t count = 0;
+  eventfd_read(wake_up_.get(), &count);
+  std::vector<std::string> to_disconnect;
+  {
+    base::MutexLock lock(mutex_);
+    stopped_ = stopping_;
+    to_disconnect.swap(to_disconnect_);
+  }
+  for (const auto& [number, connection] : connections_) {
+    if (std::find(to_disconnect.begin(), to_disconnect.end(), connection.uri) ==
+        to_disconnect.end()) {
+      continue;
+    }
+    // gRPC sees the end of both directions, and lets go of all that it has for the connection.
+    shutdown(number, SHUT_RDWR);
+    LogRefused("answers", connection.peer);
   }
 }
 
@@ -182,7 +219,8 @@ void ConnectionAcceptor::Take(int listener, base::FileDescriptor connection,
   }
   SetOptions(connection.get());
   const int number = duplicate.get();
-  connections_.emplace(number, Connection{std::move(duplicate), std::move(peer)});
+  connections_.emplace(number,
+                       Connection{std::move(duplicate), std::move(peer), UriOf(address)});
   CountChanged();
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
   parameters.listener_fd = listener;
@@ -214,11 +252,12 @@ void ConnectionAcceptor::LogRefused(absl::string_view limit, const std::string& 
   ++refused_since_logged_;
   const base::MonotonicTime now = options_.clock->MonotonicNow();
   if (now < next_log_) return;
-  telemetry::LogWarning("connections are refused: there are too many",
-                        {{"limit", limit},
-                         {"peer", peer},
-                         {"open", counts_.total()},
-                         {"refused", refused_since_logged_}});
+  telemetry::LogWarning(
+      "connections are closed: there are too many of them, or of their answers",
+      {{"limit", limit},
+       {"peer", peer},
+       {"open", counts_.total()},
+       {"refused", refused_since_logged_}});
   refused_since_logged_ = 0;
   next_log_ = now + kBetweenLogs;
 }

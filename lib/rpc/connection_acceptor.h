@@ -8,8 +8,8 @@
 // own listener would stop listening: CVE-2023-4785).
 //
 // Lifetime and order: Listen(), ServeInto(), BuildAndStart() of the builder, Start(), Stop(),
-// Shutdown() of the server. Threading: one thread of its own accepts; open() and Stop() may be
-// called from any.
+// Shutdown() of the server. Threading: one thread of its own accepts; open(),
+// Disconnect() and Stop() may be called from any.
 #pragma once
 
 #include <atomic>
@@ -26,6 +26,7 @@
 #include "grpcpp/server_builder.h"
 #include "lib/base/clock.h"
 #include "lib/base/file_descriptor.h"
+#include "lib/base/mutex.h"
 #include "lib/rpc/connection_counts.h"
 #include "lib/rpc/listening_sockets.h"
 
@@ -36,8 +37,8 @@ namespace certwright::rpc {
 struct ConnectionAcceptorOptions {
   ConnectionLimits limits;
   // Both are called from the thread that accepts, and must be quick: how many connections are
-  // open, at each change; and why one was closed as soon as it came: "total", "peer" or
-  // "resources", for a metric.
+  // open, at each change; and why one was closed, for a metric: "total", "peer" or "resources"
+  // as soon as it came, "answers" by Disconnect().
   std::function<void(int open)> on_change = [](int) {};
   std::function<void(absl::string_view limit)> on_refused = [](absl::string_view) {};
   const base::Clock* clock = &base::Clock::Real();
@@ -63,6 +64,9 @@ class ConnectionAcceptor {
   // Connections that are open stay so, and count no more.
   void Stop();
 
+  // Ends the connection that gRPC calls `peer`, soon, if it is still there.
+  void Disconnect(const std::string& peer);
+
   // Connections that gRPC has.
   int open() const { return open_.load(std::memory_order_relaxed); }
 
@@ -70,6 +74,7 @@ class ConnectionAcceptor {
   struct Connection {
     base::FileDescriptor duplicate;
     std::string peer;
+    std::string uri;
   };
 
   ConnectionAcceptor(ListeningSockets listening, ConnectionAcceptorOptions options);
@@ -77,6 +82,7 @@ class ConnectionAcceptor {
   void Run();
   void SetListening(bool listening);
   void OnReady(const epoll_event& event);
+  void OnWakeUp();
   void Accept(int listener);
   void Take(int listener, base::FileDescriptor connection, const sockaddr_storage& address);
   bool Watch(int duplicate);
@@ -89,13 +95,17 @@ class ConnectionAcceptor {
   const ConnectionAcceptorOptions options_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> grpc_;
   base::FileDescriptor epoll_;
-  base::FileDescriptor stop_;
+  // Written to when there is something in the two below.
+  base::FileDescriptor wake_up_;
+  base::Mutex mutex_;
+  bool stopping_ CW_GUARDED_BY(mutex_) = false;
+  std::vector<std::string> to_disconnect_ CW_GUARDED_BY(mutex_);
   std::thread thread_;
   std::atomic<int> open_{0};
 
   // Of the thread alone, while it runs.
   ListeningSockets listening_;
-  bool stopping_ = false;
+  bool stopped_ = false;
   // No connection can be taken at the moment.
   bool paused_ = false;
   ConnectionCounts counts_;

@@ -32,6 +32,20 @@ std::string PeerOf(const sockaddr_storage& address) {
   return absl::StrCat(TextOf(AF_INET6, &ip), "/64");
 }
 
+std::string UriOf(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    const auto& ip = reinterpret_cast<const sockaddr_in&>(address);
+    return absl::StrCat("ipv4:", TextOf(AF_INET, &ip.sin_addr), ":", ntohs(ip.sin_port));
+  }
+  if (address.ss_family != AF_INET6) return "unknown";
+  const auto& ip = reinterpret_cast<const sockaddr_in6&>(address);
+  if (IN6_IS_ADDR_V4MAPPED(&ip.sin6_addr)) {
+    return absl::StrCat("ipv4:", TextOf(AF_INET, ip.sin6_addr.s6_addr + kMappedPrefixBytes),
+                        ":", ntohs(ip.sin6_port));
+  }
+  return absl::StrCat("ipv6:%5B", TextOf(AF_INET6, &ip.sin6_addr), "%5D:", ntohs(ip.sin6_port));
+}
+
 ConnectionCounts::Verdict ConnectionCounts::Admit(const std::string& peer) {
   if (total_ >= limits_.total) return Verdict::kTooMany;
   const auto found = of_peer_.find(peer);

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "grpc/slice.h"
 #include "grpcpp/version_info.h"
+#include "lib/rpc/stream_limit.h"
 
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR == 51
 
@@ -114,6 +115,9 @@ absl::Status ParseHpack(void* parser, grpc_chttp2_transport* transport,
   static const auto original = Original<decltype(&ParseHpack)>(CW_PARSE);
   if (static_cast<HpackParserHead*>(parser)->unparsed.size() > kMaxUnparsedBytes) {
     return absl::ResourceExhaustedError("a header is larger than any may be");
+  }
+  if (certwright::rpc::HasTooManyStreams(transport)) {
+    return absl::ResourceExhaustedError("the connection has too many streams");
   }
   return original(parser, transport, stream, slice, last);
 }

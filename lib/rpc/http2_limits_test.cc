@@ -26,6 +26,7 @@ constexpr std::size_t kFloodBytes = 4 << 20;
 constexpr uint8_t kHeaders = 1;
 constexpr uint8_t kResetStream = 3;
 constexpr uint8_t kSettings = 4;
+constexpr uint8_t kPing = 6;
 constexpr uint8_t kContinuation = 9;
 constexpr uint8_t kEndStream = 1;
 constexpr uint8_t kEndHeaders = 4;
@@ -59,21 +60,34 @@ std::string Header(const std::string& name, const std::string& value) {
   return std::string(1, '\0') + Number(name.size()) + name + Number(value.size()) + value;
 }
 
-std::string Request() {
+constexpr char kHold[] = "/a.B/Hold";
+
+std::string Request(const std::string& path = "/a.B/C") {
   // Two of the static table: ":method: POST" and ":scheme: http".
-  return std::string("\x83\x86") + Header(":path", "/a.B/C") + Header(":authority", "x") +
+  return std::string("\x83\x86") + Header(":path", path) + Header(":authority", "x") +
          Header("te", "trailers") + Header("content-type", "application/grpc");
 }
 
+// Refuses calls at once, or holds them until their client has gone.
 class RefusingService final : public grpc::CallbackGenericService {
   class Reactor final : public grpc::ServerGenericBidiReactor {
    public:
-    Reactor() { Finish(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "")); }
+    explicit Reactor(bool holds) : holds_(holds) {
+      if (!holds_) Refuse();
+    }
+    void OnCancel() override {
+      if (holds_) Refuse();
+    }
     void OnDone() override { delete this; }
+
+   private:
+    void Refuse() { Finish(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "")); }
+
+    const bool holds_;
   };
   grpc::ServerGenericBidiReactor* CreateReactor(
-      grpc::GenericCallbackServerContext* /*context*/) override {
-    return new Reactor;
+      grpc::GenericCallbackServerContext* context) override {
+    return new Reactor(context->method() == kHold);
   }
 };
 
@@ -212,6 +226,40 @@ TEST_F(Http2LimitsTest, ResetsInNumbersEndTheConnection) {
 TEST_F(Http2LimitsTest, ChangesOfSettingsInNumbersEndTheConnection) {
   Attacker client(port_);
   EXPECT_TRUE(IsCutOffAfter(client, [](int) { return Frame(kSettings, 0, 0, ""); }));
+}
+
+TEST_F(Http2LimitsTest, PingsInNumbersEndTheConnection) {
+  Attacker client(port_);
+  EXPECT_TRUE(
+      IsCutOffAfter(client, [](int) { return Frame(kPing, 0, 0, std::string(8, 'p')); }));
+}
+
+// The attacker acknowledges no settings, so that gRPC itself sees no limit.
+TEST_F(Http2LimitsTest, StreamsInNumbersEndTheConnection) {
+  Attacker client(port_);
+  EXPECT_TRUE(IsCutOffAfter(client, [](int i) {
+    const auto stream = static_cast<uint16_t>(2 * i + 1);
+    return Frame(kHeaders, kEndHeaders, stream, Request(kHold));
+  }));
+}
+
+TEST_F(Http2LimitsTest, FewStreamsAtOnceAreTaken) {
+  Attacker client(port_);
+  for (uint16_t i = 0; i < 200; ++i) {
+    ASSERT_TRUE(client.Send(
+        Frame(kHeaders, kEndHeaders, static_cast<uint16_t>(2 * i + 1), Request(kHold))));
+  }
+  ASSERT_TRUE(client.Send(Frame(kHeaders, kEndStream | kEndHeaders, 1001, Request())));
+  EXPECT_TRUE(client.IsAnswered());
+}
+
+TEST_F(Http2LimitsTest, StreamsThatHaveEndedCountNoMore) {
+  Attacker client(port_);
+  for (uint16_t i = 0; i < 1000; ++i) {
+    const auto stream = static_cast<uint16_t>(2 * i + 1);
+    ASSERT_TRUE(client.Send(Frame(kHeaders, kEndStream | kEndHeaders, stream, Request())));
+    ASSERT_TRUE(client.IsAnswered()) << i;
+  }
 }
 
 TEST_F(Http2LimitsTest, FewResetsAndSettingsAreTaken) {

@@ -16,6 +16,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/rpc/connection_acceptor.h"
+#include "lib/rpc/pending_answers.h"
+#include "lib/rpc/stream_limit.h"
 
 namespace certwright::rpc {
 namespace {
@@ -42,6 +44,8 @@ int Milliseconds(absl::Duration duration) {
 void SetLimits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
   builder.SetMaxReceiveMessageSize(limits.max_message_bytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams);
+  // Twice, as what is left of a stream that has ended may be there for a moment.
+  AllowStreamsOfConnection(2 * limits.max_concurrent_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
   // Else what was read for each connection takes up to 4 MiB.
@@ -77,30 +81,37 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(
 // Answers a call of a method that there is not.
 class UnknownMethodCall final : public grpc::ServerGenericBidiReactor {
  public:
-  UnknownMethodCall() {
+  explicit UnknownMethodCall(PendingAnswers::Answer answer) : answer_(std::move(answer)) {
     Finish({grpc::StatusCode::UNIMPLEMENTED, "this server has no such method"});
   }
   void OnDone() override { delete this; }
+
+ private:
+  const PendingAnswers::Answer answer_;
 };
 
 // Brings each call to the service that has its method.
 class Dispatcher final : public grpc::CallbackGenericService {
  public:
+  void SetPendingAnswers(std::shared_ptr<PendingAnswers> answers) {
+    pending_answers_ = std::move(answers);
+  }
   void Add(const Service& service) { services_.push_back(&service); }
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override {
     for (const Service* service : services_) {
       if (const std::shared_ptr<Call> call = service->NewCall(context->method())) {
-        call->Begin(*context);
+        call->Begin(*context, pending_answers_);
         return call.get();
       }
     }
-    return new UnknownMethodCall;
+    return new UnknownMethodCall(pending_answers_->Add(context->peer()));
   }
 
  private:
   std::vector<const Service*> services_;
+  std::shared_ptr<PendingAnswers> pending_answers_;
 };
 
 // What calls about the server itself share: nobody counts them.
@@ -141,6 +152,10 @@ struct Server::Listener {
                       ConnectionAcceptorOptions accepting) {
     accepting.limits = limits.connections;
     CW_ASSIGN_OR_RETURN(acceptor, ConnectionAcceptor::Listen(address, std::move(accepting)));
+    PendingAnswerLimits answers;
+    answers.per_connection = 2 * limits.max_concurrent_streams;
+    dispatcher.SetPendingAnswers(std::make_shared<PendingAnswers>(
+        answers, [this](const std::string& connection) { acceptor->Disconnect(connection); }));
     grpc::ServerBuilder builder;
     SetLimits(builder, limits);
     builder.RegisterCallbackGenericService(&dispatcher);

@@ -271,6 +271,31 @@ TEST_F(Http2Attacks, PingsAndSettingsWhoseAnswersNobodyReadsStayBounded) {
   }
 }
 
+// Each stream that the server resets is told, and answered calls are: nobody takes either.
+TEST_F(Http2Attacks, ResetsAndAnswersThatNobodyReadsStayBounded) {
+  const std::string call = HeaderBlock(CallHeaders(kHealthCheck));
+  const std::string unknown = HeaderBlock(CallHeaders("/no/such"));
+  for (const bool ends : {false, true}) {
+    Attack(8, [&](const Target& target) {
+      const auto attacker = Http2Attacker::Connect(target);
+      if (!attacker.ok()) return;
+      (*attacker)->connection().ReadWhileSending(false);
+      for (std::size_t sent = 0; sent < (8 << 20);) {
+        std::string bytes;
+        for (int i = 0; i < 100; ++i) {
+          const uint32_t stream = (*attacker)->NextStream();
+          const uint8_t flags = ends ? kEndHeaders | kEndStream : kEndHeaders;
+          bytes += Serialize({FrameType::kHeaders, flags, stream, ends ? unknown : call});
+          if (!ends) bytes += Serialize({FrameType::kWindowUpdate, 0, stream, Number32(0)});
+        }
+        if (!(*attacker)->connection().Send(bytes).ok()) return;
+        sent += bytes.size();
+      }
+    });
+    EXPECT_TRUE(StayedSmall(process())) << ends;
+  }
+}
+
 TEST_F(Http2Attacks, EmptyDataAndPriorityFramesStayBounded) {
   for (const Frame& frame :
        {Frame{FrameType::kData, 0, 1}, Frame{FrameType::kPriority, 0, 1, std::string(5, '\0')},

@@ -207,6 +207,22 @@ TEST_F(ConnectionAcceptorTest, AnIpv4ClientOfADualStackListenerIsKnownByItsIpv4A
               StartsWith("ipv6:%5B::1%5D:"));
 }
 
+TEST_F(ConnectionAcceptorTest, AConnectionIsEndedByItsName) {
+  Start(grpc::InsecureServerCredentials(), "[::]:0");
+  int ended = 0;
+  for (const char* host : {"127.0.0.1", "[::1]"}) {
+    const auto channel = Channel(grpc::InsecureChannelCredentials(), host);
+    const std::string name = Call(channel);
+    ASSERT_TRUE(WaitUntilOpen(1));
+    acceptor_->Disconnect("ipv4:192.0.2.1:80");
+    acceptor_->Disconnect(name);
+    EXPECT_TRUE(WaitUntilOpen(0)) << name;
+    EXPECT_TRUE(WaitUntilRefused(static_cast<std::size_t>(++ended)));
+  }
+  base::MutexLock lock(mutex_);
+  EXPECT_THAT(refused_, Each("answers"));
+}
+
 TEST_F(ConnectionAcceptorTest, APortInUseIsRefused) {
   CW_ASSERT_OK_AND_ASSIGN(acceptor_, ConnectionAcceptor::Listen("127.0.0.1:0", {}));
   EXPECT_THAT(ConnectionAcceptor::Listen(absl::StrCat("127.0.0.1:", acceptor_->port()), {}),

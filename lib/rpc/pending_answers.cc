@@ -1,0 +1,32 @@
+#include "lib/rpc/pending_answers.h"
+
+#include <algorithm>
+
+namespace certwright::rpc {
+
+PendingAnswers::Answer PendingAnswers::Add(std::string connection) {
+  std::string too_many;
+  {
+    base::MutexLock lock(mutex_);
+    ++total_;
+    if (++pending_[connection] > limits_.per_connection) {
+      too_many = connection;
+    } else if (total_ > limits_.total) {
+      too_many =
+          std::max_element(pending_.begin(), pending_.end(), [](const auto& a, const auto& b) {
+            return a.second < b.second;
+          })->first;
+    }
+  }
+  if (!too_many.empty()) disconnect_(too_many);
+  return {shared_from_this(), std::move(connection)};
+}
+
+void PendingAnswers::Remove(const std::string& connection) {
+  base::MutexLock lock(mutex_);
+  --total_;
+  const auto found = pending_.find(connection);
+  if (--found->second == 0) pending_.erase(found);
+}
+
+}  // namespace certwright::rpc
