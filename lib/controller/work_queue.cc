@@ -15,6 +15,46 @@ namespace certwright::controller {
 
 using MaybeKey = std::optional<std::string>;
 
+namespace {
+
+// Whose turn it is.
+class FairQueue {
+ public:
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+
+  void Push(const std::string& key) {
+    const std::string name_space = key.substr(0, key.find('/'));
+    std::deque<std::string>& keys = keys_[name_space];
+    if (keys.empty()) turns_.push_back(name_space);
+    keys.push_back(key);
+    ++size_;
+  }
+
+  // Not when it is empty.
+  std::string Pop() {
+    const auto keys = keys_.find(turns_.front());
+    std::string key = std::move(keys->second.front());
+    keys->second.pop_front();
+    if (keys->second.empty()) {
+      keys_.erase(keys);
+    } else {
+      turns_.push_back(turns_.front());
+    }
+    turns_.pop_front();
+    --size_;
+    return key;
+  }
+
+ private:
+  std::map<std::string, std::deque<std::string>> keys_;
+  // Of the namespaces in `keys_`, each once.
+  std::deque<std::string> turns_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
 struct WorkQueue::State {
   using Waiter = absl::AnyInvocable<void(MaybeKey)>;
   struct Delayed {
@@ -64,7 +104,7 @@ struct WorkQueue::State {
 
   base::Mutex mutex;
   bool shutting_down CW_GUARDED_BY(mutex) = false;
-  std::deque<std::string> queue CW_GUARDED_BY(mutex);
+  FairQueue queue CW_GUARDED_BY(mutex);
   std::map<std::string, base::MonotonicTime> dirty CW_GUARDED_BY(mutex);       // since when
   std::map<std::string, base::MonotonicTime> processing CW_GUARDED_BY(mutex);  // since when
   std::deque<Waiter> waiters CW_GUARDED_BY(mutex);
@@ -92,7 +132,7 @@ void WorkQueue::State::Begin(const std::string& key, Notice& notice) {
 
 void WorkQueue::State::Push(const std::string& key, Notice& notice) {
   if (waiters.empty()) {
-    queue.push_back(key);
+    queue.Push(key);
     notice.depth = queue.size();
     return;
   }
@@ -104,8 +144,7 @@ void WorkQueue::State::Push(const std::string& key, Notice& notice) {
 
 MaybeKey WorkQueue::State::Pop(Notice& notice) {
   if (queue.empty()) return std::nullopt;
-  std::string key = std::move(queue.front());
-  queue.pop_front();
+  std::string key = queue.Pop();
   Begin(key, notice);
   notice.depth = queue.size();
   return key;

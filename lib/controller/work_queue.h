@@ -1,4 +1,8 @@
-// WorkQueue: a set-like FIFO of keys with delayed and rate-limited adds.
+// WorkQueue: a set-like queue of keys with delayed and rate-limited adds.
+//
+// Keys are "namespace/name", or "name" where there are no namespaces. Namespaces take turns, so
+// that one with thousands of keys does not make those of others wait; within one the first to
+// come is the first to go.
 //
 // A key is handed to at most one worker at a time. Adds while the key is queued collapse
 // into one; adds while it is worked on run it once more after Done(). Every key got needs

@@ -104,6 +104,18 @@ TEST_F(WorkQueueTest, KeysComeInTheOrderOfTheirAdds) {
   EXPECT_EQ(queue_.TryGet(), std::nullopt);
 }
 
+TEST_F(WorkQueueTest, NamespacesTakeTurns) {
+  for (const char* key : {"a/1", "a/2", "a/3", "b/1", "c/1", "b/2"}) queue_.Add(key);
+  for (const char* key : {"a/1", "b/1", "c/1", "a/2", "b/2"}) {
+    EXPECT_THAT(queue_.TryGet(), Optional(std::string(key)));
+  }
+  queue_.Add("b/3");
+  EXPECT_THAT(queue_.TryGet(), Optional(std::string("a/3")));
+  EXPECT_THAT(queue_.TryGet(), Optional(std::string("b/3")));
+  EXPECT_EQ(queue_.TryGet(), std::nullopt);
+  EXPECT_EQ(queue_.depth(), 0u);
+}
+
 TEST_F(WorkQueueTest, AddsOfAQueuedKeyCollapse) {
   queue_.Add("a");
   queue_.Add("b");
