@@ -235,7 +235,16 @@ void Call::Account(absl::StatusCode code) {
     environment_.audit->Record(*audit_);
   }
   slot_.Release();
-  answer_ = pending_answers_->Add(context_->peer());
+  // While the server drains, callers are not looked at.
+  const bool is_refusal =
+      code != absl::StatusCode::kOk && code != absl::StatusCode::kUnavailable && IsStrangers();
+  answer_ = is_refusal ? pending_answers_->AddRefusal(context_->peer())
+                       : pending_answers_->Add(context_->peer());
+}
+
+bool Call::IsStrangers() const {
+  return environment_.slots != nullptr && caller_.identities.empty() &&
+         caller_.services.empty();
 }
 
 void Call::Complete(const absl::Status& status) {

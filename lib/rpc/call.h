@@ -67,7 +67,7 @@ struct CallEnvironment {
   std::shared_ptr<CallGate> gate = std::make_shared<CallGate>();
   // Ended when the server drains.
   std::shared_ptr<WatchHub> watches = std::make_shared<WatchHub>();
-  // How many calls a caller may have at once. Null: any number.
+  // How many calls a caller may have at once. Null: any number, and nobody is a stranger.
   std::shared_ptr<CallSlots> slots = nullptr;
   // Bytes of large answers that clients have yet to take, of all calls together.
   std::shared_ptr<std::atomic<int64_t>> answer_bytes =
@@ -151,6 +151,8 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   bool KeepAnswer();
   // Metrics, audit log and slots; and the answer is pending from now on.
   void Account(absl::StatusCode code);
+  // Whether it matters who calls, and nobody knows it.
+  bool IsStrangers() const;
 
   const CallEnvironment& environment_;
   const Method& method_;

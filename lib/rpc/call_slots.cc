@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/rpc/connection_counts.h"
 #include "lib/rpc/status.h"
 
 namespace certwright::rpc {
@@ -10,15 +11,12 @@ namespace {
 // Calls end quickly, so it is worth while to try again soon.
 constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 
-// "ipv4:192.0.2.1:40000" without the port.
-std::string AddressOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
-
 }  // namespace
 
 absl::StatusOr<CallSlots::Slot> CallSlots::Take(const Caller& caller) {
   if (!caller.services.empty()) return Slot();
   const bool known = !caller.identities.empty();
-  std::string key = known ? caller.identities.front() : AddressOf(caller.peer);
+  std::string key = known ? caller.identities.front() : PeerOfUri(caller.peer);
   const int limit = known ? limits_.per_identity : limits_.per_address;
   {
     base::MutexLock lock(mutex_);

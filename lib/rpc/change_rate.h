@@ -9,21 +9,18 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
-#include <map>
-#include <string>
 
 #include "absl/status/status.h"
 #include "lib/base/clock.h"
-#include "lib/base/mutex.h"
+#include "lib/base/token_buckets.h"
 #include "lib/rpc/access.h"
 
 namespace certwright::rpc {
 
 struct ChangeRateOptions {
   // For long, and how many at once after a pause.
-  int per_second = 50;
-  int burst = 500;
+  int per_second = 20;
+  int burst = 100;
   // Identities that are remembered. Beyond that the one that is nearest to a full bucket is
   // forgotten.
   std::size_t max_identities = 10'000;
@@ -39,14 +36,8 @@ class ChangeRate {
   absl::Status Admit(const Caller& caller, const Permissions::Method& method);
 
  private:
-  void MakeRoom(base::MonotonicTime now) CW_REQUIRES(mutex_);
-
   const ChangeRateOptions options_;
-  const absl::Duration cost_;  // the time in which one change comes back
-  const base::Clock& clock_;
-  base::Mutex mutex_;
-  // When each bucket is full again. One that is full is as good as none.
-  std::map<std::string, base::MonotonicTime, std::less<>> full_at_ CW_GUARDED_BY(mutex_);
+  base::TokenBuckets buckets_;
 };
 
 }  // namespace certwright::rpc

@@ -204,6 +204,9 @@ void ConnectionAcceptor::Take(int listener, base::FileDescriptor connection,
   // For one that has been reset before it was taken, gRPC would log an error.
   if (!IsConnected(connection)) return;
   std::string peer = PeerOf(address);
+  if (options_.strangers != nullptr && options_.strangers->Take(peer) > absl::ZeroDuration()) {
+    return Refuse(std::move(connection), "rate", peer);
+  }
   switch (counts_.Admit(peer)) {
     case ConnectionCounts::Verdict::kTooMany:
       return Refuse(std::move(connection), "total", peer);
@@ -252,12 +255,11 @@ void ConnectionAcceptor::LogRefused(absl::string_view limit, const std::string& 
   ++refused_since_logged_;
   const base::MonotonicTime now = options_.clock->MonotonicNow();
   if (now < next_log_) return;
-  telemetry::LogWarning(
-      "connections are closed: there are too many of them, or of their answers",
-      {{"limit", limit},
-       {"peer", peer},
-       {"open", counts_.total()},
-       {"refused", refused_since_logged_}});
+  telemetry::LogWarning("connections are closed: there are too many, or they ask too much",
+                        {{"limit", limit},
+                         {"peer", peer},
+                         {"open", counts_.total()},
+                         {"refused", refused_since_logged_}});
   refused_since_logged_ = 0;
   next_log_ = now + kBetweenLogs;
 }

@@ -27,6 +27,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file_descriptor.h"
 #include "lib/base/mutex.h"
+#include "lib/base/token_buckets.h"
 #include "lib/rpc/connection_counts.h"
 #include "lib/rpc/listening_sockets.h"
 
@@ -36,9 +37,11 @@ namespace certwright::rpc {
 
 struct ConnectionAcceptorOptions {
   ConnectionLimits limits;
+  // Of which each new connection takes one of its peer's. Null: any number.
+  std::shared_ptr<base::TokenBuckets> strangers = nullptr;
   // Both are called from the thread that accepts, and must be quick: how many connections are
-  // open, at each change; and why one was closed, for a metric: "total", "peer" or "resources"
-  // as soon as it came, "answers" by Disconnect().
+  // open, at each change; and why one was closed, for a metric: "total", "peer", "rate" or
+  // "resources" as soon as it came, "answers" by Disconnect().
   std::function<void(int open)> on_change = [](int) {};
   std::function<void(absl::string_view limit)> on_refused = [](absl::string_view) {};
   const base::Clock* clock = &base::Clock::Real();

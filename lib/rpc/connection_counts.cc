@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace certwright::rpc {
 namespace {
@@ -30,6 +31,20 @@ std::string PeerOf(const sockaddr_storage& address) {
   if (IN6_IS_ADDR_V4MAPPED(&ip)) return TextOf(AF_INET, ip.s6_addr + kMappedPrefixBytes);
   std::memset(ip.s6_addr + kNetworkBytes, 0, sizeof ip.s6_addr - kNetworkBytes);
   return absl::StrCat(TextOf(AF_INET6, &ip), "/64");
+}
+
+std::string PeerOfUri(absl::string_view uri) {
+  absl::string_view host = uri.substr(0, uri.rfind(':'));
+  if (absl::ConsumePrefix(&host, "ipv4:")) return std::string(host);
+  if (!absl::ConsumePrefix(&host, "ipv6:%5B") || !absl::ConsumeSuffix(&host, "%5D")) {
+    return std::string(uri);
+  }
+  sockaddr_storage address{};
+  address.ss_family = AF_INET6;
+  auto& ip = reinterpret_cast<sockaddr_in6&>(address).sin6_addr;
+  // Link-local addresses have a zone.
+  const std::string text(host.substr(0, host.find('%')));
+  return inet_pton(AF_INET6, text.c_str(), &ip) == 1 ? PeerOf(address) : std::string(uri);
 }
 
 std::string UriOf(const sockaddr_storage& address) {

@@ -22,6 +22,9 @@ struct ConnectionLimits {
 // "192.0.2.1", also for one that came as ::ffff:192.0.2.1, or "2001:db8::/64".
 std::string PeerOf(const sockaddr_storage& address);
 
+// The same of a name that gRPC gives to a connection, as UriOf(); what is none is given back.
+std::string PeerOfUri(absl::string_view uri);
+
 // As gRPC names the connection from there: "ipv4:192.0.2.1:4711",
 // "ipv6:%5B2001:db8::1%5D:4711".
 std::string UriOf(const sockaddr_storage& address);

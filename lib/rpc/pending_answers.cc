@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lib/rpc/connection_counts.h"
+
 namespace certwright::rpc {
 
 PendingAnswers::Answer PendingAnswers::Add(std::string connection) {
@@ -20,6 +22,11 @@ PendingAnswers::Answer PendingAnswers::Add(std::string connection) {
   }
   if (!too_many.empty()) disconnect_(too_many);
   return {shared_from_this(), std::move(connection)};
+}
+
+PendingAnswers::Answer PendingAnswers::AddRefusal(std::string connection) {
+  if (strangers_->Take(PeerOfUri(connection)) > absl::ZeroDuration()) disconnect_(connection);
+  return Add(std::move(connection));
 }
 
 void PendingAnswers::Remove(const std::string& connection) {

@@ -5,6 +5,9 @@
 // counts no more among those that there may be at once: a peer that reads nothing and goes on
 // calling, or that provokes resets (CVE-2025-8671), would have all memory.
 //
+// Refusals to callers that nobody knows are counted besides: an address that causes more than
+// it may in a second loses the connection that they come by.
+//
 // Threading: safe from any thread.
 #pragma once
 
@@ -15,6 +18,7 @@
 #include <utility>
 
 #include "lib/base/mutex.h"
+#include "lib/base/token_buckets.h"
 
 namespace certwright::rpc {
 
@@ -29,8 +33,10 @@ class PendingAnswers : public std::enable_shared_from_this<PendingAnswers> {
   // Ends a connection, which gRPC calls `connection`; from any thread, and without waiting.
   using Disconnect = std::function<void(const std::string& connection)>;
 
-  PendingAnswers(PendingAnswerLimits limits, Disconnect disconnect)
-      : limits_(limits), disconnect_(std::move(disconnect)) {}
+  // `strangers` has a bucket for each peer, of which each refusal takes one.
+  PendingAnswers(PendingAnswerLimits limits, std::shared_ptr<base::TokenBuckets> strangers,
+                 Disconnect disconnect)
+      : limits_(limits), strangers_(std::move(strangers)), disconnect_(std::move(disconnect)) {}
 
   // Counts until it is destroyed.
   class Answer {
@@ -54,11 +60,14 @@ class PendingAnswers : public std::enable_shared_from_this<PendingAnswers> {
   };
 
   Answer Add(std::string connection);
+  // The answer is a refusal to somebody who is not known.
+  Answer AddRefusal(std::string connection);
 
  private:
   void Remove(const std::string& connection);
 
   const PendingAnswerLimits limits_;
+  const std::shared_ptr<base::TokenBuckets> strangers_;
   const Disconnect disconnect_;
   base::Mutex mutex_;
   std::map<std::string, int> pending_ CW_GUARDED_BY(mutex_);

@@ -106,7 +106,7 @@ class Dispatcher final : public grpc::CallbackGenericService {
         return call.get();
       }
     }
-    return new UnknownMethodCall(pending_answers_->Add(context->peer()));
+    return new UnknownMethodCall(pending_answers_->AddRefusal(context->peer()));
   }
 
  private:
@@ -150,12 +150,16 @@ struct Server::Listener {
   absl::Status Listen(const std::string& address, const ServerLimits& limits,
                       const std::shared_ptr<grpc::ServerCredentials>& credentials,
                       ConnectionAcceptorOptions accepting) {
+    const auto strangers =
+        std::make_shared<base::TokenBuckets>(limits.strangers, base::Clock::Real());
     accepting.limits = limits.connections;
+    accepting.strangers = strangers;
     CW_ASSIGN_OR_RETURN(acceptor, ConnectionAcceptor::Listen(address, std::move(accepting)));
     PendingAnswerLimits answers;
     answers.per_connection = 2 * limits.max_concurrent_streams;
     dispatcher.SetPendingAnswers(std::make_shared<PendingAnswers>(
-        answers, [this](const std::string& connection) { acceptor->Disconnect(connection); }));
+        answers, strangers,
+        [this](const std::string& connection) { acceptor->Disconnect(connection); }));
     grpc::ServerBuilder builder;
     SetLimits(builder, limits);
     builder.RegisterCallbackGenericService(&dispatcher);

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/server.h"
+#include "lib/base/token_buckets.h"
 #include "lib/rpc/access.h"
 #include "lib/rpc/call.h"
 #include "lib/rpc/connection_counts.h"
@@ -28,6 +29,9 @@ namespace certwright::rpc {
 struct ServerLimits {
   // Of each of the two listeners.
   ConnectionLimits connections;
+  // Of each address: connections begun, and calls refused while nobody knows who calls. More
+  // connections are closed.
+  base::TokenBucketOptions strangers = {.per_second = 50, .burst = 500};
   // Objects have at most 128 KiB, and no message carries more than one.
   int max_message_bytes = 256 << 10;
   int max_concurrent_streams = 100;

@@ -39,7 +39,7 @@ TEST(AccessConfigTest, NothingMeansTheServicesByTheirNamesAndNoOperator) {
 
 TEST(AccessConfigTest, TheRateOfChangesHasDefaultsAndIsPositive) {
   EXPECT_EQ(ToChangeRate({}).per_second, 50);
-  EXPECT_EQ(ToChangeRate({}).burst, 500);
+  EXPECT_EQ(ToChangeRate({}).burst, 100);
   config::v1::Access access;
   access.set_changes_per_second(5);
   access.set_changes_burst(7);

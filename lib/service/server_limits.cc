@@ -11,6 +11,8 @@
 namespace certwright::service {
 namespace {
 
+constexpr int kMaxRate = 1'000'000;
+
 // What gRPC may buffer: a quarter of the memory that the process may use, but no more than is
 // ever of use.
 int64_t BufferBytes() {
@@ -40,6 +42,9 @@ std::vector<std::string> ValidateServerLimits(const config::v1::ServerLimits& li
   check(limits.max_connections_per_peer() >= 0, "maxConnectionsPerPeer", kNotNegative);
   check(limits.max_concurrent_streams() >= 0, "maxConcurrentStreams", kNotNegative);
   check(limits.max_calls_per_caller() >= 0, "maxCallsPerCaller", kNotNegative);
+  check(limits.max_unknown_calls_per_second() >= 0 &&
+            limits.max_unknown_calls_per_second() <= kMaxRate,
+        "maxUnknownCallsPerSecond", "must be between 0 and 1000000");
   const auto is_sound = [](const google::protobuf::Duration& duration) {
     return FromProto(duration) >= absl::ZeroDuration() &&
            FromProto(duration) <= absl::Hours(24 * 7);
@@ -57,6 +62,8 @@ rpc::ServerLimits ToServerLimits(const config::v1::ServerLimits& config) {
   limits.buffer_bytes = BufferBytes();
   SetIfGiven(config.max_connections(), limits.connections.total);
   SetIfGiven(config.max_connections_per_peer(), limits.connections.per_peer);
+  SetIfGiven(config.max_unknown_calls_per_second(), limits.strangers.per_second);
+  limits.strangers.burst = 10 * limits.strangers.per_second;
   SetIfGiven(config.max_concurrent_streams(), limits.max_concurrent_streams);
   SetIfGiven(config.handshake_timeout(), limits.handshake_timeout);
   SetIfGiven(config.max_connection_idle(), limits.max_connection_idle);

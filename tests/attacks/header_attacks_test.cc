@@ -20,6 +20,9 @@
 namespace certwright::attacks {
 namespace {
 
+// Who is not known has but few.
+constexpr char kManyCalls[] = "maxUnknownCallsPerSecond: 100000";
+
 using harness::Service;
 
 constexpr int kGeneratedHeaders = 10'000;
@@ -261,7 +264,9 @@ void SendAll(const Door& door, const std::vector<Headers>& calls) {
 
 class HeaderAttacks : public testing::TestWithParam<Mode> {
  protected:
-  void SetUp() override { CW_ASSERT_OK_AND_ASSIGN(suite_, AttackedSuite::Start(GetParam())); }
+  void SetUp() override {
+    CW_ASSERT_OK_AND_ASSIGN(suite_, AttackedSuite::Start(GetParam(), kManyCalls));
+  }
 
   std::unique_ptr<AttackedSuite> suite_;
 };
@@ -294,7 +299,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, HeaderAttacks,
 // such as a processor of credentials, ends the process.
 TEST(HeaderAttacksTest, StatisticsOfALoadBalancerDoNotEndAService) {
   for (const Mode mode : {Mode::kPlaintext, Mode::kMutualTls, Mode::kTokens}) {
-    CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(mode));
+    CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(mode, kManyCalls));
     for (const Door& door : suite->Doors()) {
       CW_ASSERT_OK_AND_ASSIGN(const auto attacker, Http2Attacker::Connect(door.target));
       CW_EXPECT_OK(attacker->Call(kHealthCheck, {{"grpclb_client_stats", "x"}}, ""));
@@ -304,7 +309,7 @@ TEST(HeaderAttacksTest, StatisticsOfALoadBalancerDoNotEndAService) {
 }
 
 TEST(HeaderAttacksTest, WhoHasNoCertificateDoesNotGetToHeadersUnderMutualTls) {
-  CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kMutualTls));
+  CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kMutualTls, kManyCalls));
   for (const Service service : harness::kServices) {
     Target target = suite->ToGrpc(service);
     target.tls = TlsWithoutCertificate();
@@ -319,7 +324,7 @@ TEST(HeaderAttacksTest, WhoHasNoCertificateDoesNotGetToHeadersUnderMutualTls) {
 
 // Every few headers a request, over connections that end with it.
 TEST(HeaderAttacksTest, PortsOfHttpTakeAnyHeader) {
-  CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kPlaintext));
+  CW_ASSERT_OK_AND_ASSIGN(const auto suite, AttackedSuite::Start(Mode::kPlaintext, kManyCalls));
   for (const Target& target : suite->ToHttp()) {
     HeaderGenerator generator;
     for (int sent = 0; sent < kGeneratedHeaders; sent += 10) {

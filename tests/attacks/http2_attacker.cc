@@ -96,6 +96,12 @@ absl::StatusOr<std::unique_ptr<Http2Attacker>> Http2Attacker::Connect(const Targ
   return attacker;
 }
 
+absl::Status Http2Attacker::Send(absl::string_view bytes) {
+  const absl::Status status = connection_->Send(bytes);
+  if (absl::IsUnavailable(status)) closed_ = true;
+  return status;
+}
+
 uint32_t Http2Attacker::NextStream() {
   const uint32_t stream = next_stream_;
   next_stream_ += 2;

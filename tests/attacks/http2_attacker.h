@@ -109,8 +109,8 @@ class Http2Attacker {
 
   Connection& connection() { return *connection_; }
 
-  absl::Status Send(absl::string_view bytes) { return connection_->Send(bytes); }
-  absl::Status Send(const Frame& frame) { return connection_->Send(Serialize(frame)); }
+  absl::Status Send(absl::string_view bytes);
+  absl::Status Send(const Frame& frame) { return Send(Serialize(frame)); }
 
   // An id that was not used; nothing of its answer is kept.
   uint32_t NextStream();

@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/fake_clock.h"
 
 namespace certwright::rpc {
 namespace {
@@ -21,9 +22,12 @@ class PendingAnswersTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) answers_.push_back(pending_->Add(connection));
   }
 
+  base::FakeClock clock_;
   std::vector<std::string> ended_;
   std::shared_ptr<PendingAnswers> pending_ = std::make_shared<PendingAnswers>(
       PendingAnswerLimits{.per_connection = 3, .total = 6},
+      std::make_shared<base::TokenBuckets>(
+          base::TokenBucketOptions{.per_second = 1, .burst = 2}, clock_),
       [this](const std::string& connection) { ended_.push_back(connection); });
   std::vector<PendingAnswers::Answer> answers_;
 };
@@ -50,6 +54,18 @@ TEST_F(PendingAnswersTest, WhenThereAreTooManyInAllTheOneThatHasMostIsEnded) {
   Add("e", 2);
   EXPECT_THAT(ended_, Not(IsEmpty()));
   EXPECT_THAT(ended_, Each("a"));
+}
+
+TEST_F(PendingAnswersTest, WhoeverIsRefusedTooOftenUnknownIsDisconnected) {
+  for (const char* connection : {"ipv4:192.0.2.1:1", "ipv4:192.0.2.1:2", "ipv4:192.0.2.2:1"}) {
+    pending_->AddRefusal(connection);
+  }
+  EXPECT_THAT(ended_, IsEmpty());
+  pending_->AddRefusal("ipv4:192.0.2.1:3");
+  EXPECT_THAT(ended_, ElementsAre("ipv4:192.0.2.1:3"));
+  clock_.Advance(absl::Seconds(1));
+  pending_->AddRefusal("ipv4:192.0.2.1:4");
+  EXPECT_THAT(ended_, ElementsAre("ipv4:192.0.2.1:3"));
 }
 
 }  // namespace

@@ -1,0 +1,47 @@
+// TokenBuckets: how often somebody may do something: a bucket of tokens for each.
+//
+// Threading: safe from any thread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "lib/base/clock.h"
+#include "lib/base/mutex.h"
+
+namespace certwright::base {
+
+struct TokenBucketOptions {
+  // For long, and how many at once after a pause. Both at least 1.
+  int per_second = 1;
+  int burst = 1;
+  // Buckets that are remembered. Beyond that the one that is nearest to being full is
+  // forgotten.
+  std::size_t max_buckets = 10'000;
+};
+
+class TokenBuckets {
+ public:
+  // `clock` must outlive this.
+  TokenBuckets(const TokenBucketOptions& options, const Clock& clock);
+
+  // Takes a token of `who`. Where there is none: how long it takes until there is one, and zero
+  // otherwise.
+  absl::Duration Take(absl::string_view who);
+
+ private:
+  void MakeRoom(MonotonicTime now) CW_REQUIRES(mutex_);
+
+  const TokenBucketOptions options_;
+  const absl::Duration cost_;  // the time in which one token comes back
+  const Clock& clock_;
+  Mutex mutex_;
+  // When each bucket is full again. One that is full is as good as none.
+  std::map<std::string, MonotonicTime, std::less<>> full_at_ CW_GUARDED_BY(mutex_);
+};
+
+}  // namespace certwright::base
