@@ -38,7 +38,7 @@ TEST(AccessConfigTest, NothingMeansTheServicesByTheirNamesAndNoOperator) {
 }
 
 TEST(AccessConfigTest, TheRateOfChangesHasDefaultsAndIsPositive) {
-  EXPECT_EQ(ToChangeRate({}).per_second, 50);
+  EXPECT_EQ(ToChangeRate({}).per_second, 20);
   EXPECT_EQ(ToChangeRate({}).burst, 100);
   config::v1::Access access;
   access.set_changes_per_second(5);
