@@ -7,21 +7,35 @@ namespace certwright::base {
 TokenBuckets::TokenBuckets(const TokenBucketOptions& options, const Clock& clock)
     : options_(options), cost_(absl::Seconds(1) / options.per_second), clock_(clock) {}
 
+MonotonicTime TokenBuckets::FullAt(absl::string_view who, MonotonicTime now) {
+  const auto found = full_at_.find(who);
+  return found == full_at_.end() ? now : std::max(found->second, now);
+}
+
+void TokenBuckets::Set(absl::string_view who, MonotonicTime now, MonotonicTime full_at) {
+  const auto found = full_at_.find(who);
+  if (found != full_at_.end()) {
+    found->second = full_at;
+    return;
+  }
+  MakeRoom(now);
+  full_at_.emplace(who, full_at);
+}
+
 absl::Duration TokenBuckets::Take(absl::string_view who) {
   const MonotonicTime now = clock_.MonotonicNow();
   MutexLock lock(mutex_);
-  const auto found = full_at_.find(who);
-  const MonotonicTime full_at =
-      std::max(found == full_at_.end() ? now : found->second, now) + cost_;
+  const MonotonicTime full_at = FullAt(who, now) + cost_;
   const absl::Duration wait = full_at - now - options_.burst * cost_;
   if (wait > absl::ZeroDuration()) return wait;
-  if (found != full_at_.end()) {
-    found->second = full_at;
-  } else {
-    MakeRoom(now);
-    full_at_.emplace(who, full_at);
-  }
+  Set(who, now, full_at);
   return absl::ZeroDuration();
+}
+
+void TokenBuckets::Charge(absl::string_view who, int tokens) {
+  const MonotonicTime now = clock_.MonotonicNow();
+  MutexLock lock(mutex_);
+  Set(who, now, FullAt(who, now) + tokens * cost_);
 }
 
 void TokenBuckets::MakeRoom(MonotonicTime now) {

@@ -32,8 +32,12 @@ class TokenBuckets {
   // Takes a token of `who`. Where there is none: how long it takes until there is one, and zero
   // otherwise.
   absl::Duration Take(absl::string_view who);
+  // Takes as many whether they are there or not: what is missing has to come back first.
+  void Charge(absl::string_view who, int tokens);
 
  private:
+  void Set(absl::string_view who, MonotonicTime now, MonotonicTime full_at) CW_REQUIRES(mutex_);
+  MonotonicTime FullAt(absl::string_view who, MonotonicTime now) CW_REQUIRES(mutex_);
   void MakeRoom(MonotonicTime now) CW_REQUIRES(mutex_);
 
   const TokenBucketOptions options_;

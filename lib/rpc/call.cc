@@ -144,6 +144,9 @@ absl::Status Call::CheckBeforeReading() {
                   ? permissions->CheckKnown(caller_, method_.name)
                   : permissions->CheckMethod(caller_, *method_.request);
   }
+  if (allowed.ok() && environment_.call_rate != nullptr) {
+    allowed = environment_.call_rate->Admit(caller_);
+  }
   if (allowed.ok() && environment_.slots != nullptr) {
     absl::StatusOr<CallSlots::Slot> slot = environment_.slots->Take(caller_);
     allowed = slot.status();
@@ -279,6 +282,9 @@ bool Call::KeepAnswer() {
 void Call::CompleteWith(const Message& response) {
   if (completed_.exchange(true)) return;
   response_ = Serialize(response);
+  if (environment_.call_rate != nullptr) {
+    environment_.call_rate->Charge(caller_, response_.Length());
+  }
   if (!KeepAnswer()) {
     response_.Clear();
     Account(absl::StatusCode::kResourceExhausted);

@@ -25,6 +25,7 @@
 #include "lib/rpc/access.h"
 #include "lib/rpc/audit.h"
 #include "lib/rpc/call_gate.h"
+#include "lib/rpc/call_rate.h"
 #include "lib/rpc/call_slots.h"
 #include "lib/rpc/change_rate.h"
 #include "lib/rpc/pending_answers.h"
@@ -72,7 +73,8 @@ struct CallEnvironment {
   // Bytes of large answers that clients have yet to take, of all calls together.
   std::shared_ptr<std::atomic<int64_t>> answer_bytes =
       std::make_shared<std::atomic<int64_t>>(0);
-  // How many changes a caller may make. Null: any number.
+  // How many calls, and how many changes, a caller may make. Null: any number.
+  std::shared_ptr<CallRate> call_rate = nullptr;
   std::shared_ptr<ChangeRate> change_rate = nullptr;
 
   const base::Clock& clock() const { return timers.clock(); }

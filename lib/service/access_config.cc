@@ -124,7 +124,20 @@ std::vector<std::string> ValidateAccess(const config::v1::Access& access) {
   if (access.changes_burst() < 0) {
     problems.push_back("access.changesBurst: must be at least 1, or 0 for the default");
   }
+  if (access.calls_per_second() < 0) {
+    problems.push_back("access.callsPerSecond: must be at least 1, or 0 for the default");
+  }
+  if (access.calls_burst() < 0) {
+    problems.push_back("access.callsBurst: must be at least 1, or 0 for the default");
+  }
   return problems;
+}
+
+rpc::CallRateOptions ToCallRate(const config::v1::Access& access) {
+  rpc::CallRateOptions options;
+  if (access.calls_per_second() > 0) options.per_second = access.calls_per_second();
+  if (access.calls_burst() > 0) options.burst = access.calls_burst();
+  return options;
 }
 
 rpc::ChangeRateOptions ToChangeRate(const config::v1::Access& access) {

@@ -6,6 +6,7 @@
 
 #include "certwright/config/v1/common.pb.h"
 #include "lib/rpc/access.h"
+#include "lib/rpc/call_rate.h"
 #include "lib/rpc/change_rate.h"
 
 namespace certwright::service {
@@ -18,6 +19,7 @@ rpc::AccessPolicy ToAccessPolicy(const config::v1::Access& access,
                                  const config::v1::Server& server);
 
 // Of a valid section.
+rpc::CallRateOptions ToCallRate(const config::v1::Access& access);
 rpc::ChangeRateOptions ToChangeRate(const config::v1::Access& access);
 
 }  // namespace certwright::service

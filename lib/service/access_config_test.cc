@@ -48,8 +48,22 @@ TEST(AccessConfigTest, TheRateOfChangesHasDefaultsAndIsPositive) {
   EXPECT_EQ(ToChangeRate(access).burst, 7);
   access.set_changes_per_second(-1);
   access.set_changes_burst(-1);
-  EXPECT_THAT(ValidateAccess(access), ElementsAre(HasSubstr("access.changesPerSecond"),
-                                                  HasSubstr("access.changesBurst")));
+  access.set_calls_per_second(-1);
+  access.set_calls_burst(-1);
+  EXPECT_THAT(
+      ValidateAccess(access),
+      ElementsAre(HasSubstr("access.changesPerSecond"), HasSubstr("access.changesBurst"),
+                  HasSubstr("access.callsPerSecond"), HasSubstr("access.callsBurst")));
+}
+
+TEST(AccessConfigTest, TheRateOfCallsHasDefaults) {
+  EXPECT_EQ(ToCallRate({}).per_second, 200);
+  EXPECT_EQ(ToCallRate({}).burst, 2000);
+  config::v1::Access access;
+  access.set_calls_per_second(5);
+  access.set_calls_burst(7);
+  EXPECT_EQ(ToCallRate(access).per_second, 5);
+  EXPECT_EQ(ToCallRate(access).burst, 7);
 }
 
 TEST(AccessConfigTest, IsEnforcedWithTls) {

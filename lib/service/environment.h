@@ -34,6 +34,7 @@ struct Environment {
   // Null: a caller may have any number of calls at once.
   std::shared_ptr<rpc::CallSlots> call_slots = nullptr;
   // Null: a caller may make any number of changes.
+  std::shared_ptr<rpc::CallRate> call_rate = nullptr;
   std::shared_ptr<rpc::ChangeRate> change_rate = nullptr;
   rpc::DeadlineOptions call_deadlines = {};
   // For one request to an ACME server.
@@ -56,6 +57,7 @@ struct Environment {
     calls.permissions = permissions;
     calls.audit = audit;
     calls.slots = call_slots;
+    calls.call_rate = call_rate;
     calls.change_rate = change_rate;
     return calls;
   }

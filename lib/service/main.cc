@@ -247,6 +247,8 @@ absl::Status Serve(ServiceFactory& factory) {
   if (permissions->enforced()) {
     environment.call_slots = std::make_shared<rpc::CallSlots>(ToCallSlotLimits(limits));
   }
+  environment.call_rate =
+      std::make_shared<rpc::CallRate>(ToCallRate(common.access), base::Clock::Real());
   environment.change_rate =
       std::make_shared<rpc::ChangeRate>(ToChangeRate(common.access), base::Clock::Real());
   environment.call_deadlines = ToDeadlineOptions(limits);

@@ -1,0 +1,40 @@
+// CallRate: how many calls each caller may make, of whatever kind: a token bucket for each
+// identity, of which a call takes one token, and its answer one more for each 16 KiB. What an
+// answer takes is known when it is made, so a bucket may owe tokens.
+//
+// Exempt are services and callers that nobody has identified, as in ChangeRate.
+//
+// Threading: safe from any thread.
+#pragma once
+
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "lib/base/clock.h"
+#include "lib/base/token_buckets.h"
+#include "lib/rpc/access.h"
+
+namespace certwright::rpc {
+
+struct CallRateOptions {
+  // For long, and how many at once after a pause.
+  int per_second = 200;
+  int burst = 2000;
+};
+
+class CallRate {
+ public:
+  // `clock` must outlive this.
+  CallRate(const CallRateOptions& options, const base::Clock& clock);
+
+  // RESOURCE_EXHAUSTED with RetryInfo if the caller has used its calls up.
+  absl::Status Admit(const Caller& caller);
+  // The caller's call has an answer of that many bytes.
+  void Charge(const Caller& caller, std::size_t bytes);
+
+ private:
+  const CallRateOptions options_;
+  base::TokenBuckets buckets_;
+};
+
+}  // namespace certwright::rpc
