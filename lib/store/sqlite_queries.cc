@@ -1,11 +1,12 @@
 #include "lib/store/sqlite_queries.h"
 
+#include <zlib.h>
+
 #include <limits>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "boost/crc.hpp"
 #include "lib/base/status_macros.h"
 
 namespace certwright::store {
@@ -126,10 +127,11 @@ absl::StatusOr<Event> ReadEvent(SqliteConnection& connection, const SqliteQuery&
 }  // namespace
 
 int64_t ChecksumOf(absl::string_view key, absl::string_view value) {
-  boost::crc_32_type crc;
-  crc.process_bytes(key.data(), key.size());
-  crc.process_bytes(value.data(), value.size());
-  return int64_t{crc.checksum()};
+  uLong crc = crc32_z(0, nullptr, 0);
+  for (const absl::string_view part : {key, value}) {
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(part.data()), part.size());
+  }
+  return static_cast<int64_t>(crc);
 }
 
 absl::Status CheckRecords(SqliteConnection& connection) {
