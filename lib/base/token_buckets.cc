@@ -35,7 +35,8 @@ absl::Duration TokenBuckets::Take(absl::string_view who) {
 void TokenBuckets::Charge(absl::string_view who, int tokens) {
   const MonotonicTime now = clock_.MonotonicNow();
   MutexLock lock(mutex_);
-  Set(who, now, FullAt(who, now) + tokens * cost_);
+  const MonotonicTime full_at = FullAt(who, now) + tokens * cost_;
+  Set(who, now, std::min(full_at, now + 2 * options_.burst * cost_));
 }
 
 void TokenBuckets::MakeRoom(MonotonicTime now) {

@@ -32,7 +32,8 @@ class TokenBuckets {
   // Takes a token of `who`. Where there is none: how long it takes until there is one, and zero
   // otherwise.
   absl::Duration Take(absl::string_view who);
-  // Takes as many whether they are there or not: what is missing has to come back first.
+  // Takes as many whether they are there or not: what is missing has to come back first. Nobody
+  // owes more than a full bucket.
   void Charge(absl::string_view who, int tokens);
 
  private:

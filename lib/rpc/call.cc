@@ -137,6 +137,7 @@ void Call::Begin(grpc::GenericCallbackServerContext& context,
 absl::Status Call::CheckBeforeReading() {
   CW_RETURN_IF_ERROR(Admit());
   caller_ = Identify(environment_, *context_);
+  is_identified_ = true;
   const Permissions* permissions = environment_.permissions;
   absl::Status allowed;
   if (permissions != nullptr && method_.access != Access::kEveryone) {
@@ -238,15 +239,13 @@ void Call::Account(absl::StatusCode code) {
     environment_.audit->Record(*audit_);
   }
   slot_.Release();
-  // While the server drains, callers are not looked at.
-  const bool is_refusal =
-      code != absl::StatusCode::kOk && code != absl::StatusCode::kUnavailable && IsStrangers();
-  answer_ = is_refusal ? pending_answers_->AddRefusal(context_->peer())
-                       : pending_answers_->Add(context_->peer());
+  answer_ = IsStrangers() ? pending_answers_->AddOfStranger(context_->peer())
+                          : pending_answers_->Add(context_->peer());
 }
 
 bool Call::IsStrangers() const {
-  return environment_.slots != nullptr && caller_.identities.empty() &&
+  // While the server drains, callers are not looked at.
+  return environment_.slots != nullptr && is_identified_ && caller_.identities.empty() &&
          caller_.services.empty();
 }
 

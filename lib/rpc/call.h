@@ -161,6 +161,7 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   const base::MonotonicTime start_;
   grpc::GenericCallbackServerContext* context_ = nullptr;
   Caller caller_;
+  bool is_identified_ = false;
   CallSlots::Slot slot_;
   std::shared_ptr<PendingAnswers> pending_answers_;
   PendingAnswers::Answer answer_;

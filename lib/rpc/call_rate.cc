@@ -32,9 +32,11 @@ absl::Status CallRate::Admit(const Caller& caller) {
   return WithRetryAfter(WithReason(status, "CALL_RATE_EXCEEDED"), wait);
 }
 
-void CallRate::Charge(const Caller& caller, std::size_t bytes) {
-  if (IsExempt(caller) || bytes < kBytesOfToken) return;
-  buckets_.Charge(caller.identities.front(), static_cast<int>(bytes / kBytesOfToken));
+std::size_t CallRate::Charge(const Caller& caller, std::size_t bytes) {
+  if (!IsExempt(caller) && bytes >= kBytesOfToken) {
+    buckets_.Charge(caller.identities.front(), static_cast<int>(bytes / kBytesOfToken));
+  }
+  return bytes % kBytesOfToken;
 }
 
 }  // namespace certwright::rpc

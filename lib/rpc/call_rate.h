@@ -29,8 +29,9 @@ class CallRate {
 
   // RESOURCE_EXHAUSTED with RetryInfo if the caller has used its calls up.
   absl::Status Admit(const Caller& caller);
-  // The caller's call has an answer of that many bytes.
-  void Charge(const Caller& caller, std::size_t bytes);
+  // The caller's call has an answer, or events, of that many bytes. Returns how many of them
+  // are too few for a token and were not counted.
+  std::size_t Charge(const Caller& caller, std::size_t bytes);
 
  private:
   const CallRateOptions options_;

@@ -24,8 +24,13 @@ PendingAnswers::Answer PendingAnswers::Add(std::string connection) {
   return {shared_from_this(), std::move(connection)};
 }
 
-PendingAnswers::Answer PendingAnswers::AddRefusal(std::string connection) {
-  if (strangers_->Take(PeerOfUri(connection)) > absl::ZeroDuration()) disconnect_(connection);
+PendingAnswers::Answer PendingAnswers::AddOfStranger(std::string connection) {
+  const std::string peer = PeerOfUri(connection);
+  if (strangers_->Take(peer) > absl::ZeroDuration()) {
+    // Those that came together with this one are to be paid for, too.
+    strangers_->Charge(peer, 1);
+    disconnect_(connection);
+  }
   return Add(std::move(connection));
 }
 

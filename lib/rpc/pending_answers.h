@@ -5,8 +5,8 @@
 // counts no more among those that there may be at once: a peer that reads nothing and goes on
 // calling, or that provokes resets (CVE-2025-8671), would have all memory.
 //
-// Refusals to callers that nobody knows are counted besides: an address that causes more than
-// it may in a second loses the connection that they come by.
+// Calls of callers that nobody knows are counted besides: an address that makes more than it
+// may in a second loses the connection that they come by.
 //
 // Threading: safe from any thread.
 #pragma once
@@ -33,7 +33,7 @@ class PendingAnswers : public std::enable_shared_from_this<PendingAnswers> {
   // Ends a connection, which gRPC calls `connection`; from any thread, and without waiting.
   using Disconnect = std::function<void(const std::string& connection)>;
 
-  // `strangers` has a bucket for each peer, of which each refusal takes one.
+  // `strangers` has a bucket for each peer, of which each of their calls takes one.
   PendingAnswers(PendingAnswerLimits limits, std::shared_ptr<base::TokenBuckets> strangers,
                  Disconnect disconnect)
       : limits_(limits), strangers_(std::move(strangers)), disconnect_(std::move(disconnect)) {}
@@ -60,8 +60,8 @@ class PendingAnswers : public std::enable_shared_from_this<PendingAnswers> {
   };
 
   Answer Add(std::string connection);
-  // The answer is a refusal to somebody who is not known.
-  Answer AddRefusal(std::string connection);
+  // The answer is to somebody who is not known.
+  Answer AddOfStranger(std::string connection);
 
  private:
   void Remove(const std::string& connection);

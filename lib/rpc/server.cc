@@ -106,7 +106,7 @@ class Dispatcher final : public grpc::CallbackGenericService {
         return call.get();
       }
     }
-    return new UnknownMethodCall(pending_answers_->AddRefusal(context->peer()));
+    return new UnknownMethodCall(pending_answers_->AddOfStranger(context->peer()));
   }
 
  private:

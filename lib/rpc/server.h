@@ -29,8 +29,8 @@ namespace certwright::rpc {
 struct ServerLimits {
   // Of each of the two listeners.
   ConnectionLimits connections;
-  // Of each address: connections begun, and calls refused while nobody knows who calls. More
-  // connections are closed.
+  // Of each address: connections begun, and calls made while nobody knows who calls.
+  // Connections with more are closed.
   base::TokenBucketOptions strangers = {.per_second = 50, .burst = 500};
   // Objects have at most 128 KiB, and no message carries more than one.
   int max_message_bytes = 256 << 10;

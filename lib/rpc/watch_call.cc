@@ -24,6 +24,10 @@ void WatchCall::Push(const google::protobuf::Message& event) {
     return EndLocked(absl::ResourceExhaustedError(
         "this watcher is too slow; watch again from the last resource version"));
   }
+  uncharged_bytes_ += bytes.Length();
+  if (environment().call_rate != nullptr) {
+    uncharged_bytes_ = environment().call_rate->Charge(caller(), uncharged_bytes_);
+  }
   pending_bytes_ += bytes.Length();
   hub_->AddPending(bytes.Length());
   pending_.push_back(std::move(bytes));

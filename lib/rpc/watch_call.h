@@ -83,6 +83,8 @@ class WatchCall final : public Call, public EndableWatch {
   absl::AnyInvocable<void(bool)> feeder_ CW_GUARDED_BY(mutex_);
   std::deque<grpc::ByteBuffer> pending_ CW_GUARDED_BY(mutex_);
   std::size_t pending_bytes_ CW_GUARDED_BY(mutex_) = 0;
+  // Of the rate of calls.
+  std::size_t uncharged_bytes_ CW_GUARDED_BY(mutex_) = 0;
   base::MonotonicTime last_taken_ CW_GUARDED_BY(mutex_){absl::ZeroDuration()};
   runtime::Timers::TimerId heartbeat_timer_ CW_GUARDED_BY(mutex_) = 0;
   bool writing_ CW_GUARDED_BY(mutex_) = false;

@@ -37,10 +37,10 @@ TEST(CallRateTest, ABurstIsAdmittedAndThenTheRate) {
 
 TEST(CallRateTest, LargeAnswersAreOwedFor) {
   base::FakeClock clock;
-  CallRate rate({.per_second = 10, .burst = 20}, clock);
+  CallRate rate({.per_second = 10, .burst = 50}, clock);
   CW_EXPECT_OK(rate.Admit(Known("ann")));
-  rate.Charge(Known("ann"), 1 << 20);  // 64 tokens, where 19 are left
-  clock.Advance(absl::Seconds(4));
+  EXPECT_EQ(rate.Charge(Known("ann"), (1 << 20) + 5), 5u);  // 64 tokens, where 49 are left
+  clock.Advance(absl::Seconds(1));
   const absl::Status refused = rate.Admit(Known("ann"));
   EXPECT_TRUE(absl::IsResourceExhausted(refused));
   EXPECT_THAT(std::string(refused.message()),
@@ -51,10 +51,20 @@ TEST(CallRateTest, LargeAnswersAreOwedFor) {
   CW_EXPECT_OK(rate.Admit(Known("ann")));
 }
 
+TEST(CallRateTest, NobodyOwesMoreThanABurst) {
+  base::FakeClock clock;
+  CallRate rate({.per_second = 10, .burst = 50}, clock);
+  rate.Charge(Known("ann"), std::size_t{1} << 30);
+  clock.Advance(absl::Seconds(5));
+  EXPECT_TRUE(absl::IsResourceExhausted(rate.Admit(Known("ann"))));
+  clock.Advance(absl::Seconds(1));
+  CW_EXPECT_OK(rate.Admit(Known("ann")));
+}
+
 TEST(CallRateTest, SmallAnswersServicesAndThoseNobodyKnowsAreNotCounted) {
   base::FakeClock clock;
   CallRate rate({.per_second = 1, .burst = 1}, clock);
-  rate.Charge(Known("ann"), 16'000);
+  EXPECT_EQ(rate.Charge(Known("ann"), 16'000), 16'000u);
   CW_EXPECT_OK(rate.Admit(Known("ann")));
   Caller order = Known("order");
   order.services = {ServiceRole::kOrder};

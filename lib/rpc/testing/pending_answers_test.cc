@@ -15,6 +15,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 class PendingAnswersTest : public ::testing::Test {
  protected:
@@ -56,16 +57,20 @@ TEST_F(PendingAnswersTest, WhenThereAreTooManyInAllTheOneThatHasMostIsEnded) {
   EXPECT_THAT(ended_, Each("a"));
 }
 
-TEST_F(PendingAnswersTest, WhoeverIsRefusedTooOftenUnknownIsDisconnected) {
+TEST_F(PendingAnswersTest, AStrangerWithTooManyCallsIsDisconnected) {
   for (const char* connection : {"ipv4:192.0.2.1:1", "ipv4:192.0.2.1:2", "ipv4:192.0.2.2:1"}) {
-    pending_->AddRefusal(connection);
+    pending_->AddOfStranger(connection);
   }
   EXPECT_THAT(ended_, IsEmpty());
-  pending_->AddRefusal("ipv4:192.0.2.1:3");
+  pending_->AddOfStranger("ipv4:192.0.2.1:3");
   EXPECT_THAT(ended_, ElementsAre("ipv4:192.0.2.1:3"));
+  // One is owed.
   clock_.Advance(absl::Seconds(1));
-  pending_->AddRefusal("ipv4:192.0.2.1:4");
-  EXPECT_THAT(ended_, ElementsAre("ipv4:192.0.2.1:3"));
+  pending_->AddOfStranger("ipv4:192.0.2.1:4");
+  EXPECT_THAT(ended_, ElementsAre("ipv4:192.0.2.1:3", "ipv4:192.0.2.1:4"));
+  clock_.Advance(absl::Seconds(3));
+  pending_->AddOfStranger("ipv4:192.0.2.1:5");
+  EXPECT_THAT(ended_, SizeIs(2));
 }
 
 }  // namespace
