@@ -31,7 +31,7 @@ struct ServerLimits {
   ConnectionLimits connections;
   // Of each address: connections begun, and calls made while nobody knows who calls.
   // Connections with more are closed.
-  base::TokenBucketOptions strangers = {.per_second = 50, .burst = 500};
+  base::TokenBucketOptions strangers = {.per_second = 20, .burst = 200};
   // Objects have at most 128 KiB, and no message carries more than one.
   int max_message_bytes = 256 << 10;
   int max_concurrent_streams = 100;
