@@ -129,6 +129,8 @@ absl::StatusOr<Event> ReadEvent(SqliteConnection& connection, const SqliteQuery&
 int64_t ChecksumOf(absl::string_view key, absl::string_view value) {
   uLong crc = crc32_z(0, nullptr, 0);
   for (const absl::string_view part : {key, value}) {
+    // zlib begins anew where there is no buffer.
+    if (part.empty()) continue;
     crc = crc32_z(crc, reinterpret_cast<const Bytef*>(part.data()), part.size());
   }
   return static_cast<int64_t>(crc);

@@ -283,6 +283,18 @@ TEST_F(SqliteStoreTest, AFlippedBitIsRefusedOrDoesNoHarm) {
   EXPECT_GT(refused, 60);
 }
 
+// Stores are read by later versions: CRC-32's check value, of "123456789", is 0xcbf43926.
+TEST_F(SqliteStoreTest, ChecksumsAreCrc32OfKeyAndValue) {
+  auto store = Open();
+  CW_ASSERT_OK(Put(*store, "12345", "v"));
+  CW_ASSERT_OK(Put(*store, "123456789", "v"));
+  CW_ASSERT_OK((*SqliteConnection::Open(folder_.File()))
+                   ->Execute("UPDATE records SET checksum = 3421780262,"
+                             " value = CAST(substr('123456789', 1 + length(key)) AS BLOB)"));
+  EXPECT_EQ(ValueOf(*store, "12345"), "6789");
+  EXPECT_EQ(ValueOf(*store, "123456789"), "");
+}
+
 TEST_F(SqliteStoreTest, AValueThatHasChangedUnderARunningStoreIsNotRead) {
   auto store = Open();
   CW_ASSERT_OK(Put(*store, "k", "v"));
