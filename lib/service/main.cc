@@ -295,8 +295,8 @@ absl::Status Serve(ServiceFactory& factory) {
 int RunMain(int argc, char** argv, ServiceFactory& factory) {
   telemetry::TakeOverLibraryLogs();
   rpc::BlockTerminationSignals();
-  // Debian's Abseil would end the process on a suspected lock-order cycle inside gRPC, and looks
-  // for them, under a lock that all threads share, unless it is told not to.
+  // Debian's Abseil would end the process on a suspected lock-order cycle inside gRPC, and
+  // looks for them, under a lock that all threads share, unless it is told not to.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const ServiceDescription description = factory.Describe();
   Flags flags;

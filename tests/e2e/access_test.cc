@@ -277,6 +277,10 @@ class AccessTest : public testing::Test {
     options.certificates = pki_;
     options.client = "admin.all.test";
     for (std::string& extra : options.extra_config) extra = AccessConfig();
+    // A stranger calls every method.
+    for (std::string& server : options.server_config) {
+      server = "limits: {maxUnknownCallsPerSecond: 1000}";
+    }
     return harness::Suite::Start(std::move(options));
   }
 
