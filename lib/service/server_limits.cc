@@ -12,6 +12,7 @@ namespace certwright::service {
 namespace {
 
 constexpr int kMaxRate = 1'000'000;
+constexpr int kMaxStreams = 100'000;
 
 // What gRPC may buffer: a quarter of the memory that the process may use, but no more than is
 // ever of use.
@@ -40,7 +41,8 @@ std::vector<std::string> ValidateServerLimits(const config::v1::ServerLimits& li
   constexpr char kNotNegative[] = "must not be negative";
   check(limits.max_connections() >= 0, "maxConnections", kNotNegative);
   check(limits.max_connections_per_peer() >= 0, "maxConnectionsPerPeer", kNotNegative);
-  check(limits.max_concurrent_streams() >= 0, "maxConcurrentStreams", kNotNegative);
+  check(limits.max_concurrent_streams() >= 0 && limits.max_concurrent_streams() <= kMaxStreams,
+        "maxConcurrentStreams", "must be between 0 and 100000");
   check(limits.max_calls_per_caller() >= 0, "maxCallsPerCaller", kNotNegative);
   check(limits.max_unknown_calls_per_second() >= 0 &&
             limits.max_unknown_calls_per_second() <= kMaxRate,
