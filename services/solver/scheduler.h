@@ -4,7 +4,9 @@
 // challenge holds the one record that both need, it waits; a slot that gets free goes to a
 // waiting challenge at once, and `wake` tells whose. Issuers take turns, so that one with ten
 // thousand names does not hold up one with a single name; within an issuer the nearest
-// deadline is first. Nothing is kept on disk: after a restart every challenge asks anew.
+// deadline is first. Of what a limit allows, a namespace gets no more than three times what
+// stays free: so there is room for others however many challenges it has that do not come to
+// an end. Nothing is kept on disk: after a restart every challenge asks anew.
 //
 // Threading: safe from any thread. `wake` is called without locks, from within the call that
 // freed the slot; it must be quick.
@@ -16,6 +18,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -62,6 +65,20 @@ class Scheduler {
   int queued() const;
 
  private:
+  // The slots that count against one limit.
+  class Share {
+   public:
+    bool Admits(const std::string& name_space, int limit) const;
+    void Take(const std::string& name_space);
+    void Release(const std::string& name_space);
+    bool empty() const { return taken_ == 0; }
+
+   private:
+    int taken_ = 0;
+    std::map<std::string, int> by_namespace_;
+  };
+  using Shares = std::map<std::string, Share>;
+
   struct Waiting {
     absl::Time deadline;
     uint64_t number = 0;  // who came first
@@ -72,19 +89,23 @@ class Scheduler {
     }
   };
   using Queue = std::set<Waiting>;
-  // By account, so that those at an account's limit are passed over together.
-  using AccountQueues = std::map<std::string, Queue>;
+  // By account and namespace, so that those at one's limit are passed over together.
+  using Queues = std::map<std::pair<std::string, std::string>, Queue>;
   struct Place {
     Candidate candidate;
     uint64_t number = 0;
   };
 
-  bool Admits(const Candidate& candidate) const CW_REQUIRES(mutex_);
+  static void ReleaseIn(Shares& shares, const std::string& whose,
+                        const std::string& name_space);
+  // Whether the limits allow a slot for one of that issuer, account and namespace.
+  bool HasRoom(const std::string& issuer, const std::string& account,
+               const std::string& name_space) const CW_REQUIRES(mutex_);
   void Grant(const Candidate& candidate) CW_REQUIRES(mutex_);
   void Enqueue(const Candidate& candidate) CW_REQUIRES(mutex_);
   void Dequeue(const std::string& key) CW_REQUIRES(mutex_);
   // Whose turn it is among the waiting of one issuer; empty for nobody.
-  std::string FirstOf(const std::string& issuer, const AccountQueues& accounts) const
+  std::string FirstOf(const std::string& issuer, const Queues& queues) const
       CW_REQUIRES(mutex_);
   // The next to get a slot; empty for nobody.
   std::string Next() const CW_REQUIRES(mutex_);
@@ -99,9 +120,10 @@ class Scheduler {
   std::string last_issuer_ CW_GUARDED_BY(mutex_);
   std::map<std::string, Candidate> holders_ CW_GUARDED_BY(mutex_);
   std::map<std::string, Place> places_ CW_GUARDED_BY(mutex_);
-  std::map<std::string, AccountQueues> waiting_ CW_GUARDED_BY(mutex_);
-  std::map<std::string, int> per_issuer_ CW_GUARDED_BY(mutex_);
-  std::map<std::string, int> per_account_ CW_GUARDED_BY(mutex_);
+  std::map<std::string, Queues> waiting_ CW_GUARDED_BY(mutex_);  // by issuer
+  Share all_ CW_GUARDED_BY(mutex_);
+  Shares issuers_ CW_GUARDED_BY(mutex_);
+  Shares accounts_ CW_GUARDED_BY(mutex_);
   std::map<std::string, std::string> exclusive_ CW_GUARDED_BY(mutex_);  // → its holder
 };
 

@@ -141,6 +141,49 @@ TEST_F(SchedulerTest, AnAccountAtItsLimitHoldsUpNoOther) {
   EXPECT_THAT(Woken(), ElementsAre("a2"));
 }
 
+TEST_F(SchedulerTest, ANamespaceLeavesRoomForOthersOfEachLimit) {
+  struct Case {
+    int total, per_issuer, per_account, granted;
+  };
+  // 9 slots: the seventh is granted while 3 are free, and 3 * 2 are taken by the eighth.
+  for (const Case& limits : {Case{9, 100, 100, 7}, Case{100, 9, 100, 7}, Case{100, 100, 9, 7},
+                             Case{100, 100, 100, 75}, Case{1, 1, 1, 1}, Case{3, 3, 3, 3}}) {
+    Scheduler scheduler = With(limits.total, limits.per_issuer, limits.per_account);
+    for (int i = 0; i < 200; ++i) {
+      scheduler.TryAcquire(Make(absl::StrCat("hog/", i), 1, "i", "dns"));
+    }
+    EXPECT_EQ(scheduler.in_flight(), limits.granted) << limits.total;
+    if (limits.granted > 3) {
+      EXPECT_TRUE(scheduler.TryAcquire(Make("other/a", 100, "i", "dns"))) << limits.total;
+    }
+  }
+}
+
+TEST_F(SchedulerTest, ManyNamespacesTogetherLeaveRoomForOneMore) {
+  Scheduler scheduler = With(500, 250);
+  for (int i = 0; i < 20 * 250; ++i) {
+    scheduler.TryAcquire(Make(absl::StrCat("hog", i % 20, "/", i)));
+  }
+  EXPECT_LT(scheduler.in_flight(), 250);
+  EXPECT_GT(scheduler.in_flight(), 240);
+  EXPECT_TRUE(scheduler.TryAcquire(Make("other/a", 1000)));
+}
+
+TEST_F(SchedulerTest, AFreedSlotGoesToANamespaceThatHasItsShareToGet) {
+  Scheduler scheduler = With(8);
+  for (int i = 0; i < 20; ++i) scheduler.TryAcquire(Make(absl::StrCat("hog/", i), i));
+  EXPECT_EQ(scheduler.in_flight(), 6);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(scheduler.TryAcquire(Make(absl::StrCat("other/", i), 100)));
+  }
+  EXPECT_FALSE(scheduler.TryAcquire(Make("other/2", 100)));
+  scheduler.Release("hog/0");
+  EXPECT_THAT(Woken(), ElementsAre("other/2"));
+  scheduler.Release("other/0");
+  scheduler.Release("other/1");
+  EXPECT_THAT(Woken(), ElementsAre("hog/6"));
+}
+
 // Fault 47.
 TEST_F(SchedulerTest, TheSameRecordIsHeldByOneAtATime) {
   Scheduler scheduler = With(10);
@@ -195,10 +238,10 @@ TEST_F(SchedulerTest, ManyWaitersOfOneAccountAreServedInOrder) {
   Scheduler scheduler = With(100, 100, 10);
   std::vector<std::string> running;
   for (int i = 0; i < kMany; ++i) {
-    std::string key = absl::StrCat(i);
+    std::string key = absl::StrCat("default/", i);
     if (scheduler.TryAcquire(Make(key, i, "i", "dns"))) running.push_back(std::move(key));
   }
-  EXPECT_THAT(running, SizeIs(10));
+  EXPECT_THAT(running, SizeIs(8));
   int done = 0;
   while (!running.empty()) {
     scheduler.Release(running.front());
