@@ -22,8 +22,11 @@ constexpr int kPauseMilliseconds = 100;
 constexpr absl::Duration kBetweenLogs = absl::Seconds(10);
 // What one listener takes before the others have their turn.
 constexpr int kBatch = 32;
-// Files, the store, connections to others.
-constexpr rlim_t kOtherDescriptors = 256;
+// Who connects too often is kept waiting for so long, if it is not one of too many.
+constexpr absl::Duration kDelay = absl::Seconds(1);
+constexpr std::size_t kMaxDelayed = 256;
+// Files, the store, connections to others; and those that are kept waiting.
+constexpr rlim_t kOtherDescriptors = 256 + kMaxDelayed;
 
 void SetOption(int socket, int level, int option, int value) {
   // All of them only make a connection better.
@@ -114,6 +117,7 @@ void ConnectionAcceptor::Stop() {
   listening_.sockets.clear();
   epoll_.Close();
   connections_.clear();
+  delayed_.clear();
 }
 
 void ConnectionAcceptor::Run() {
@@ -121,8 +125,9 @@ void ConnectionAcceptor::Run() {
   while (!stopped_) {
     const bool was_paused = paused_;
     const int ready = epoll_wait(epoll_.get(), events, std::size(events),
-                                 was_paused ? kPauseMilliseconds : -1);
+                                 was_paused ? kPauseMilliseconds : MillisecondsLeft());
     for (int i = 0; i < ready; ++i) OnReady(events[i]);
+    CloseDelayed();
     // Also when a connection has ended before the time was up: that gives descriptors back.
     if (was_paused) SetListening(true);
   }
@@ -246,8 +251,31 @@ void ConnectionAcceptor::Refuse(base::FileDescriptor connection, absl::string_vi
   // Reset rather than ended, so that nothing of it stays in the kernel.
   const linger reset{1, 0};
   setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  connection.Close();
+  if (limit == "rate") {
+    KeepWaiting(std::move(connection));
+  } else {
+    connection.Close();
+  }
   LogRefused(limit, peer);
+}
+
+void ConnectionAcceptor::KeepWaiting(base::FileDescriptor connection) {
+  if (delayed_.size() >= kMaxDelayed) return;
+  // The least that the kernel gives: nothing is read.
+  SetOption(connection.get(), SOL_SOCKET, SO_RCVBUF, 1);
+  delayed_.push_back({options_.clock->MonotonicNow() + kDelay, std::move(connection)});
+}
+
+void ConnectionAcceptor::CloseDelayed() {
+  if (delayed_.empty()) return;
+  const base::MonotonicTime now = options_.clock->MonotonicNow();
+  while (!delayed_.empty() && delayed_.front().until <= now) delayed_.pop_front();
+}
+
+int ConnectionAcceptor::MillisecondsLeft() const {
+  if (delayed_.empty()) return -1;
+  const absl::Duration left = delayed_.front().until - options_.clock->MonotonicNow();
+  return static_cast<int>(absl::ToInt64Milliseconds(std::max(left, absl::ZeroDuration()))) + 1;
 }
 
 void ConnectionAcceptor::LogRefused(absl::string_view limit, const std::string& peer) {

@@ -7,12 +7,17 @@
 // what else it opens. When there are none left, accepting pauses, and goes on by itself (gRPC's
 // own listener would stop listening: CVE-2023-4785).
 //
+// A peer that connects too often is kept waiting for a second, unread, before its connection is
+// closed, as far as there is room for such: whoever tries again as soon as it is refused would
+// otherwise make this thread as busy as it likes.
+//
 // Lifetime and order: Listen(), ServeInto(), BuildAndStart() of the builder, Start(), Stop(),
 // Shutdown() of the server. Threading: one thread of its own accepts; open(),
 // Disconnect() and Stop() may be called from any.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -91,6 +96,10 @@ class ConnectionAcceptor {
   bool Watch(int duplicate);
   void Refuse(base::FileDescriptor connection, absl::string_view limit,
               const std::string& peer);
+  void KeepWaiting(base::FileDescriptor connection);
+  void CloseDelayed();
+  // Until the next of them is to be closed, for epoll_wait(2).
+  int MillisecondsLeft() const;
   void LogRefused(absl::string_view limit, const std::string& peer);
   void Forget(int duplicate);
   void CountChanged();
@@ -114,6 +123,12 @@ class ConnectionAcceptor {
   ConnectionCounts counts_;
   // By the duplicate's number.
   std::map<int, Connection> connections_;
+  struct Delayed {
+    base::MonotonicTime until;
+    base::FileDescriptor connection;
+  };
+  // Refused, and kept waiting. The first is the next to be closed.
+  std::deque<Delayed> delayed_;
   int refused_since_logged_ = 0;
   base::MonotonicTime next_log_{-absl::InfiniteDuration()};
 };

@@ -31,6 +31,7 @@
 #include "grpcpp/security/tls_credentials_options.h"
 #include "grpcpp/server.h"
 #include "gtest/gtest.h"
+#include "lib/base/fake_clock.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status_matchers.h"
 #include "lib/pki/test_ca.h"
@@ -316,6 +317,41 @@ TEST_F(ConnectionAcceptorTest, OnePeerCannotTakeTheConnectionsOfOthers) {
   EXPECT_THAT(Call(Channel()), StartsWith("ipv4:127.0.0.1:"));
   base::MutexLock lock(mutex_);
   EXPECT_THAT(refused_, Each("peer"));
+}
+
+TEST_F(ConnectionAcceptorTest, WhoConnectsTooOftenIsKeptWaitingAndThenRefused) {
+  base::FakeClock clock;
+  options_.clock = &clock;
+  options_.strangers = std::make_shared<base::TokenBuckets>(
+      base::TokenBucketOptions{.per_second = 1, .burst = 1}, clock);
+  Start();
+  const FileDescriptor served = Connect();
+  ASSERT_TRUE(WaitUntilOpen(1));
+  // As many as are kept waiting at once.
+  std::vector<FileDescriptor> waiting;
+  for (int i = 0; i < 256; ++i) waiting.push_back(Connect());
+  ASSERT_TRUE(WaitUntilRefused(256));
+  const FileDescriptor one_too_many = Connect();
+  EXPECT_TRUE(IsEnded(one_too_many));
+  for (const FileDescriptor& socket : waiting) {
+    pollfd wait{socket.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&wait, 1, 0), 0);
+  }
+  clock.Advance(absl::Seconds(1));
+  for (const FileDescriptor& socket : waiting) EXPECT_TRUE(IsEnded(socket));
+  EXPECT_THAT(Call(Channel()), StartsWith("ipv4:127.0.0.1:"));
+  ASSERT_TRUE(WaitUntilRefused(257));
+  base::MutexLock lock(mutex_);
+  EXPECT_THAT(refused_, Each("rate"));
+}
+
+TEST_F(ConnectionAcceptorTest, WhoeverIsKeptWaitingHoldsUpNoOtherPeer) {
+  options_.strangers = std::make_shared<base::TokenBuckets>(
+      base::TokenBucketOptions{.per_second = 1, .burst = 1}, base::Clock::Real());
+  Start();
+  std::vector<FileDescriptor> connections;
+  for (int i = 0; i < 300; ++i) connections.push_back(Connect("127.0.0.2"));
+  EXPECT_THAT(Call(Channel()), StartsWith("ipv4:127.0.0.1:"));
 }
 
 TEST_F(ConnectionAcceptorTest, ThousandsOfQuickConnectionsLeaveNothing) {
