@@ -38,6 +38,19 @@ TEST(TokenBucketsTest, WhatIsChargedIsOwedUpToABurst) {
   EXPECT_EQ(Taken(buckets, "a"), 1);
 }
 
+TEST(TokenBucketsTest, WaitTakesNothing) {
+  FakeClock clock;
+  TokenBuckets buckets({.per_second = 10, .burst = 20}, clock);
+  EXPECT_EQ(buckets.Wait("a"), absl::ZeroDuration());
+  buckets.Charge("a", 19);
+  EXPECT_EQ(buckets.Wait("a"), absl::ZeroDuration());
+  buckets.Charge("a", 1);
+  EXPECT_EQ(buckets.Wait("a"), absl::Milliseconds(100));
+  EXPECT_EQ(buckets.Wait("a"), absl::Milliseconds(100));
+  clock.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(buckets.Wait("a"), absl::ZeroDuration());
+}
+
 TEST(TokenBucketsTest, TheEmptiestAreRemembered) {
   FakeClock clock;
   TokenBuckets buckets({.per_second = 10, .burst = 20, .max_buckets = 3}, clock);

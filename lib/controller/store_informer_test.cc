@@ -195,6 +195,26 @@ TEST_F(StoreInformerTest, ADamagedRecordIsReportedAndLeftOut) {
               ElementsAre("added a 3", "widgets/web/bad", "added c 3", "bookmark  3"));
 }
 
+TEST_F(StoreInformerTest, AWatchOfOneNamespaceOrNameReadsNoOthers) {
+  Create("a");
+  Create("b");
+  // Would be reported if they were read.
+  CW_ASSERT_OK(store::Put(*store_, "widgets/web/bad", "\xff\xff"));
+  CW_ASSERT_OK(store::Put(*store_, "widgets/other/bad", "\xff\xff"));
+  StoreWatchOptions options;
+  options.on_damaged = [this](const absl::Status&) { lines_.Add("damaged"); };
+  options.resource_namespace = "web";
+  StoreWatchSource<Widget> of_namespace(*widgets_, pool_.executor(), clock_, options);
+  Watch(of_namespace, "");
+  EXPECT_THAT(lines_.WaitFor(4),
+              ElementsAre("added a 4", "added b 4", "damaged", "bookmark  4"));
+  options.name = "a";
+  StoreWatchSource<Widget> of_name(*widgets_, pool_.executor(), clock_, options);
+  Watch(of_name, "");
+  EXPECT_THAT(lines_.WaitFor(6), ElementsAre("added a 4", "added b 4", "damaged", "bookmark  4",
+                                             "added a 4", "bookmark  4"));
+}
+
 TEST_F(StoreInformerTest, HandlesDestroyedAtAnyMomentStopTheCalls) {
   for (int i = 0; i < 5; ++i) Create(absl::StrCat("w", i));
   StoreWatchSource<Widget> source(*widgets_, pool_.executor(), clock_);

@@ -23,12 +23,16 @@
 namespace certwright::controller {
 
 struct StoreWatchOptions {
-  std::string resource_namespace = {};               // empty = all
+  std::string resource_namespace = {};  // empty = all
+  // Of the one resource of interest, in that namespace: others whose names begin with it may
+  // come too. Empty = all.
+  std::string name = {};
   absl::Duration list_deadline = absl::Seconds(30);  // of each read of the store
   // Told of records that cannot be decoded, from any thread; may be empty.
   std::function<void(const absl::Status&)> on_damaged = {};
-  // Awaited before each part of a list is read; may be empty.
-  std::function<runtime::Awaitable<void>()> wait_for_room = {};
+  // Awaited before each part of a list is read; what it returns is held until the part is
+  // delivered. May be empty.
+  std::function<runtime::Awaitable<std::shared_ptr<void>>()> wait_for_room = {};
 };
 
 template <typename T>
@@ -66,7 +70,7 @@ class StoreWatchSource final : public WatchSource<T> {
           on_end(std::move(on_end)),
           prefix(options.resource_namespace.empty()
                      ? resources.Prefix()
-                     : resources.Prefix(options.resource_namespace)) {}
+                     : resources.Prefix(options.resource_namespace) + options.name) {}
 
     void Deliver(EventType type, const store::Record& record, int64_t revision) {
       absl::StatusOr<T> resource = resources.Decode(record);
@@ -135,7 +139,8 @@ class StoreWatchSource final : public WatchSource<T> {
     request.limit = kListChunk;
     bool more = true;
     while (more) {
-      if (watch->options.wait_for_room) co_await watch->options.wait_for_room();
+      std::shared_ptr<void> turn;
+      if (watch->options.wait_for_room) turn = co_await watch->options.wait_for_room();
       auto context = runtime::Context::WithTimeout(watch->clock, watch->options.list_deadline);
       CW_CO_ASSIGN_OR_RETURN(store::ListResult page,
                              co_await watch->resources.store().List(context, request));

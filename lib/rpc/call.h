@@ -29,6 +29,7 @@
 #include "lib/rpc/call_slots.h"
 #include "lib/rpc/change_rate.h"
 #include "lib/rpc/pending_answers.h"
+#include "lib/rpc/read_turns.h"
 #include "lib/rpc/watch_hub.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
@@ -76,6 +77,8 @@ struct CallEnvironment {
   // How many calls, and how many changes, a caller may make. Null: any number.
   std::shared_ptr<CallRate> call_rate = nullptr;
   std::shared_ptr<ChangeRate> change_rate = nullptr;
+  // In which order a caller's lists are read.
+  std::shared_ptr<ReadTurns> read_turns = std::make_shared<ReadTurns>();
 
   const base::Clock& clock() const { return timers.clock(); }
 };

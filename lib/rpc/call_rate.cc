@@ -21,7 +21,16 @@ CallRate::CallRate(const CallRateOptions& options, const base::Clock& clock)
 
 absl::Status CallRate::Admit(const Caller& caller) {
   if (IsExempt(caller)) return absl::OkStatus();
-  const absl::Duration wait = buckets_.Take(caller.identities.front());
+  return ToStatus(caller, buckets_.Take(caller.identities.front()));
+}
+
+absl::Status CallRate::Check(const Caller& caller) { return ToStatus(caller, Wait(caller)); }
+
+absl::Duration CallRate::Wait(const Caller& caller) {
+  return IsExempt(caller) ? absl::ZeroDuration() : buckets_.Wait(caller.identities.front());
+}
+
+absl::Status CallRate::ToStatus(const Caller& caller, absl::Duration wait) const {
   if (wait <= absl::ZeroDuration()) return absl::OkStatus();
   const absl::Status status = absl::ResourceExhaustedError(absl::StrCat(
       caller.Description(), " has made more calls than it may: ", options_.per_second,

@@ -73,11 +73,36 @@ void WatchCall::WakeFeeder() {
   if (feeder_) std::exchange(feeder_, nullptr)(true);
 }
 
-runtime::Awaitable<void> WatchCall::WaitForRoom() {
-  auto wait = [this](absl::AnyInvocable<void(bool)> done) {
+absl::Duration WatchCall::Owed() const {
+  return environment().call_rate == nullptr ? absl::ZeroDuration()
+                                            : environment().call_rate->Wait(caller());
+}
+
+bool WatchCall::HasRoom() const { return ended_ || pending_bytes_ < limits_.max_pending_bytes; }
+
+runtime::Awaitable<ReadTurns::Turn> WatchCall::WaitForRoom() {
+  while (true) {
+    co_await WaitFor(Owed());
+    ReadTurns::Turn turn = co_await environment().read_turns->Take(caller());
+    // Whoever had the turn before may have used up what the caller may have.
+    const bool owes = Owed() > absl::ZeroDuration();
+    base::MutexLock lock(mutex_);
+    if (ended_ || (HasRoom() && !owes)) co_return turn;
+  }
+}
+
+runtime::Awaitable<void> WatchCall::WaitFor(absl::Duration owed) {
+  auto wait = [this, owed](absl::AnyInvocable<void(bool)> done) {
     base::MutexLock lock(mutex_);
     feeder_ = std::move(done);
-    if (ended_ || pending_bytes_ < limits_.max_pending_bytes) WakeFeeder();
+    if (ended_ || (HasRoom() && owed == absl::ZeroDuration())) return WakeFeeder();
+    if (owed == absl::ZeroDuration()) return;
+    timers_.ScheduleAfter(owed, [weak = weak_from_this()] {
+      const auto call = std::static_pointer_cast<WatchCall>(weak.lock());
+      if (call == nullptr) return;
+      base::MutexLock lock(call->mutex_);
+      call->WakeFeeder();
+    });
   };
   co_await runtime::AwaitCallback<bool>(std::move(wait));
 }
@@ -92,7 +117,7 @@ void WatchCall::OnWriteDone(bool ok) {
   pending_.pop_front();
   if (!ok) return EndLocked(absl::CancelledError("the watcher has gone"));
   if (!ended_ && !pending_.empty()) WriteNext();
-  if (pending_bytes_ < limits_.max_pending_bytes) WakeFeeder();
+  if (HasRoom()) WakeFeeder();
 }
 
 void WatchCall::OnDone() {

@@ -51,8 +51,10 @@ class WatchCall final : public Call, public EndableWatch {
   // Later calls change nothing; what is still queued is dropped.
   void End(const absl::Status& status) override;
 
-  // Returns when less than max_pending_bytes wait, or the watch has ended.
-  runtime::Awaitable<void> WaitForRoom();
+  // Before a part of a list is read: returns when less than max_pending_bytes wait, the caller
+  // owes nothing for what it got before, and it is its turn, which is to be held until the part
+  // is pushed; or when the watch has ended.
+  runtime::Awaitable<ReadTurns::Turn> WaitForRoom();
   // `beat` pushes what is to be sent every `heartbeat`; called once.
   void SetHeartbeat(std::function<void(WatchCall& watch)> beat);
   // Called once when gRPC is done with the call, which may be so already: stop feeding it.
@@ -65,6 +67,9 @@ class WatchCall final : public Call, public EndableWatch {
  private:
   absl::Status Admit() override;
   void OnRequest() override;
+  absl::Duration Owed() const;
+  bool HasRoom() const CW_REQUIRES(mutex_);
+  runtime::Awaitable<void> WaitFor(absl::Duration owed);
   bool TooSlow() const CW_REQUIRES(mutex_);
   void WriteNext() CW_REQUIRES(mutex_);
   void EndLocked(const absl::Status& status) CW_REQUIRES(mutex_);
@@ -79,7 +84,7 @@ class WatchCall final : public Call, public EndableWatch {
   base::Mutex mutex_;
   std::function<void(WatchCall& watch)> beat_ CW_GUARDED_BY(mutex_);
   std::function<void()> on_done_ CW_GUARDED_BY(mutex_);
-  // Resumes who waits for room.
+  // Resumes who waits for room, or for the time that the caller owes.
   absl::AnyInvocable<void(bool)> feeder_ CW_GUARDED_BY(mutex_);
   std::deque<grpc::ByteBuffer> pending_ CW_GUARDED_BY(mutex_);
   std::size_t pending_bytes_ CW_GUARDED_BY(mutex_) = 0;

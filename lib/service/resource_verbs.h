@@ -140,6 +140,10 @@ class ResourceVerbs {
         return selector.Matches(resource.metadata().labels());
       };
     }
+    const rpc::ReadTurns::Turn turn = co_await calls_.read_turns->Take(call.caller);
+    if (calls_.call_rate != nullptr) {
+      CW_CO_RETURN_IF_ERROR(calls_.call_rate->Check(call.caller));
+    }
     CW_CO_ASSIGN_OR_RETURN(auto page, co_await resources_.List(call.context, std::move(list)));
     Response response;
     for (T& resource : page.resources) {
@@ -164,26 +168,28 @@ class ResourceVerbs {
     }
     const std::weak_ptr<rpc::WatchCall> weak = watch;
     std::shared_ptr<typename controller::WatchSource<T>::Handle> handle =
-        MakeSource(weak).Start(
-            request.resource_version(),
-            [this, feed, field, weak, filter = *std::move(filter)](
-                controller::EventType type, T resource, std::string version) mutable {
-              const std::shared_ptr<rpc::WatchCall> live = weak.lock();
-              if (live == nullptr) return;
-              if (filter.Admit(type, resource)) {
-                live->Push(MakeEvent(type, std::move(resource), version, field));
-              }
-              // Only now: a heartbeat must not promise what has not been sent.
-              base::MutexLock lock(feed->mutex);
-              if (type == controller::EventType::kBookmark) feed->listing = false;
-              feed->version = std::move(version);
-            },
-            [weak](absl::Status status) {
-              const std::shared_ptr<rpc::WatchCall> live = weak.lock();
-              if (live == nullptr) return;
-              live->End(status.ok() ? absl::UnavailableError("the watch has ended; watch again")
-                                    : std::move(status));
-            });
+        MakeSource(weak, *filter)
+            .Start(
+                request.resource_version(),
+                [this, feed, field, weak, filter = *std::move(filter)](
+                    controller::EventType type, T resource, std::string version) mutable {
+                  const std::shared_ptr<rpc::WatchCall> live = weak.lock();
+                  if (live == nullptr) return;
+                  if (filter.Admit(type, resource)) {
+                    live->Push(MakeEvent(type, std::move(resource), version, field));
+                  }
+                  // Only now: a heartbeat must not promise what has not been sent.
+                  base::MutexLock lock(feed->mutex);
+                  if (type == controller::EventType::kBookmark) feed->listing = false;
+                  feed->version = std::move(version);
+                },
+                [weak](absl::Status status) {
+                  const std::shared_ptr<rpc::WatchCall> live = weak.lock();
+                  if (live == nullptr) return;
+                  live->End(status.ok()
+                                ? absl::UnavailableError("the watch has ended; watch again")
+                                : std::move(status));
+                });
     watch->SetHeartbeat([feed](rpc::WatchCall& call) {
       Response bookmark;
       bookmark.set_type(meta::v1::EVENT_TYPE_BOOKMARK);
@@ -203,20 +209,6 @@ class ResourceVerbs {
     std::string version CW_GUARDED_BY(mutex);
     bool listing CW_GUARDED_BY(mutex) = true;
   };
-
-  // Lists no faster than the watcher takes.
-  controller::StoreWatchSource<T> MakeSource(std::weak_ptr<rpc::WatchCall> weak) {
-    controller::StoreWatchOptions options;
-    options.wait_for_room = [weak = std::move(weak)]() -> runtime::Awaitable<void> {
-      return WaitForRoom(weak.lock());
-    };
-    return controller::StoreWatchSource<T>(resources_, calls_.executor, calls_.clock(),
-                                           std::move(options));
-  }
-
-  static runtime::Awaitable<void> WaitForRoom(std::shared_ptr<rpc::WatchCall> watch) {
-    if (watch != nullptr) co_await watch->WaitForRoom();
-  }
 
   // Which resources a watch is about. A resource that leaves the selection is shown as
   // deleted.
@@ -257,6 +249,26 @@ class ResourceVerbs {
       return has_it;
     }
   };
+
+  // Lists no faster than the watcher takes, and may have.
+  controller::StoreWatchSource<T> MakeSource(std::weak_ptr<rpc::WatchCall> weak,
+                                             const Filter& filter) {
+    controller::StoreWatchOptions options;
+    options.resource_namespace = filter.resource_namespace;
+    options.name = filter.name;
+    options.wait_for_room =
+        [weak = std::move(weak)]() -> runtime::Awaitable<std::shared_ptr<void>> {
+      return WaitForRoom(weak.lock());
+    };
+    return controller::StoreWatchSource<T>(resources_, calls_.executor, calls_.clock(),
+                                           std::move(options));
+  }
+
+  static runtime::Awaitable<std::shared_ptr<void>> WaitForRoom(
+      std::shared_ptr<rpc::WatchCall> watch) {
+    if (watch == nullptr) co_return nullptr;
+    co_return std::make_shared<rpc::ReadTurns::Turn>(co_await watch->WaitForRoom());
+  }
 
   template <typename Request>
   absl::StatusOr<Filter> MakeFilter(const Request& request) const {
