@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "lib/runtime/in_turn.h"
+
 namespace certwright::controller {
 
 Controller::Controller(std::string name, runtime::Executor executor, runtime::Timers& timers,
@@ -50,7 +52,12 @@ runtime::Awaitable<void> Controller::Process(std::string key) {
   const base::Clock& clock = timers_.clock();
   const base::MonotonicTime start = clock.MonotonicNow();
   const runtime::Context context(clock, start + options_.reconcile_deadline, cancellation_);
-  const absl::StatusOr<Result> result = co_await reconciler_.Reconcile(context, key);
+  const auto reconcile = [&](absl::AnyInvocable<void(absl::StatusOr<Result>)> done) {
+    runtime::SpawnThen<absl::StatusOr<Result>>(
+        runtime::InTurn(executor_, key.substr(0, key.find('/'))),
+        reconciler_.Reconcile(context, key), std::move(done));
+  };
+  const auto result = co_await runtime::AwaitCallback<absl::StatusOr<Result>>(reconcile);
   if (options_.queue.observer != nullptr) {
     options_.queue.observer->OnWorkDone(key, clock.MonotonicNow() - start, result.status());
   }

@@ -9,7 +9,8 @@
 //   otherwise             nothing until the key is enqueued again; the count is cleared.
 //
 // Threading: all methods are safe from any thread. One key is never reconciled twice at the
-// same time; each worker is a coroutine, so a waiting reconciler holds no thread.
+// same time; each worker is a coroutine, so a waiting reconciler holds no thread. Reconcilers
+// of different namespaces take turns at the threads.
 // Lifetime: Stop() must have ended, or the executor have been stopped, before destruction.
 #pragma once
 

@@ -14,7 +14,9 @@
 #include "grpcpp/support/proto_buffer_writer.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
+#include "lib/rpc/connection_counts.h"
 #include "lib/rpc/status.h"
+#include "lib/runtime/in_turn.h"
 
 namespace certwright::rpc {
 namespace {
@@ -225,6 +227,14 @@ absl::Status Call::CheckRequest() {
         absl::StrCat(unknown, ": is not known here; is the client newer than this server?"));
   }
   return absl::OkStatus();
+}
+
+runtime::Executor Call::executor() const {
+  const bool is_service = !caller_.services.empty();
+  std::string who = is_service                   ? TargetOf(*request_).resource_namespace
+                    : caller_.identities.empty() ? PeerOfUri(caller_.peer)
+                                                 : caller_.identities.front();
+  return runtime::InTurn(environment_.executor, std::move(who));
 }
 
 void Call::OnNextMessage(bool) {}

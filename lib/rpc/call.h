@@ -127,6 +127,9 @@ class Call : public grpc::ServerGenericBidiReactor, public std::enable_shared_fr
   virtual void OnRequest() = 0;
 
   const CallEnvironment& environment() const { return environment_; }
+  // What is done for different callers takes turns there; for services, which call on behalf
+  // of others, what is done for different namespaces. Once the request is there.
+  runtime::Executor executor() const;
   const Method& method() const { return method_; }
   const Caller& caller() const { return caller_; }
   google::protobuf::Message& request() { return *request_; }

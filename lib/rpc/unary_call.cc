@@ -18,7 +18,7 @@ void UnaryCall::OnRequest() {
   if (!context.ok()) return Fail(context.status());
   CallContext call{*std::move(context), caller()};
   std::shared_ptr<UnaryCall> self = std::static_pointer_cast<UnaryCall>(shared_from_this());
-  runtime::Spawn(environment().executor, handler_(std::move(self), std::move(call), request()));
+  runtime::Spawn(executor(), handler_(std::move(self), std::move(call), request()));
 }
 
 void UnaryCall::Respond(const google::protobuf::Message& response) { CompleteWith(response); }

@@ -47,6 +47,8 @@ class WatchCall final : public Call, public EndableWatch {
         hub_(environment.watches),
         timers_(environment.timers) {}
 
+  using Call::executor;
+
   void Push(const google::protobuf::Message& event);
   // Later calls change nothing; what is still queued is dropped.
   void End(const absl::Status& status) override;

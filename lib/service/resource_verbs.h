@@ -168,7 +168,7 @@ class ResourceVerbs {
     }
     const std::weak_ptr<rpc::WatchCall> weak = watch;
     std::shared_ptr<typename controller::WatchSource<T>::Handle> handle =
-        MakeSource(weak, *filter)
+        MakeSource(watch, *filter)
             .Start(
                 request.resource_version(),
                 [this, feed, field, weak, filter = *std::move(filter)](
@@ -251,16 +251,16 @@ class ResourceVerbs {
   };
 
   // Lists no faster than the watcher takes, and may have.
-  controller::StoreWatchSource<T> MakeSource(std::weak_ptr<rpc::WatchCall> weak,
+  controller::StoreWatchSource<T> MakeSource(const std::shared_ptr<rpc::WatchCall>& watch,
                                              const Filter& filter) {
     controller::StoreWatchOptions options;
     options.resource_namespace = filter.resource_namespace;
     options.name = filter.name;
     options.wait_for_room =
-        [weak = std::move(weak)]() -> runtime::Awaitable<std::shared_ptr<void>> {
+        [weak = std::weak_ptr(watch)]() -> runtime::Awaitable<std::shared_ptr<void>> {
       return WaitForRoom(weak.lock());
     };
-    return controller::StoreWatchSource<T>(resources_, calls_.executor, calls_.clock(),
+    return controller::StoreWatchSource<T>(resources_, watch->executor(), calls_.clock(),
                                            std::move(options));
   }
 
