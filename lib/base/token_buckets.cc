@@ -25,20 +25,17 @@ void TokenBuckets::Set(absl::string_view who, MonotonicTime now, MonotonicTime f
 absl::Duration TokenBuckets::Take(absl::string_view who) {
   const MonotonicTime now = clock_.MonotonicNow();
   MutexLock lock(mutex_);
-  const MonotonicTime full_at = FullAt(who, now);
-  const absl::Duration wait = WaitAt(now, full_at);
-  if (wait == absl::ZeroDuration()) Set(who, now, full_at + cost_);
-  return wait;
+  const MonotonicTime full_at = FullAt(who, now) + cost_;
+  const absl::Duration wait = full_at - now - options_.burst * cost_;
+  if (wait > absl::ZeroDuration()) return wait;
+  Set(who, now, full_at);
+  return absl::ZeroDuration();
 }
 
-absl::Duration TokenBuckets::Wait(absl::string_view who) {
+absl::Duration TokenBuckets::Owed(absl::string_view who) {
   const MonotonicTime now = clock_.MonotonicNow();
   MutexLock lock(mutex_);
-  return WaitAt(now, FullAt(who, now));
-}
-
-absl::Duration TokenBuckets::WaitAt(MonotonicTime now, MonotonicTime full_at) const {
-  return std::max(full_at + cost_ - now - options_.burst * cost_, absl::ZeroDuration());
+  return std::max(FullAt(who, now) - now - options_.burst * cost_, absl::ZeroDuration());
 }
 
 void TokenBuckets::Charge(absl::string_view who, int tokens) {

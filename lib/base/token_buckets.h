@@ -32,15 +32,14 @@ class TokenBuckets {
   // Takes a token of `who`. Where there is none: how long it takes until there is one, and zero
   // otherwise.
   absl::Duration Take(absl::string_view who);
-  // How long it takes until `who` has a token; zero if there is one.
-  absl::Duration Wait(absl::string_view who);
+  // How long it takes until `who` owes none; zero also for an empty bucket.
+  absl::Duration Owed(absl::string_view who);
   // Takes as many whether they are there or not: what is missing has to come back first. Nobody
   // owes more than a full bucket.
   void Charge(absl::string_view who, int tokens);
 
  private:
   void Set(absl::string_view who, MonotonicTime now, MonotonicTime full_at) CW_REQUIRES(mutex_);
-  absl::Duration WaitAt(MonotonicTime now, MonotonicTime full_at) const;
   MonotonicTime FullAt(absl::string_view who, MonotonicTime now) CW_REQUIRES(mutex_);
   void MakeRoom(MonotonicTime now) CW_REQUIRES(mutex_);
 

@@ -38,17 +38,17 @@ TEST(TokenBucketsTest, WhatIsChargedIsOwedUpToABurst) {
   EXPECT_EQ(Taken(buckets, "a"), 1);
 }
 
-TEST(TokenBucketsTest, WaitTakesNothing) {
+TEST(TokenBucketsTest, WhoHasTakenTheLastTokenOwesNothing) {
   FakeClock clock;
   TokenBuckets buckets({.per_second = 10, .burst = 20}, clock);
-  EXPECT_EQ(buckets.Wait("a"), absl::ZeroDuration());
-  buckets.Charge("a", 19);
-  EXPECT_EQ(buckets.Wait("a"), absl::ZeroDuration());
-  buckets.Charge("a", 1);
-  EXPECT_EQ(buckets.Wait("a"), absl::Milliseconds(100));
-  EXPECT_EQ(buckets.Wait("a"), absl::Milliseconds(100));
-  clock.Advance(absl::Milliseconds(100));
-  EXPECT_EQ(buckets.Wait("a"), absl::ZeroDuration());
+  EXPECT_EQ(buckets.Owed("a"), absl::ZeroDuration());
+  EXPECT_EQ(Taken(buckets, "a"), 20);
+  EXPECT_EQ(buckets.Owed("a"), absl::ZeroDuration());
+  buckets.Charge("a", 2);
+  EXPECT_EQ(buckets.Owed("a"), absl::Milliseconds(200));
+  EXPECT_EQ(buckets.Owed("a"), absl::Milliseconds(200));
+  clock.Advance(absl::Milliseconds(200));
+  EXPECT_EQ(buckets.Owed("a"), absl::ZeroDuration());
 }
 
 TEST(TokenBucketsTest, TheEmptiestAreRemembered) {

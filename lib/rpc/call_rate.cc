@@ -24,10 +24,12 @@ absl::Status CallRate::Admit(const Caller& caller) {
   return ToStatus(caller, buckets_.Take(caller.identities.front()));
 }
 
-absl::Status CallRate::Check(const Caller& caller) { return ToStatus(caller, Wait(caller)); }
+absl::Status CallRate::CheckOwed(const Caller& caller) {
+  return ToStatus(caller, Owed(caller));
+}
 
-absl::Duration CallRate::Wait(const Caller& caller) {
-  return IsExempt(caller) ? absl::ZeroDuration() : buckets_.Wait(caller.identities.front());
+absl::Duration CallRate::Owed(const Caller& caller) {
+  return IsExempt(caller) ? absl::ZeroDuration() : buckets_.Owed(caller.identities.front());
 }
 
 absl::Status CallRate::ToStatus(const Caller& caller, absl::Duration wait) const {

@@ -29,10 +29,11 @@ class CallRate {
 
   // RESOURCE_EXHAUSTED with RetryInfo if the caller has used its calls up.
   absl::Status Admit(const Caller& caller);
-  // The same without counting a call: for what is about to begin after a wait.
-  absl::Status Check(const Caller& caller);
-  // How long it takes until Check() is OK.
-  absl::Duration Wait(const Caller& caller);
+  // The same if the caller owes for answers, without counting a call: for one that was admitted
+  // and is about to begin after a wait.
+  absl::Status CheckOwed(const Caller& caller);
+  // How long it takes until the caller owes nothing.
+  absl::Duration Owed(const Caller& caller);
   // The caller's call has an answer, or events, of that many bytes. Returns how many of them
   // are too few for a token and were not counted.
   std::size_t Charge(const Caller& caller, std::size_t bytes);

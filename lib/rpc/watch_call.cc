@@ -75,7 +75,7 @@ void WatchCall::WakeFeeder() {
 
 absl::Duration WatchCall::Owed() const {
   return environment().call_rate == nullptr ? absl::ZeroDuration()
-                                            : environment().call_rate->Wait(caller());
+                                            : environment().call_rate->Owed(caller());
 }
 
 bool WatchCall::HasRoom() const { return ended_ || pending_bytes_ < limits_.max_pending_bytes; }

@@ -142,7 +142,7 @@ class ResourceVerbs {
     }
     const rpc::ReadTurns::Turn turn = co_await calls_.read_turns->Take(call.caller);
     if (calls_.call_rate != nullptr) {
-      CW_CO_RETURN_IF_ERROR(calls_.call_rate->Check(call.caller));
+      CW_CO_RETURN_IF_ERROR(calls_.call_rate->CheckOwed(call.caller));
     }
     CW_CO_ASSIGN_OR_RETURN(auto page, co_await resources_.List(call.context, std::move(list)));
     Response response;

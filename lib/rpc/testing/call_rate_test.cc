@@ -51,6 +51,18 @@ TEST(CallRateTest, LargeAnswersAreOwedFor) {
   CW_EXPECT_OK(rate.Admit(Known("ann")));
 }
 
+TEST(CallRateTest, WhoeverWasAdmittedWithTheLastTokenMayBegin) {
+  base::FakeClock clock;
+  CallRate rate({.per_second = 10, .burst = 20}, clock);
+  EXPECT_EQ(Admitted(rate, Known("ann")), 20);
+  CW_EXPECT_OK(rate.CheckOwed(Known("ann")));
+  EXPECT_EQ(rate.Owed(Known("ann")), absl::ZeroDuration());
+  rate.Charge(Known("ann"), 32 << 10);
+  EXPECT_TRUE(absl::IsResourceExhausted(rate.CheckOwed(Known("ann"))));
+  EXPECT_EQ(rate.Owed(Known("ann")), absl::Milliseconds(200));
+  CW_EXPECT_OK(rate.CheckOwed(Known("bob")));
+}
+
 TEST(CallRateTest, NobodyOwesMoreThanABurst) {
   base::FakeClock clock;
   CallRate rate({.per_second = 10, .burst = 50}, clock);
