@@ -300,6 +300,7 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeReque
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutputs(
     runtime::Context context, const Certificate& certificate, Secret& secret) {
+  CW_CO_RETURN_IF_ERROR(PutKeyEncoding(certificate.spec(), secret));
   if (!ConcernsOutputs(certificate.spec(), secret)) co_return std::string();
   const auto passwords = co_await ReadKeystorePasswords(context, stores_, certificate);
   absl::Status status = passwords.status();
@@ -314,7 +315,10 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutput
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOutputs(
     runtime::Context context, const World& world, std::vector<store::Mutation>& mutations) {
-  if (!ConcernsOutputs(world.certificate.spec(), *world.secret)) co_return std::string();
+  const issuer::v1::CertificateSpec& spec = world.certificate.spec();
+  if (HasKeyEncoding(spec, *world.secret) && !ConcernsOutputs(spec, *world.secret)) {
+    co_return std::string();
+  }
   Secret secret = *world.secret;
   auto trouble = co_await AddOutputs(context, world.certificate, secret);
   auto put = stores_.secrets.UpdateMutation(*world.secret, secret);

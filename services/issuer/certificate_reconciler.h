@@ -57,8 +57,9 @@ class CertificateReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
-  // Brings the outputs of `secret` in line with the spec. What keeps them from it is the
-  // answer, as a clause, for it keeps nothing else from being up to date.
+  // Brings the encoding of the key and the outputs of `secret` in line with the spec. What
+  // keeps them from it is the answer, as a clause, for it keeps nothing else from being up to
+  // date.
   runtime::Awaitable<absl::StatusOr<std::string>> AddOutputs(
       runtime::Context context, const issuer::v1::Certificate& certificate,
       issuer::v1::Secret& secret);

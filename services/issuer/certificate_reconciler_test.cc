@@ -459,5 +459,41 @@ TEST_F(CertificateReconcilerTest, RsaKeysComeFromThePool) {
   EXPECT_EQ(ReadKeyPair(SiteSecret()).key_spec, (pki::KeySpec{pki::KeyAlgorithm::kRsa, 2048}));
 }
 
+// Fault 112.
+TEST_F(CertificateReconcilerTest, AnotherEncodingOfTheKeyIsAppliedAtOnce) {
+  Create();
+  Issue();
+  const Secret before = SiteSecret();
+  EXPECT_THAT(before.data().at(kPrivateKeyKey),
+              testing::StartsWith("-----BEGIN PRIVATE KEY-----"));
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1);
+  });
+  Pass();
+  const Secret after = SiteSecret();
+  EXPECT_THAT(after.data().at(kPrivateKeyKey),
+              testing::StartsWith("-----BEGIN EC PRIVATE KEY-----"));
+  EXPECT_EQ(after.data().at(kCertificateKey), before.data().at(kCertificateKey));
+  EXPECT_EQ(ReadKeyPair(after).problem.has_value(), false);
+  EXPECT_EQ(Site().status().revision(), 1);
+  EXPECT_EQ(RequestName(), "");
+  Pass();
+  EXPECT_EQ(SiteSecret().metadata().resource_version(), after.metadata().resource_version());
+}
+
+// Fault 112.
+TEST_F(CertificateReconcilerTest, AnEncodingThatChangesOnTheWayIsThatOfTheNewKey) {
+  Create();
+  Pass();
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1);
+  });
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_THAT(SiteSecret().data().at(kPrivateKeyKey),
+              testing::StartsWith("-----BEGIN EC PRIVATE KEY-----"));
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service
