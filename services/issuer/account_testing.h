@@ -179,7 +179,8 @@ class AccountWorld : public IssuerWorld {
 
   AccountsCa ca_;
   Accounts accounts_{CaEnvironment(), *stores_, "cluster-secrets"};
-  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_};
+  SecretUsers secret_users_;
+  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_};
 };
 
 }  // namespace certwright::issuer_service

@@ -18,6 +18,7 @@
 #include "services/issuer/kinds.h"
 #include "services/issuer/known_key_pairs.h"
 #include "services/issuer/new_keys.h"
+#include "services/issuer/secret_users.h"
 
 namespace certwright::issuer_service {
 
@@ -26,7 +27,7 @@ class CertificateReconciler final : public controller::Reconciler {
  public:
   // All must outlive this.
   CertificateReconciler(service::Environment environment, Stores& stores,
-                        const CertificateRequests& requests,
+                        const CertificateRequests& requests, const SecretUsers& secret_users,
                         FallbackRules fallback_rules = FallbackRules());
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
@@ -41,9 +42,6 @@ class CertificateReconciler final : public controller::Reconciler {
     std::optional<issuer::v1::Secret> next_key;
     // The one that the status names, unless it is being deleted.
     std::optional<issuer::v1::CertificateRequest> request;
-    // Whether it can still lead to a key pair.
-    bool request_is_of_use = false;
-    std::string secret_owner;
     // Whether the present key pair does until there is another.
     bool present_serves = false;
   };
@@ -51,9 +49,6 @@ class CertificateReconciler final : public controller::Reconciler {
 
   runtime::Awaitable<absl::StatusOr<World>> Read(runtime::Context context,
                                                  issuer::v1::Certificate certificate);
-  runtime::Awaitable<absl::StatusOr<std::string>> FindSecretOwner(
-      runtime::Context context, const issuer::v1::Certificate& certificate,
-      const issuer::v1::Secret& secret);
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
@@ -68,8 +63,9 @@ class CertificateReconciler final : public controller::Reconciler {
       runtime::Context context, const World& world, std::vector<store::Mutation>& mutations);
   // Gives the request on its way up, if there is one.
   void Abandon(World& world) const;
-  // FAILED_PRECONDITION once the status says why.
-  runtime::Awaitable<absl::Status> RefuseToBegin(runtime::Context context, World world);
+  // Has the status say why.
+  runtime::Awaitable<absl::Status> RefuseToBegin(runtime::Context context, World world,
+                                                 std::string why);
   runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
                                          Finding finding);
   runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(
@@ -101,6 +97,7 @@ class CertificateReconciler final : public controller::Reconciler {
   const service::Environment environment_;
   Stores& stores_;
   const CertificateRequests& requests_;
+  const SecretUsers& secret_users_;
   const FallbackRules fallback_rules_;
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;

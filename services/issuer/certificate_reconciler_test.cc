@@ -310,13 +310,20 @@ TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequestInOneCommit) {
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
 }
 
-TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnew) {
+// Fault 101.
+TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnewAfterAPause) {
   Create();
   Pass();
   const std::string first = RequestName();
   Sign();
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
   Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False NextKeyLost");
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(1));
+  EXPECT_EQ(RequestName(), "");
+  clock_.Advance(absl::Minutes(1));
+  Pass();
+  ASSERT_NE(RequestName(), "");
   EXPECT_NE(RequestName(), first);
   EXPECT_TRUE(Exists(stores_->secrets, "site-next-key"));
   EXPECT_TRUE(Read(stores_->requests, first).metadata().has_delete_time());

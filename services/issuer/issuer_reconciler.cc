@@ -14,8 +14,10 @@
 #include "lib/pki/jose.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
+#include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/account_deactivation.h"
+#include "services/issuer/secret_ownership.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -212,6 +214,15 @@ IssuerReconciler::Outcome IssuerReconciler::Registered(const AnyIssuer& issuer,
 
 runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::ReconcileAcme(
     runtime::Context context, AnyIssuer issuer) {
+  const absl::StatusOr<std::string> why_not = co_await WhyNoKeyThere(context, issuer);
+  if (!why_not.ok()) {
+    co_return NotReady(issuer, "Pending", "The account key could not be read.",
+                       why_not.status());
+  }
+  // A change of that Secret, or of who needs it, wakes this issuer again.
+  if (!why_not->empty()) {
+    co_return NotReady(issuer, "SecretNotOwned", *why_not, controller::Result());
+  }
   absl::StatusOr<pki::PrivateKey> key = co_await LoadOrMakeKey(context, issuer);
   if (absl::IsNotFound(key.status())) {
     // The Secret's appearance wakes this issuer again.
@@ -347,6 +358,21 @@ absl::Time IssuerReconciler::NextVerification(const std::string& issuer_key) {
 void IssuerReconciler::SetNextVerification(const std::string& issuer_key, absl::Time when) {
   base::MutexLock lock(mutex_);
   next_verifications_[issuer_key] = when;
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> IssuerReconciler::WhyNoKeyThere(
+    runtime::Context context, const AnyIssuer& issuer) {
+  const std::string& name = issuer.spec.acme().private_key_secret_ref().name();
+  const std::string secret_namespace =
+      accounts_.SecretNamespace(issuer.ref, issuer.metadata.namespace_());
+  const std::vector<SecretUser> users =
+      secret_users_.Of(store::QueueKey(secret_namespace, name));
+  absl::StatusOr<issuer::v1::Secret> secret =
+      co_await stores_.secrets.Get(context, secret_namespace, name);
+  if (absl::IsNotFound(secret.status())) co_return WhyNoAccountKey(name, nullptr, users);
+  if (!secret.ok()) co_return secret.status();
+  for (auto& [key, value] : *secret->mutable_data()) base::Wipe(value);
+  co_return WhyNoAccountKey(name, &*secret, users);
 }
 
 runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::LoadOrMakeKey(
