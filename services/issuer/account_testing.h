@@ -180,7 +180,9 @@ class AccountWorld : public IssuerWorld {
   AccountsCa ca_;
   Accounts accounts_{CaEnvironment(), *stores_, "cluster-secrets"};
   SecretUsers secret_users_;
-  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_};
+  PrivateCas private_cas_{nullptr, nullptr};
+  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_,
+                               private_cas_};
 };
 
 }  // namespace certwright::issuer_service

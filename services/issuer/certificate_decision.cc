@@ -200,6 +200,21 @@ absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
   return RenewalTime(certificate.spec(), certificate.metadata().uid(), lifetime, advice);
 }
 
+namespace {
+
+// When a certificate that leads to another CA than the issuer's present one is renewed: what
+// that CA would advise.
+absl::Time OtherCaTimeOf(const CertificateSnapshot& snapshot) {
+  const issuer::v1::Certificate& certificate = *snapshot.certificate;
+  const std::string& uid = certificate.metadata().uid();
+  const PresentCertificate present{snapshot.key_pair->not_before, snapshot.key_pair->not_after};
+  const PrivateCa& ca = *snapshot.other_ca;
+  const RenewalAdvice advice{ca.since + SpreadOf(ca) * JitterOf(uid, present), ca.since};
+  return RenewalTime(certificate.spec(), uid, present, advice);
+}
+
+}  // namespace
+
 bool IsRevoked(const issuer::v1::Certificate& certificate, const KeyPairFacts& present) {
   return certificate.status().has_revocation() && !present.problem.has_value() &&
          certificate.status().revocation().serial_number() == present.serial_number;
@@ -267,6 +282,11 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
   }
   if (IsRevoked(certificate, present)) {
     return Finding{"Revoked", "The certificate was revoked."};
+  }
+  if (snapshot.other_ca != nullptr && now >= OtherCaTimeOf(snapshot)) {
+    return Finding{
+        "CaReplaced",
+        "The issuer signs with another CA, to which this certificate does not lead."};
   }
   if (now >= RenewalTimeOf(certificate, present)) {
     return Finding{"Renewing", DescribeRenewal(certificate)};
@@ -349,6 +369,9 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
   const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
   if (!finding.has_value()) {
     decision.at = RenewalTimeOf(certificate, *snapshot.key_pair);
+    if (snapshot.other_ca != nullptr) {
+      decision.at = std::min(decision.at, OtherCaTimeOf(snapshot));
+    }
     return decision;
   }
   if (snapshot.request == nullptr && IsTheLast(certificate, *finding)) {
@@ -359,7 +382,7 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
   decision = snapshot.request != nullptr ? DecideRequest(snapshot, rules, *finding, now)
                                          : DecideBeginning(certificate, *finding, now);
   decision.present_serves =
-      finding->reason == "Renewing" ||
+      finding->reason == "Renewing" || finding->reason == "CaReplaced" ||
       (finding->reason == "ManuallyTriggered" && !IsRevoked(certificate, *snapshot.key_pair));
   return decision;
 }

@@ -12,6 +12,7 @@
 #include "lib/pki/certificate.h"
 #include "services/issuer/finding.h"
 #include "services/issuer/issuer_choice.h"
+#include "services/issuer/private_cas.h"
 #include "services/issuer/secret_users.h"
 
 namespace certwright::issuer_service {
@@ -48,6 +49,9 @@ struct CertificateSnapshot {
   // status.certificate_request_name, and whether its key still waits.
   const issuer::v1::CertificateRequest* request = nullptr;
   bool has_next_key = false;
+  // What the issuer signs with at present, if the certificate in the Secret does not lead
+  // there.
+  const PrivateCa* other_ca = nullptr;
 };
 
 // Nothing if the Secret holds what the spec asks for, to be renewed later than `now`.

@@ -15,6 +15,7 @@
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
+#include "services/issuer/issuer_choice.h"
 #include "services/issuer/limit_conditions.h"
 #include "services/issuer/next_key.h"
 #include "services/issuer/renewal.h"
@@ -52,16 +53,28 @@ Finding UpToDate(const std::string& trouble) {
                        : absl::StrCat("The certificate is up to date, but ", trouble)};
 }
 
+// Adds to what AddOutputs() answered.
+void NoteOtherCa(absl::Time renewal, issuer::v1::CertificateStatus& status,
+                 std::string& trouble) {
+  *status.mutable_renewal_time() = service::ToProto(renewal);
+  absl::StrAppend(
+      &trouble, trouble.empty() ? "" : ", and ",
+      "its issuer signs with another CA, to which it does not lead: it is renewed at ",
+      absl::FormatTime(absl::RFC3339_sec, renewal, absl::UTCTimeZone()), ".");
+}
+
 }  // namespace
 
 CertificateReconciler::CertificateReconciler(service::Environment environment, Stores& stores,
                                              const CertificateRequests& requests,
                                              const SecretUsers& secret_users,
+                                             const PrivateCas& private_cas,
                                              FallbackRules fallback_rules)
     : environment_(environment),
       stores_(stores),
       requests_(requests),
       secret_users_(secret_users),
+      private_cas_(private_cas),
       fallback_rules_(fallback_rules),
       issuance_seconds_(environment.metrics.GetHistogram(
           "certwright_issuer_issuance_seconds",
@@ -91,6 +104,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Re
       store::QueueKey(name.resource_namespace, world.certificate.spec().secret_name()));
   snapshot.request = world.request.has_value() ? &*world.request : nullptr;
   snapshot.has_next_key = world.next_key.has_value();
+  snapshot.other_ca = world.ca_fit == CaFit::kOtherCa ? world.ca.get() : nullptr;
   CertificateDecision decision =
       DecideCertificate(snapshot, fallback_rules_, environment_.clock().Now());
   world.present_serves = decision.present_serves;
@@ -106,6 +120,9 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
   if (!secret.ok() && !absl::IsNotFound(secret.status())) co_return secret.status();
   if (secret.ok()) {
     world.key_pair = known_key_pairs_.FactsOf(*secret);
+    world.ca =
+        private_cas_.Of(service::IssuerKey(IssuerInUse(certificate), resource_namespace));
+    if (world.ca != nullptr) world.ca_fit = FitOf(*secret, *world.ca);
     world.secret = *std::move(secret);
   }
   const std::string request_name = certificate.status().certificate_request_name();
@@ -139,9 +156,12 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
       // A Secret that is well again needs no request any more.
       CW_CO_ASSIGN_OR_RETURN(mutations, GiveUpRequest(world));
       Abandon(world);
-      CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
+      CW_CO_ASSIGN_OR_RETURN(std::string trouble,
                              co_await RefreshOutputs(context, world, mutations));
       DescribePresent(world.certificate, *world.key_pair);
+      if (world.ca_fit == CaFit::kOtherCa) {
+        NoteOtherCa(decision.at, *world.certificate.mutable_status(), trouble);
+      }
       SetReady(world.certificate, true, UpToDate(trouble));
       FollowRateLimit(nullptr, now, world.certificate);
       break;
@@ -300,10 +320,13 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutput
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOutputs(
     runtime::Context context, const World& world, std::vector<store::Mutation>& mutations) {
   const issuer::v1::CertificateSpec& spec = world.certificate.spec();
-  if (HasKeyEncoding(spec, *world.secret) && !ConcernsOutputs(spec, *world.secret)) {
+  const bool has_old_chain = world.ca_fit == CaFit::kOldChain;
+  if (!has_old_chain && HasKeyEncoding(spec, *world.secret) &&
+      !ConcernsOutputs(spec, *world.secret)) {
     co_return std::string();
   }
   Secret secret = *world.secret;
+  if (has_old_chain) PutChain(*world.ca, secret);
   auto trouble = co_await AddOutputs(context, world.certificate, secret);
   auto put = stores_.secrets.UpdateMutation(*world.secret, secret);
   Wipe(secret);

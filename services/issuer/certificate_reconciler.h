@@ -18,6 +18,7 @@
 #include "services/issuer/kinds.h"
 #include "services/issuer/known_key_pairs.h"
 #include "services/issuer/new_keys.h"
+#include "services/issuer/private_cas.h"
 #include "services/issuer/secret_users.h"
 
 namespace certwright::issuer_service {
@@ -28,6 +29,7 @@ class CertificateReconciler final : public controller::Reconciler {
   // All must outlive this.
   CertificateReconciler(service::Environment environment, Stores& stores,
                         const CertificateRequests& requests, const SecretUsers& secret_users,
+                        const PrivateCas& private_cas,
                         FallbackRules fallback_rules = FallbackRules());
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
@@ -42,6 +44,10 @@ class CertificateReconciler final : public controller::Reconciler {
     std::optional<issuer::v1::Secret> next_key;
     // The one that the status names, unless it is being deleted.
     std::optional<issuer::v1::CertificateRequest> request;
+    // What the issuer that is in use signs with, if that is a CA of its own, and how the Secret
+    // fits it.
+    PrivateCas::Shared ca;
+    CaFit ca_fit = CaFit::kFits;
     // Whether the present key pair does until there is another.
     bool present_serves = false;
   };
@@ -58,7 +64,8 @@ class CertificateReconciler final : public controller::Reconciler {
   runtime::Awaitable<absl::StatusOr<std::string>> AddOutputs(
       runtime::Context context, const issuer::v1::Certificate& certificate,
       issuer::v1::Secret& secret);
-  // The same for the present Secret, which `mutations` then rewrite.
+  // The same for the present Secret, which also gets what is above its certificate now;
+  // `mutations` then rewrite it.
   runtime::Awaitable<absl::StatusOr<std::string>> RefreshOutputs(
       runtime::Context context, const World& world, std::vector<store::Mutation>& mutations);
   // Gives the request on its way up, if there is one.
@@ -98,6 +105,7 @@ class CertificateReconciler final : public controller::Reconciler {
   Stores& stores_;
   const CertificateRequests& requests_;
   const SecretUsers& secret_users_;
+  const PrivateCas& private_cas_;
   const FallbackRules fallback_rules_;
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;

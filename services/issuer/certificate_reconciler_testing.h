@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "lib/pki/test_ca.h"
@@ -98,7 +99,11 @@ class CertificateReconcilerTest : public IssuerWorld {
   const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
   CertificateRequests requests_;
   SecretUsers secret_users_;
-  CertificateReconciler reconciler_{Environment(), *stores_, requests_, secret_users_};
+  PrivateCas private_cas_{
+      [](const std::string&) { return std::vector<std::string>{"web/site"}; },
+      [](const std::string&) {}};
+  CertificateReconciler reconciler_{Environment(), *stores_, requests_, secret_users_,
+                                    private_cas_};
 };
 
 }  // namespace certwright::issuer_service

@@ -35,11 +35,13 @@
 #include "services/issuer/certificate_request_rpc.h"
 #include "services/issuer/certificate_requests.h"
 #include "services/issuer/certificate_rpc.h"
+#include "services/issuer/issuer_choice.h"
 #include "services/issuer/issuer_events.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/limit_ledger.h"
+#include "services/issuer/private_cas.h"
 #include "services/issuer/renewal_info_reconciler.h"
 #include "services/issuer/sealing.h"
 #include "services/issuer/secret_rpc.h"
@@ -162,9 +164,11 @@ class IssuerApp final : public service::App {
                       environment.random),
         requests_(stores_.requests, environment.executor, environment.timers,
                   environment.random),
-        issuer_reconciler_(environment, stores_, accounts_, secret_users_),
+        private_cas_([this](const std::string& issuer) { return CertificatesOf(issuer); },
+                     [this](const std::string& key) { certificate_controller_.Enqueue(key); }),
+        issuer_reconciler_(environment, stores_, accounts_, secret_users_, private_cas_),
         certificate_reconciler_(environment, stores_, owned_requests_, secret_users_,
-                                FallbackRulesOf(config.fallback())),
+                                private_cas_, FallbackRulesOf(config.fallback())),
         request_reconciler_(
             environment, stores_, accounts_, orders_, std::move(approval.policy),
             [this](const std::string& key) { request_controller_.Enqueue(key); }),
@@ -404,6 +408,20 @@ class IssuerApp final : public service::App {
     }
   }
 
+  // Keys of the Certificates that name the issuer.
+  std::vector<std::string> CertificatesOf(const std::string& issuer) const {
+    std::vector<std::string> keys;
+    for (const auto& certificate : certificates_.List()) {
+      const std::string& resource_namespace = certificate->metadata().namespace_();
+      const std::vector<meta::v1::IssuerRef> refs = IssuersOf(certificate->spec());
+      const bool names_it = std::ranges::any_of(refs, [&](const meta::v1::IssuerRef& ref) {
+        return service::IssuerKey(ref, resource_namespace) == issuer;
+      });
+      if (names_it) keys.push_back(KeyOf(certificate->metadata()));
+    }
+    return keys;
+  }
+
   void StopInformers() {
     secret_watch_.reset();
     issuers_.Stop();
@@ -441,6 +459,7 @@ class IssuerApp final : public service::App {
   controller::StoreInformer<issuer::v1::CertificateRequest> requests_;
   std::unique_ptr<store::WatchHandle> secret_watch_;
 
+  PrivateCas private_cas_;
   IssuerReconciler issuer_reconciler_;
   CertificateReconciler certificate_reconciler_;
   CertificateRequestReconciler request_reconciler_;

@@ -17,6 +17,7 @@
 #include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/account_deactivation.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/secret_ownership.h"
 
 namespace certwright::issuer_service {
@@ -93,6 +94,15 @@ bool DoubtsAccount(const order::v1::Order& order) {
          (ready->reason() == "AccountDoesNotExist" || ready->reason() == "UserActionRequired");
 }
 
+// Notes what the issuer signs with, and since when.
+void NoteCa(const pki::Certificate& certificate, absl::Time now,
+            issuer::v1::CaIssuerStatus& status) {
+  const std::string fingerprint = FingerprintOf(certificate);
+  if (status.sha256_fingerprint() == fingerprint) return;
+  status.set_sha256_fingerprint(fingerprint);
+  *status.mutable_since() = service::ToProto(now);
+}
+
 }  // namespace
 
 std::string IssuerReconciler::DoubtedBy(const order::v1::Order* before,
@@ -112,12 +122,14 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
       co_await accounts_.FindIssuer(context, name.ref, name.resource_namespace);
   if (absl::IsNotFound(issuer.status())) {
     accounts_.Forget(key);
+    private_cas_.Forget(key);
     base::MutexLock lock(mutex_);
     next_verifications_.erase(key);
     co_return controller::Result();
   }
   if (!issuer.ok()) co_return issuer.status();
   if (!issuer->spec.has_acme()) co_return co_await ReconcileSigning(context, *issuer);
+  private_cas_.Forget(key);
   const absl::StatusOr<bool> finished = co_await rollover_.Finish(context, *issuer);
   if (absl::IsAborted(finished.status())) co_return After(kRolloverCheck);
   if (finished.ok() && *finished) {
@@ -135,6 +147,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
   }
   // What was kept is older than what is written now.
   accounts_.Forget(key);
+  outcome.status.clear_ca();
   CW_CO_RETURN_IF_ERROR(
       co_await accounts_.WriteStatus(context, *issuer, std::move(outcome.status)));
   co_return std::move(outcome.result);
@@ -146,11 +159,22 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
                          co_await signing_.CheckReady(context, issuer));
   issuer::v1::IssuerStatus status = issuer.status;
   status.clear_acme();
+  if (found.ca.has_value()) {
+    NoteCa(found.ca->certificate, environment_.clock().Now(), *status.mutable_ca());
+    found.ca->since = service::FromProto(status.ca().since());
+  } else if (!issuer.spec.has_ca()) {
+    status.clear_ca();
+  }
   const service::ConditionUpdate ready{"Ready", found.ready, std::move(found.reason),
                                        std::move(found.message)};
   service::SetCondition(*status.mutable_conditions(), ready, issuer.metadata.generation(),
                         environment_.clock().Now());
   CW_CO_RETURN_IF_ERROR(co_await accounts_.WriteStatus(context, issuer, std::move(status)));
+  if (found.ca.has_value()) {
+    private_cas_.Set(KeyOf(issuer), *std::move(found.ca));
+  } else {
+    private_cas_.Forget(KeyOf(issuer));
+  }
   co_return found.next;
 }
 

@@ -22,6 +22,7 @@
 #include "services/issuer/account_rollover.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/private_cas.h"
 #include "services/issuer/secret_users.h"
 #include "services/issuer/signing_issuers.h"
 
@@ -32,11 +33,12 @@ class IssuerReconciler final : public controller::Reconciler {
  public:
   // All must outlive this.
   IssuerReconciler(service::Environment environment, Stores& stores, Accounts& accounts,
-                   const SecretUsers& secret_users)
+                   const SecretUsers& secret_users, PrivateCas& private_cas)
       : environment_(environment),
         stores_(stores),
         accounts_(accounts),
         secret_users_(secret_users),
+        private_cas_(private_cas),
         signing_(environment, stores, accounts),
         rollover_(environment, stores, accounts) {}
 
@@ -93,6 +95,7 @@ class IssuerReconciler final : public controller::Reconciler {
   Stores& stores_;
   Accounts& accounts_;
   const SecretUsers& secret_users_;
+  PrivateCas& private_cas_;
   SigningIssuers signing_;
   AccountRollover rollover_;
   base::Mutex mutex_;

@@ -91,7 +91,9 @@ class IssuerReconcilerTest : public IssuerWorld {
   acme::FakeCa ca_;
   Accounts accounts_{CaEnvironment(), *stores_, "cluster-secrets"};
   SecretUsers secret_users_;
-  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_};
+  PrivateCas private_cas_{nullptr, nullptr};
+  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_,
+                               private_cas_};
 };
 
 TEST_F(IssuerReconcilerTest, RegistersANewKeyAndSaysSo) {
@@ -299,7 +301,7 @@ TEST_F(IssuerReconcilerTest, AfterAStartAccountsAreLookedUpAtTimesOfTheirOwn) {
   ca_.OnPost("/new-account", {Registered()});
   CreateIssuer();
   CW_ASSERT_OK(Pass());
-  IssuerReconciler restarted(CaEnvironment(), *stores_, accounts_, secret_users_);
+  IssuerReconciler restarted(CaEnvironment(), *stores_, accounts_, secret_users_, private_cas_);
   CW_ASSERT_OK_AND_ASSIGN(const controller::Result result,
                           Await(restarted.Reconcile(Context(), kKey)));
   EXPECT_LE(result.requeue_after, absl::Hours(6));

@@ -1,9 +1,11 @@
-// Where issuers keep their keys.
+// What issuers keep in Secrets, and what they note of it.
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "lib/pki/key.h"
+#include "lib/pki/test_ca.h"
+#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_testing.h"
 
@@ -44,7 +46,9 @@ class IssuerSecretsTest : public IssuerWorld {
 
   Accounts accounts_{Environment(), *stores_, "cluster-secrets"};
   SecretUsers secret_users_;
-  IssuerReconciler reconciler_{Environment(), *stores_, accounts_, secret_users_};
+  PrivateCas private_cas_{[](const std::string&) { return std::vector<std::string>(); },
+                          [](const std::string&) {}};
+  IssuerReconciler reconciler_{Environment(), *stores_, accounts_, secret_users_, private_cas_};
 };
 
 // Fault 101.
@@ -78,6 +82,54 @@ TEST_F(IssuerSecretsTest, NoAccountKeyIsKeptWhereACertificateReplacesIt) {
   Pass();
   EXPECT_EQ(Ready(), "False SecretNotOwned");
   EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
+}
+
+// Fault 111.
+TEST_F(IssuerSecretsTest, NotesWhatACaIssuerSignsWithAndSinceWhen) {
+  issuer::v1::IssuerSpec spec;
+  spec.mutable_ca()->set_secret_name("ca");
+  CreateIssuer(spec);
+  const auto put = [&](const pki::TestCa& ca) {
+    Secret secret = Read(stores_->secrets, "ca");
+    (*secret.mutable_data())[kCertificateKey] = ca.certificate().Pem();
+    (*secret.mutable_data())[kPrivateKeyKey] = std::string(ca.key().ToPem().Reveal());
+    CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  };
+  CreateSecret("web", "ca", "users", "own");
+  const pki::TestCa first;
+  put(first);
+  const absl::Time since = clock_.Now();
+  Pass();
+  EXPECT_EQ(Ready(), "True KeyPairVerified");
+  const auto noted = Read(stores_->issuers, "ca").status().ca();
+  EXPECT_EQ(noted.sha256_fingerprint(), FingerprintOf(first.certificate()));
+  EXPECT_EQ(service::FromProto(noted.since()), since);
+  ASSERT_NE(private_cas_.Of(kKey), nullptr);
+  EXPECT_EQ(private_cas_.Of(kKey)->since, since);
+  EXPECT_EQ(private_cas_.Of(kKey)->certificate.der, first.certificate().der);
+
+  // The same one stays so, over a time in which the issuer cannot sign.
+  clock_.Advance(absl::Hours(1));
+  Secret secret = Read(stores_->secrets, "ca");
+  secret.mutable_data()->erase(kPrivateKeyKey);
+  CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  Pass();
+  EXPECT_EQ(private_cas_.Of(kKey), nullptr);
+  put(first);
+  Pass();
+  EXPECT_EQ(private_cas_.Of(kKey)->since, since);
+
+  const pki::TestCa second;
+  put(second);
+  Pass();
+  EXPECT_EQ(private_cas_.Of(kKey)->since, since + absl::Hours(1));
+  EXPECT_EQ(private_cas_.Of(kKey)->certificate.der, second.certificate().der);
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().ca().sha256_fingerprint(),
+            FingerprintOf(second.certificate()));
+
+  CW_ASSERT_OK(Await(stores_->issuers.Delete(Context(), "web", "ca")));
+  Pass();
+  EXPECT_EQ(private_cas_.Of(kKey), nullptr);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "lib/pki/certificate.h"
+#include "lib/pki/key.h"
 #include "tests/faults/fault_test_world.h"
 
 namespace certwright::fakes {
@@ -15,6 +17,7 @@ namespace {
 namespace v1 = issuer::v1;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 constexpr char kAllow[] = "certwright.io/allow-certificate";
 
@@ -112,6 +115,18 @@ class SecretFaultsTest : public testing::Test {
     CW_ASSERT_OK(world_->WaitUntilReady({"root"}, kTimeout));
     WaitForIssuer("root", "KeyPairVerified");
   }
+  static absl::Status Verify(const v1::Secret& secret) {
+    const auto chain = pki::ParseChainPem(secret.data().at("tls.crt"));
+    const auto roots = pki::ParseChainPem(secret.data().at("ca.crt"));
+    if (!chain.ok() || !roots.ok()) return absl::InvalidArgumentError("unreadable");
+    const auto key = pki::PrivateKey::ParsePem(secret.data().at("tls.key"));
+    if (!key.ok()) return key.status();
+    if (!(key->public_key() == chain->front().public_key)) {
+      return absl::InvalidArgumentError("another key");
+    }
+    return pki::VerifyAgainstRoots(*chain, *roots, chain->front().not_before);
+  }
+
   std::unique_ptr<FakeWorld> world_;
 };
 
@@ -254,6 +269,63 @@ TEST_F(SecretFaultsTest, TheNamesOfNextKeysAreReserved) {
   WaitForIssuer("thief", "ACMEAccountRegistered");
   EXPECT_THAT(ReadyMessage(WaitForReason("thief", "SecretNotOwned")),
               HasSubstr("Issuer default/thief"));
+}
+
+// Faults 111 and 112.
+TEST_F(SecretFaultsTest, LeavesAndWhatIsTrustedFollowTheCa) {
+  CreateRoot();
+  const std::vector<std::string> leaves = {"a", "b", "c"};
+  for (const std::string& leaf : leaves) {
+    CW_ASSERT_OK(world_->CreateCertificate(Naming(leaf, leaf + "-tls", "root")));
+  }
+  CW_ASSERT_OK(world_->WaitUntilReady(leaves, kTimeout));
+  const std::string before = Secret("root").data().at("tls.crt");
+  EXPECT_EQ(Secret("a-tls").data().at("ca.crt"), before);
+
+  // With a key and a certificate of its own.
+  Renew(*world_, "root");
+  WaitForRevision(*world_, "root", 2);
+  const std::string after = Secret("root").data().at("tls.crt");
+  ASSERT_NE(after, before);
+  for (const std::string& leaf : leaves) {
+    WaitForRevision(*world_, leaf, 2);
+    CW_EXPECT_OK(Verify(Secret(leaf + "-tls")));
+    EXPECT_EQ(Secret(leaf + "-tls").data().at("ca.crt"), after);
+  }
+
+  // With the same key: the leaves stay, and what is trusted follows.
+  v1::UpdateCertificateRequest update;
+  *update.mutable_certificate() = *world_->GetCertificate("root");
+  update.mutable_certificate()->mutable_spec()->mutable_private_key()->set_rotation_policy(
+      v1::ROTATION_POLICY_NEVER);
+  v1::UpdateCertificateResponse updated;
+  CW_ASSERT_OK(harness::FromGrpc(world_->certificates().UpdateCertificate(
+      harness::MakeContext().get(), update, &updated)));
+  Renew(*world_, "root");
+  WaitForRevision(*world_, "root", 3);
+  const std::string renewed = Secret("root").data().at("tls.crt");
+  ASSERT_NE(renewed, after);
+  for (const std::string& leaf : leaves) {
+    EXPECT_TRUE(harness::WaitUntil(
+        [&] { return Secret(leaf + "-tls").data().at("ca.crt") == renewed; }, kTimeout));
+    CW_EXPECT_OK(Verify(Secret(leaf + "-tls")));
+    EXPECT_EQ(world_->GetCertificate(leaf)->status().revision(), 2);
+  }
+
+  // Nor does another encoding of a key ask for another certificate.
+  *update.mutable_certificate() = *world_->GetCertificate("a");
+  update.mutable_certificate()->mutable_spec()->mutable_private_key()->set_encoding(
+      v1::PRIVATE_KEY_ENCODING_PKCS1);
+  CW_ASSERT_OK(harness::FromGrpc(world_->certificates().UpdateCertificate(
+      harness::MakeContext().get(), update, &updated)));
+  EXPECT_TRUE(harness::WaitUntil(
+      [&] {
+        return testing::Matches(StartsWith("-----BEGIN EC PRIVATE KEY-----"))(
+            Secret("a-tls").data().at("tls.key"));
+      },
+      kTimeout));
+  CW_EXPECT_OK(Verify(Secret("a-tls")));
+  EXPECT_EQ(world_->GetCertificate("a")->status().revision(), 2);
 }
 
 }  // namespace
