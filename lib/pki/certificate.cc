@@ -292,6 +292,13 @@ absl::Status VerifyAgainstRoots(const std::vector<Certificate>& chain,
                    X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()))));
 }
 
+bool IsSignedBy(const Certificate& certificate, const Certificate& ca) {
+  OpensslErrorScope scope;
+  return X509_check_issued(ca.x509.get(), certificate.x509.get()) == X509_V_OK &&
+         X509_check_ca(ca.x509.get()) != 0 &&
+         X509_verify(certificate.x509.get(), X509_get0_pubkey(ca.x509.get())) == 1;
+}
+
 bool IsSelfSigned(const Certificate& certificate) {
   return X509_self_signed(certificate.x509.get(), /*verify_signature=*/0) == 1;
 }

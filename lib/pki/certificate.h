@@ -75,6 +75,9 @@ absl::Status VerifyIssuedChain(const std::vector<Certificate>& chain,
 absl::Status VerifyAgainstRoots(const std::vector<Certificate>& chain,
                                 const std::vector<Certificate>& roots, absl::Time now);
 
+// Whether `certificate` names `ca` as its issuer, and `ca` may have signed it and has.
+bool IsSignedBy(const Certificate& certificate, const Certificate& ca);
+
 // Whether it names itself as its issuer.
 bool IsSelfSigned(const Certificate& certificate);
 

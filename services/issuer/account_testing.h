@@ -179,7 +179,10 @@ class AccountWorld : public IssuerWorld {
 
   AccountsCa ca_;
   Accounts accounts_{CaEnvironment(), *stores_, "cluster-secrets"};
-  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_};
+  SecretUsers secret_users_;
+  PrivateCas private_cas_{nullptr, nullptr};
+  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_,
+                               private_cas_};
 };
 
 }  // namespace certwright::issuer_service

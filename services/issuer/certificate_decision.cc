@@ -16,6 +16,7 @@
 #include "services/issuer/kinds.h"
 #include "services/issuer/limit_conditions.h"
 #include "services/issuer/renewal.h"
+#include "services/issuer/secret_ownership.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -44,7 +45,7 @@ pki::SubjectAltNames NamesOf(const issuer::v1::CertificateSpec& spec) {
 std::optional<Finding> CheckOwner(const issuer::v1::Certificate& certificate,
                                   const issuer::v1::Secret& secret) {
   if (Annotation(secret, kCertificateNameAnnotation) != certificate.metadata().name()) {
-    return Finding{"IncorrectCertificate", "The Secret was written for another Certificate."};
+    return Finding{"IncorrectCertificate", "The Secret was not written for this Certificate."};
   }
   const std::vector<meta::v1::IssuerRef> issuers = IssuersOf(certificate.spec());
   const bool known =
@@ -109,7 +110,10 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot,
     return decision;
   }
   const meta::v1::Condition* ready = ReadyOf(request);
-  if (service::IsTrue(request.status().conditions(), "Ready")) {
+  if (!snapshot.has_next_key) {
+    decision.action = CertificateAction::kFail;
+    decision.finding = LostNextKey(*snapshot.certificate);
+  } else if (service::IsTrue(request.status().conditions(), "Ready")) {
     decision.action = CertificateAction::kComplete;
   } else if (HasFailed(request)) {
     decision.action = CertificateAction::kFail;
@@ -196,9 +200,32 @@ absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
   return RenewalTime(certificate.spec(), certificate.metadata().uid(), lifetime, advice);
 }
 
+namespace {
+
+// When a certificate that leads to another CA than the issuer's present one is renewed: what
+// that CA would advise.
+absl::Time OtherCaTimeOf(const CertificateSnapshot& snapshot) {
+  const issuer::v1::Certificate& certificate = *snapshot.certificate;
+  const std::string& uid = certificate.metadata().uid();
+  const PresentCertificate present{snapshot.key_pair->not_before, snapshot.key_pair->not_after};
+  const PrivateCa& ca = *snapshot.other_ca;
+  const RenewalAdvice advice{ca.since + SpreadOf(ca) * JitterOf(uid, present), ca.since};
+  return RenewalTime(certificate.spec(), uid, present, advice);
+}
+
+}  // namespace
+
 bool IsRevoked(const issuer::v1::Certificate& certificate, const KeyPairFacts& present) {
   return certificate.status().has_revocation() && !present.problem.has_value() &&
          certificate.status().revocation().serial_number() == present.serial_number;
+}
+
+Finding LostNextKey(const issuer::v1::Certificate& certificate) {
+  return {"NextKeyLost",
+          absl::StrCat("Somebody has changed or deleted the Secret ",
+                       certificate.status().next_private_key_secret_name(),
+                       ", in which the key of the next certificate waited. Another key and "
+                       "certificate follow after a pause.")};
 }
 
 bool HasFailed(const issuer::v1::CertificateRequest& request) {
@@ -255,6 +282,11 @@ std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, ab
   }
   if (IsRevoked(certificate, present)) {
     return Finding{"Revoked", "The certificate was revoked."};
+  }
+  if (snapshot.other_ca != nullptr && now >= OtherCaTimeOf(snapshot)) {
+    return Finding{
+        "CaReplaced",
+        "The issuer signs with another CA, to which this certificate does not lead."};
   }
   if (now >= RenewalTimeOf(certificate, present)) {
     return Finding{"Renewing", DescribeRenewal(certificate)};
@@ -330,25 +362,16 @@ CertificateDecision Block(Finding finding) {
 CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
                                       const FallbackRules& rules, absl::Time now) {
   const issuer::v1::Certificate& certificate = *snapshot.certificate;
-  if (!snapshot.secret_owner.empty()) {
-    return Block({"IncorrectCertificate",
-                  absl::StrCat("The Secret ", certificate.spec().secret_name(),
-                               " belongs to the Certificate ", snapshot.secret_owner,
-                               ", which names it too: give each its own spec.secretName.")});
-  }
-  // It may hold anybody's keys.
-  if (snapshot.secret != nullptr &&
-      Annotation(*snapshot.secret, kCertificateNameAnnotation).empty()) {
-    return Block({"IncorrectCertificate",
-                  absl::StrCat("The Secret ", certificate.spec().secret_name(),
-                               " was not made for a Certificate, so it is left alone: choose "
-                               "another spec.secretName, delete it, or give it the annotation ",
-                               kCertificateNameAnnotation, " with the Certificate's name.")});
+  if (auto why_not = WhyNotWrite(certificate, snapshot.secret, snapshot.secret_users)) {
+    return Block(*std::move(why_not));
   }
   CertificateDecision decision;
   const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
   if (!finding.has_value()) {
     decision.at = RenewalTimeOf(certificate, *snapshot.key_pair);
+    if (snapshot.other_ca != nullptr) {
+      decision.at = std::min(decision.at, OtherCaTimeOf(snapshot));
+    }
     return decision;
   }
   if (snapshot.request == nullptr && IsTheLast(certificate, *finding)) {
@@ -359,7 +382,7 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
   decision = snapshot.request != nullptr ? DecideRequest(snapshot, rules, *finding, now)
                                          : DecideBeginning(certificate, *finding, now);
   decision.present_serves =
-      finding->reason == "Renewing" ||
+      finding->reason == "Renewing" || finding->reason == "CaReplaced" ||
       (finding->reason == "ManuallyTriggered" && !IsRevoked(certificate, *snapshot.key_pair));
   return decision;
 }

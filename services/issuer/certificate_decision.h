@@ -10,15 +10,12 @@
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "certwright/issuer/v1/secret.pb.h"
 #include "lib/pki/certificate.h"
+#include "services/issuer/finding.h"
 #include "services/issuer/issuer_choice.h"
+#include "services/issuer/private_cas.h"
+#include "services/issuer/secret_users.h"
 
 namespace certwright::issuer_service {
-
-// Why the present key pair does not do; the reasons are cert-manager's.
-struct Finding {
-  std::string reason;
-  std::string message;
-};
 
 // What a Secret's key pair is. Reading keys and certificates is the dearest part of a pass, so
 // this is kept for as long as the Secret does not change.
@@ -47,10 +44,14 @@ struct CertificateSnapshot {
   // spec.secret_name, and its key pair; both or neither.
   const issuer::v1::Secret* secret = nullptr;
   const KeyPairFacts* key_pair = nullptr;
-  // status.certificate_request_name.
+  // Of the Secret.
+  std::vector<SecretUser> secret_users = {};
+  // status.certificate_request_name, and whether its key still waits.
   const issuer::v1::CertificateRequest* request = nullptr;
-  // Another Certificate that wrote the Secret, still exists and still names it.
-  std::string secret_owner;
+  bool has_next_key = false;
+  // What the issuer signs with at present, if the certificate in the Secret does not lead
+  // there.
+  const PrivateCa* other_ca = nullptr;
 };
 
 // Nothing if the Secret holds what the spec asks for, to be renewed later than `now`.
@@ -63,6 +64,9 @@ absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
 
 // Whether the present certificate is the one that RevokeCertificate revoked.
 bool IsRevoked(const issuer::v1::Certificate& certificate, const KeyPairFacts& present);
+
+// That the key of the certificate on the way is no longer what it was asked for with.
+Finding LostNextKey(const issuer::v1::Certificate& certificate);
 
 // Whether the request is over without a certificate.
 bool HasFailed(const issuer::v1::CertificateRequest& request);
@@ -86,8 +90,7 @@ enum class CertificateAction {
   kFail,
   // Give the request up, pass its issuer over and ask the next one.
   kFallBack,
-  // The Secret belongs to another Certificate or to none, or nothing is to follow a revoked
-  // one.
+  // The Secret is not the Certificate's to write, or nothing is to follow a revoked one.
   kBlocked,
 };
 

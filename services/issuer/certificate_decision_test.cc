@@ -89,7 +89,8 @@ struct World {
       snapshot.key_pair = &key_pair;
     }
     if (request.has_value()) snapshot.request = &*request;
-    snapshot.secret_owner = secret_owner;
+    snapshot.has_next_key = has_next_key;
+    snapshot.secret_users = secret_users;
     return snapshot;
   }
   std::string Reason(absl::Time now = kNow) const {
@@ -104,7 +105,8 @@ struct World {
   std::optional<Secret> secret;
   KeyPairFacts key_pair;
   std::optional<CertificateRequest> request;
-  std::string secret_owner;
+  bool has_next_key = true;
+  std::vector<SecretUser> secret_users;
 };
 
 TEST(FindReasonToIssueTest, FindsEachReason) {
@@ -238,7 +240,11 @@ TEST(DecideCertificateTest, IsBlockedByAnotherOwnerWhateverElseIsTrue) {
   for (const bool exists : {true, false}) {
     World world;
     if (!exists) world.secret.reset();
-    world.secret_owner = "other";
+    if (exists) {
+      (*world.secret->mutable_metadata()->mutable_annotations())[kCertificateNameAnnotation] =
+          "other";
+    }
+    world.secret_users = {{SecretUse::kTarget, "web/other", absl::InfinitePast()}};
     const CertificateDecision decision = world.Decide();
     EXPECT_EQ(decision.action, CertificateAction::kBlocked);
     EXPECT_EQ(decision.finding.reason, "IncorrectCertificate");
@@ -246,11 +252,26 @@ TEST(DecideCertificateTest, IsBlockedByAnotherOwnerWhateverElseIsTrue) {
   }
 }
 
+// Fault 101.
+TEST(DecideCertificateTest, ARequestWithoutItsKeyHasFailedUnlessTheSpecIsAnotherOne) {
+  World world;
+  world.secret.reset();
+  world.AddRequest();
+  world.has_next_key = false;
+  for (const bool issued : {false, true}) {
+    if (issued) world.SetRequestReady(true, "Issued", "");
+    EXPECT_EQ(world.Decide().action, CertificateAction::kFail);
+    EXPECT_EQ(world.Decide().finding.reason, "NextKeyLost");
+  }
+  world.certificate.mutable_spec()->add_dns_names("c.example");
+  EXPECT_EQ(world.Decide().action, CertificateAction::kBegin);
+}
+
 TEST(DecideCertificateTest, ASecretThatWasNotMadeForACertificateIsLeftAlone) {
   World world;
   world.secret->mutable_metadata()->clear_annotations();
   EXPECT_EQ(world.Decide().action, CertificateAction::kBlocked);
-  EXPECT_EQ(world.Decide().finding.reason, "IncorrectCertificate");
+  EXPECT_EQ(world.Decide().finding.reason, "SecretNotOwned");
   world.AddRequest();
   world.SetRequestReady(true, "Issued", "");
   EXPECT_EQ(world.Decide().action, CertificateAction::kBlocked);

@@ -1,6 +1,9 @@
 // What is a Certificate's own: its requests, its certificate, and the Secrets that it writes.
+#include <functional>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "services/issuer/certificate_reconciler_testing.h"
@@ -126,8 +129,9 @@ TEST_F(CertificateReconcilerTest, TheKeyOfASecretThatItsAdminMeansForTheCertific
   Secret secret;
   secret.mutable_metadata()->set_namespace_("web");
   secret.mutable_metadata()->set_name("site-tls");
-  (*secret.mutable_metadata()->mutable_annotations())[kCertificateNameAnnotation] = "site";
+  (*secret.mutable_metadata()->mutable_annotations())[kAllowCertificateAnnotation] = "site";
   (*secret.mutable_data())[kPrivateKeyKey] = std::string(own.ToPem().Reveal());
+  (*secret.mutable_data())["users"] = "own";
   CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
   Create();
   ChangeSpec([](auto& spec) {
@@ -135,21 +139,27 @@ TEST_F(CertificateReconcilerTest, TheKeyOfASecretThatItsAdminMeansForTheCertific
   });
   Pass();
   EXPECT_TRUE(pki::ParseCsrPem(Request().spec().request())->public_key == own.public_key());
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(SiteSecret().metadata().annotations().at(kCertificateNameAnnotation), "site");
+  EXPECT_EQ(SiteSecret().data().at("users"), "own");
 }
 
+// Fault 100.
 TEST_F(CertificateReconcilerTest, SecretsThatWereNotMadeForItAreLeftAlone) {
   CreateSecret("web", "site-tls", kPrivateKeyKey, "an account key");
   Create();
   Pass();
-  EXPECT_EQ(ConditionOf(Site()), "False IncorrectCertificate");
+  EXPECT_EQ(ConditionOf(Site()), "False SecretNotOwned");
   EXPECT_EQ(RequestName(), "");
   EXPECT_EQ(SiteSecret().data().at(kPrivateKeyKey), "an account key");
 
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-tls")));
   CreateSecret("web", "site-next-key", "token", "a token");
-  const auto refused = Await(reconciler_.Reconcile(Context(), "web/site"));
-  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ConditionOf(Site()), "False IncorrectCertificate");
+  EXPECT_EQ(Pass().requeue_after, std::nullopt);
+  EXPECT_EQ(ConditionOf(Site()), "False SecretNotOwned");
+  EXPECT_EQ(RequestName(), "");
   EXPECT_EQ(Read(stores_->secrets, "site-next-key").data().at("token"), "a token");
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
   Issue();
@@ -167,9 +177,95 @@ TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {
   EXPECT_EQ(rival.status().certificate_request_name(), "");
   EXPECT_EQ(SiteSecret().metadata().resource_version(), before.metadata().resource_version());
 
+  const SecretUses uses = UsesOf(Site());
   CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
+  secret_users_.Replace(uses, {});
   Pass("rival");
   EXPECT_NE(Read(stores_->certificates, "rival").status().certificate_request_name(), "");
+}
+
+// Fault 100.
+TEST_F(CertificateReconcilerTest, OfTwoThatNameASecretWhichIsNotThereTheOlderMakesIt) {
+  Create();
+  clock_.Advance(absl::Seconds(1));
+  Create("rival");
+  Pass("rival");
+  EXPECT_EQ(ConditionOf(Read(stores_->certificates, "rival")), "False IncorrectCertificate");
+  EXPECT_EQ(Await(stores_->requests.List(Context(), {}))->resources.size(), 0u);
+  Issue();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+}
+
+// Fault 100.
+TEST_F(CertificateReconcilerTest, ASecretThatSomebodyElseMakesMeanwhileIsNotOverwritten) {
+  Create();
+  Pass();
+  Sign();
+  CreateSecret("web", "site-tls", "token", "a token");
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False SecretNotOwned");
+  EXPECT_EQ(SiteSecret().data().size(), 1u);
+  // What has come for it is not lost.
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-tls")));
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_EQ(Await(stores_->requests.List(Context(), {}))->resources.size(), 1u);
+}
+
+// Fault 101.
+TEST_F(CertificateReconcilerTest, APairThatDoesNotFitReplacesNothing) {
+  Create();
+  Issue();
+  const Secret good = SiteSecret();
+  const std::string other_key(pki::PrivateKey::Generate(pki::KeySpec())->ToPem().Reveal());
+  const auto change_key = [](const std::string& value) {
+    return [value](Secret& next_key) { (*next_key.mutable_data())[kPrivateKeyKey] = value; };
+  };
+  const std::vector<std::function<void(Secret&)>> changes = {
+      change_key(other_key),
+      change_key("garbage"),
+      change_key(""),
+      [](Secret& next_key) { next_key.mutable_data()->clear(); },
+  };
+  int attempts = 0;
+  ChangeSpec([](auto& spec) { spec.add_usages("client auth"); });
+  for (const auto& change : changes) {
+    Pass();
+    ASSERT_NE(RequestName(), "");
+    Secret next_key = Read(stores_->secrets, "site-next-key");
+    change(next_key);
+    CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), next_key)));
+    Sign();
+    Pass();
+    EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False NextKeyLost");
+    EXPECT_EQ(Site().status().failed_issuance_attempts(), ++attempts);
+    EXPECT_EQ(SiteSecret().metadata().resource_version(), good.metadata().resource_version());
+    EXPECT_EQ(RequestName(), "");
+    const auto wait = Pass().requeue_after;
+    ASSERT_TRUE(wait.has_value());
+    EXPECT_GE(*wait, absl::Minutes(1));
+    EXPECT_EQ(RequestName(), "");
+    clock_.Advance(*wait);
+  }
+  Issue();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_FALSE(ReadKeyPair(SiteSecret()).problem.has_value());
+}
+
+// Fault 101.
+TEST_F(CertificateReconcilerTest, ASecretOfAUsersInPlaceOfTheNextKeyIsLeftAlone) {
+  Create();
+  Pass();
+  Sign();
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
+  CreateSecret("web", "site-next-key", kPrivateKeyKey, "a user's");
+  Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False NextKeyLost");
+  clock_.Advance(absl::Minutes(1));
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "False SecretNotOwned");
+  EXPECT_EQ(Read(stores_->secrets, "site-next-key").data().at(kPrivateKeyKey), "a user's");
+  EXPECT_FALSE(Exists(stores_->secrets, "site-tls"));
 }
 
 }  // namespace

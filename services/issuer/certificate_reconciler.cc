@@ -15,6 +15,7 @@
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
+#include "services/issuer/issuer_choice.h"
 #include "services/issuer/limit_conditions.h"
 #include "services/issuer/next_key.h"
 #include "services/issuer/renewal.h"
@@ -52,14 +53,28 @@ Finding UpToDate(const std::string& trouble) {
                        : absl::StrCat("The certificate is up to date, but ", trouble)};
 }
 
+// Adds to what AddOutputs() answered.
+void NoteOtherCa(absl::Time renewal, issuer::v1::CertificateStatus& status,
+                 std::string& trouble) {
+  *status.mutable_renewal_time() = service::ToProto(renewal);
+  absl::StrAppend(
+      &trouble, trouble.empty() ? "" : ", and ",
+      "its issuer signs with another CA, to which it does not lead: it is renewed at ",
+      absl::FormatTime(absl::RFC3339_sec, renewal, absl::UTCTimeZone()), ".");
+}
+
 }  // namespace
 
 CertificateReconciler::CertificateReconciler(service::Environment environment, Stores& stores,
                                              const CertificateRequests& requests,
+                                             const SecretUsers& secret_users,
+                                             const PrivateCas& private_cas,
                                              FallbackRules fallback_rules)
     : environment_(environment),
       stores_(stores),
       requests_(requests),
+      secret_users_(secret_users),
+      private_cas_(private_cas),
       fallback_rules_(fallback_rules),
       issuance_seconds_(environment.metrics.GetHistogram(
           "certwright_issuer_issuance_seconds",
@@ -85,8 +100,11 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Re
   snapshot.certificate = &world.certificate;
   snapshot.secret = world.secret.has_value() ? &*world.secret : nullptr;
   snapshot.key_pair = world.key_pair.get();
-  snapshot.request = world.request_is_of_use ? &*world.request : nullptr;
-  snapshot.secret_owner = world.secret_owner;
+  snapshot.secret_users = secret_users_.Of(
+      store::QueueKey(name.resource_namespace, world.certificate.spec().secret_name()));
+  snapshot.request = world.request.has_value() ? &*world.request : nullptr;
+  snapshot.has_next_key = world.next_key.has_value();
+  snapshot.other_ca = world.ca_fit == CaFit::kOtherCa ? world.ca.get() : nullptr;
   CertificateDecision decision =
       DecideCertificate(snapshot, fallback_rules_, environment_.clock().Now());
   world.present_serves = decision.present_serves;
@@ -101,9 +119,10 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
       context, resource_namespace, certificate.spec().secret_name());
   if (!secret.ok() && !absl::IsNotFound(secret.status())) co_return secret.status();
   if (secret.ok()) {
-    CW_CO_ASSIGN_OR_RETURN(world.secret_owner,
-                           co_await FindSecretOwner(context, certificate, *secret));
     world.key_pair = known_key_pairs_.FactsOf(*secret);
+    world.ca =
+        private_cas_.Of(service::IssuerKey(IssuerInUse(certificate), resource_namespace));
+    if (world.ca != nullptr) world.ca_fit = FitOf(*secret, *world.ca);
     world.secret = *std::move(secret);
   }
   const std::string request_name = certificate.status().certificate_request_name();
@@ -119,28 +138,10 @@ runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReco
         request->metadata().owner().uid() == certificate.metadata().uid()) {
       world.request = *std::move(request);
     }
-    if (next_key.ok()) world.next_key = *std::move(next_key);
-    // A request without its key is of no use.
-    world.request_is_of_use = world.request.has_value() && world.next_key.has_value();
+    if (next_key.ok() && IsNextKey(*next_key)) world.next_key = *std::move(next_key);
   }
   world.certificate = std::move(certificate);
   co_return world;
-}
-
-runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FindSecretOwner(
-    runtime::Context context, const Certificate& certificate, const Secret& secret) {
-  const auto it = secret.metadata().annotations().find(kCertificateNameAnnotation);
-  if (it == secret.metadata().annotations().end() ||
-      it->second == certificate.metadata().name()) {
-    co_return std::string();
-  }
-  const std::string owner = it->second;
-  absl::StatusOr<Certificate> other =
-      co_await stores_.certificates.Get(context, certificate.metadata().namespace_(), owner);
-  if (absl::IsNotFound(other.status())) co_return std::string();
-  if (!other.ok()) co_return other.status();
-  const bool names_it = other->spec().secret_name() == certificate.spec().secret_name();
-  co_return names_it ? owner : std::string();
 }
 
 runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Act(
@@ -155,9 +156,12 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
       // A Secret that is well again needs no request any more.
       CW_CO_ASSIGN_OR_RETURN(mutations, GiveUpRequest(world));
       Abandon(world);
-      CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
+      CW_CO_ASSIGN_OR_RETURN(std::string trouble,
                              co_await RefreshOutputs(context, world, mutations));
       DescribePresent(world.certificate, *world.key_pair);
+      if (world.ca_fit == CaFit::kOtherCa) {
+        NoteOtherCa(decision.at, *world.certificate.mutable_status(), trouble);
+      }
       SetReady(world.certificate, true, UpToDate(trouble));
       FollowRateLimit(nullptr, now, world.certificate);
       break;
@@ -300,6 +304,7 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeReque
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutputs(
     runtime::Context context, const Certificate& certificate, Secret& secret) {
+  CW_CO_RETURN_IF_ERROR(PutKeyEncoding(certificate.spec(), secret));
   if (!ConcernsOutputs(certificate.spec(), secret)) co_return std::string();
   const auto passwords = co_await ReadKeystorePasswords(context, stores_, certificate);
   absl::Status status = passwords.status();
@@ -314,8 +319,14 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::AddOutput
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOutputs(
     runtime::Context context, const World& world, std::vector<store::Mutation>& mutations) {
-  if (!ConcernsOutputs(world.certificate.spec(), *world.secret)) co_return std::string();
+  const issuer::v1::CertificateSpec& spec = world.certificate.spec();
+  const bool has_old_chain = world.ca_fit == CaFit::kOldChain;
+  if (!has_old_chain && HasKeyEncoding(spec, *world.secret) &&
+      !ConcernsOutputs(spec, *world.secret)) {
+    co_return std::string();
+  }
   Secret secret = *world.secret;
+  if (has_old_chain) PutChain(*world.ca, secret);
   auto trouble = co_await AddOutputs(context, world.certificate, secret);
   auto put = stores_.secrets.UpdateMutation(*world.secret, secret);
   Wipe(secret);
@@ -325,26 +336,25 @@ runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::RefreshOu
 }
 
 runtime::Awaitable<absl::Status> CertificateReconciler::RefuseToBegin(runtime::Context context,
-                                                                      World world) {
+                                                                      World world,
+                                                                      std::string why) {
   const Certificate current = world.certificate;
-  const std::string message = absl::StrCat(
-      "The next key would wait in the Secret ", NextKeySecretName(current.metadata().name()),
-      ", which was not made for it, so it is left alone: delete it, or name the Certificate "
-      "otherwise.");
-  SetReadyFor(world, {"IncorrectCertificate", message});
+  // That Secret's end wakes the Certificate.
+  SetReadyFor(world, {"SecretNotOwned", std::move(why)});
   std::vector<store::Mutation> none;
   const auto committed = co_await Commit(context, current, world.certificate, std::move(none));
-  CW_CO_RETURN_IF_ERROR(committed);
-  // Nothing tells when that Secret goes.
-  co_return absl::FailedPreconditionError(message);
+  co_return committed.status();
 }
 
 runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context context,
                                                               World world, Finding finding) {
   Certificate& certificate = world.certificate;
-  CW_CO_ASSIGN_OR_RETURN(const bool has_room,
-                         co_await HasRoomForNextKey(context, stores_, certificate));
-  if (!has_room) co_return co_await RefuseToBegin(context, std::move(world));
+  const auto place = co_await FindPlaceForNextKey(context, stores_, certificate);
+  if (absl::IsFailedPrecondition(place.status())) {
+    std::string why(place.status().message());
+    co_return co_await RefuseToBegin(context, std::move(world), std::move(why));
+  }
+  CW_CO_RETURN_IF_ERROR(place);
   CW_CO_ASSIGN_OR_RETURN(
       const pki::PrivateKey key,
       co_await ChooseNextKey(context, new_keys_, certificate, world.secret,
@@ -380,7 +390,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   CW_CO_ASSIGN_OR_RETURN(std::vector<store::Mutation> mutations, GiveUpRequest(world));
   CW_CO_ASSIGN_OR_RETURN(store::Mutation put_key, stores_.secrets.CreateMutation(next_key));
   // A key left by an earlier attempt is of no more use.
-  put_key.expected_revision.reset();
+  put_key.expected_revision = *place;
   mutations.push_back(std::move(put_key));
   CW_CO_ASSIGN_OR_RETURN(store::Mutation put_request, stores_.requests.CreateMutation(request));
   mutations.push_back(std::move(put_request));
@@ -420,8 +430,17 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   secret.set_type(kTlsSecretType);
   auto& data = *secret.mutable_data();
   data[kCertificateKey] = request.status().certificate();
-  data[kPrivateKeyKey] = world.next_key->data().at(kPrivateKeyKey);
+  const auto key = world.next_key->data().find(kPrivateKeyKey);
+  data[kPrivateKeyKey] = key == world.next_key->data().end() ? "" : key->second;
   data[kCaKey] = request.status().ca();
+  const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
+  const auto facts = std::make_shared<const KeyPairFacts>(
+      fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
+  if (facts->problem.has_value()) {
+    Wipe(secret);
+    Finding lost = LostNextKey(certificate);
+    co_return co_await Fail(context, std::move(world), std::move(lost));
+  }
   CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
                          co_await AddOutputs(context, certificate, secret));
 
@@ -443,9 +462,6 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   status.clear_next_private_key_secret_name();
   status.clear_certificate_request_name();
   *status.mutable_issuer_in_use() = request.spec().issuer_ref();
-  const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
-  const auto facts = std::make_shared<const KeyPairFacts>(
-      fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
   NoteGiven(*facts, status);
   DescribePresent(certificate, *facts);
   SetReady(certificate, true, UpToDate(trouble));
@@ -498,9 +514,12 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   telemetry::LogWarning("issuance failed", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
                                             {"reason", finding.message}});
-  std::vector<store::Mutation> mutations;
-  mutations.push_back(stores_.secrets.DeleteMutation(*world.next_key));
-  fresh_keys_.Take(world.next_key->metadata());
+  // One without its key leads nowhere.
+  CW_CO_ASSIGN_OR_RETURN(std::vector<store::Mutation> mutations, GiveUpRequest(world));
+  if (world.next_key.has_value()) {
+    mutations.push_back(stores_.secrets.DeleteMutation(*world.next_key));
+    fresh_keys_.Take(world.next_key->metadata());
+  }
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   co_return committed.status();
 }
@@ -539,9 +558,11 @@ runtime::Awaitable<absl::Status> CertificateReconciler::CleanUpAfter(
   const auto secret = co_await stores_.secrets.Get(context, resource_namespace, next_key);
   if (absl::IsNotFound(secret.status())) co_return absl::OkStatus();
   CW_CO_RETURN_IF_ERROR(secret);
-  if (!secret->metadata().labels().contains(kNextPrivateKeyLabel)) co_return absl::OkStatus();
+  if (!IsNextKey(*secret)) co_return absl::OkStatus();
   fresh_keys_.Take(secret->metadata());
-  co_return co_await stores_.secrets.Delete(context, resource_namespace, next_key);
+  // One that a user has put there since is not what was read.
+  const std::string version = secret->metadata().resource_version();
+  co_return co_await stores_.secrets.Delete(context, resource_namespace, next_key, version);
 }
 
 }  // namespace certwright::issuer_service

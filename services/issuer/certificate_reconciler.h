@@ -18,6 +18,8 @@
 #include "services/issuer/kinds.h"
 #include "services/issuer/known_key_pairs.h"
 #include "services/issuer/new_keys.h"
+#include "services/issuer/private_cas.h"
+#include "services/issuer/secret_users.h"
 
 namespace certwright::issuer_service {
 
@@ -26,7 +28,8 @@ class CertificateReconciler final : public controller::Reconciler {
  public:
   // All must outlive this.
   CertificateReconciler(service::Environment environment, Stores& stores,
-                        const CertificateRequests& requests,
+                        const CertificateRequests& requests, const SecretUsers& secret_users,
+                        const PrivateCas& private_cas,
                         FallbackRules fallback_rules = FallbackRules());
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
@@ -41,9 +44,10 @@ class CertificateReconciler final : public controller::Reconciler {
     std::optional<issuer::v1::Secret> next_key;
     // The one that the status names, unless it is being deleted.
     std::optional<issuer::v1::CertificateRequest> request;
-    // Whether it can still lead to a key pair.
-    bool request_is_of_use = false;
-    std::string secret_owner;
+    // What the issuer that is in use signs with, if that is a CA of its own, and how the Secret
+    // fits it.
+    PrivateCas::Shared ca;
+    CaFit ca_fit = CaFit::kFits;
     // Whether the present key pair does until there is another.
     bool present_serves = false;
   };
@@ -51,24 +55,24 @@ class CertificateReconciler final : public controller::Reconciler {
 
   runtime::Awaitable<absl::StatusOr<World>> Read(runtime::Context context,
                                                  issuer::v1::Certificate certificate);
-  runtime::Awaitable<absl::StatusOr<std::string>> FindSecretOwner(
-      runtime::Context context, const issuer::v1::Certificate& certificate,
-      const issuer::v1::Secret& secret);
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
-  // Brings the outputs of `secret` in line with the spec. What keeps them from it is the
-  // answer, as a clause, for it keeps nothing else from being up to date.
+  // Brings the encoding of the key and the outputs of `secret` in line with the spec. What
+  // keeps them from it is the answer, as a clause, for it keeps nothing else from being up to
+  // date.
   runtime::Awaitable<absl::StatusOr<std::string>> AddOutputs(
       runtime::Context context, const issuer::v1::Certificate& certificate,
       issuer::v1::Secret& secret);
-  // The same for the present Secret, which `mutations` then rewrite.
+  // The same for the present Secret, which also gets what is above its certificate now;
+  // `mutations` then rewrite it.
   runtime::Awaitable<absl::StatusOr<std::string>> RefreshOutputs(
       runtime::Context context, const World& world, std::vector<store::Mutation>& mutations);
   // Gives the request on its way up, if there is one.
   void Abandon(World& world) const;
-  // FAILED_PRECONDITION once the status says why.
-  runtime::Awaitable<absl::Status> RefuseToBegin(runtime::Context context, World world);
+  // Has the status say why.
+  runtime::Awaitable<absl::Status> RefuseToBegin(runtime::Context context, World world,
+                                                 std::string why);
   runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
                                          Finding finding);
   runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(
@@ -100,6 +104,8 @@ class CertificateReconciler final : public controller::Reconciler {
   const service::Environment environment_;
   Stores& stores_;
   const CertificateRequests& requests_;
+  const SecretUsers& secret_users_;
+  const PrivateCas& private_cas_;
   const FallbackRules fallback_rules_;
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;

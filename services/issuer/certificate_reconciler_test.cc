@@ -310,13 +310,20 @@ TEST_F(CertificateReconcilerTest, ChangedSpecReplacesTheRequestInOneCommit) {
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
 }
 
-TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnew) {
+// Fault 101.
+TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnewAfterAPause) {
   Create();
   Pass();
   const std::string first = RequestName();
   Sign();
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
   Pass();
+  EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False NextKeyLost");
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(1));
+  EXPECT_EQ(RequestName(), "");
+  clock_.Advance(absl::Minutes(1));
+  Pass();
+  ASSERT_NE(RequestName(), "");
   EXPECT_NE(RequestName(), first);
   EXPECT_TRUE(Exists(stores_->secrets, "site-next-key"));
   EXPECT_TRUE(Read(stores_->requests, first).metadata().has_delete_time());
@@ -457,6 +464,42 @@ TEST_F(CertificateReconcilerTest, RsaKeysComeFromThePool) {
   });
   Issue();
   EXPECT_EQ(ReadKeyPair(SiteSecret()).key_spec, (pki::KeySpec{pki::KeyAlgorithm::kRsa, 2048}));
+}
+
+// Fault 112.
+TEST_F(CertificateReconcilerTest, AnotherEncodingOfTheKeyIsAppliedAtOnce) {
+  Create();
+  Issue();
+  const Secret before = SiteSecret();
+  EXPECT_THAT(before.data().at(kPrivateKeyKey),
+              testing::StartsWith("-----BEGIN PRIVATE KEY-----"));
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1);
+  });
+  Pass();
+  const Secret after = SiteSecret();
+  EXPECT_THAT(after.data().at(kPrivateKeyKey),
+              testing::StartsWith("-----BEGIN EC PRIVATE KEY-----"));
+  EXPECT_EQ(after.data().at(kCertificateKey), before.data().at(kCertificateKey));
+  EXPECT_EQ(ReadKeyPair(after).problem.has_value(), false);
+  EXPECT_EQ(Site().status().revision(), 1);
+  EXPECT_EQ(RequestName(), "");
+  Pass();
+  EXPECT_EQ(SiteSecret().metadata().resource_version(), after.metadata().resource_version());
+}
+
+// Fault 112.
+TEST_F(CertificateReconcilerTest, AnEncodingThatChangesOnTheWayIsThatOfTheNewKey) {
+  Create();
+  Pass();
+  ChangeSpec([](auto& spec) {
+    spec.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1);
+  });
+  Sign();
+  Pass();
+  EXPECT_EQ(ConditionOf(Site()), "True Ready");
+  EXPECT_THAT(SiteSecret().data().at(kPrivateKeyKey),
+              testing::StartsWith("-----BEGIN EC PRIVATE KEY-----"));
 }
 
 }  // namespace

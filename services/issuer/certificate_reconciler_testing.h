@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "lib/pki/test_ca.h"
@@ -24,7 +25,9 @@ class CertificateReconcilerTest : public IssuerWorld {
     certificate.mutable_spec()->add_dns_names("a.example");
     rpc::Violations violations;
     ValidateCertificate(certificate, violations);
-    CW_ASSERT_OK(Await(stores_->certificates.Create(Context(), certificate)));
+    const auto created = Await(stores_->certificates.Create(Context(), certificate));
+    CW_ASSERT_OK(created);
+    secret_users_.Replace({}, UsesOf(*created));
   }
   template <typename Change>
   void ChangeSpec(Change change) {
@@ -95,7 +98,12 @@ class CertificateReconcilerTest : public IssuerWorld {
 
   const pki::TestCa ca_ = pki::TestCa().MakeIntermediate();
   CertificateRequests requests_;
-  CertificateReconciler reconciler_{Environment(), *stores_, requests_};
+  SecretUsers secret_users_;
+  PrivateCas private_cas_{
+      [](const std::string&) { return std::vector<std::string>{"web/site"}; },
+      [](const std::string&) {}};
+  CertificateReconciler reconciler_{Environment(), *stores_, requests_, secret_users_,
+                                    private_cas_};
 };
 
 }  // namespace certwright::issuer_service

@@ -203,6 +203,20 @@ void ValidateNameConstraints(CertificateSpec& spec, Violations& violations) {
   }
 }
 
+// What can be told from the names alone; for the rest see secret_ownership.h.
+void ValidateSecretName(const issuer::v1::Certificate& certificate, Violations& violations) {
+  constexpr char kField[] = "spec.secretName";
+  const std::string& name = certificate.spec().secret_name();
+  const issuer::v1::Keystores& keystores = certificate.spec().keystores();
+  rpc::CheckName(name, kField, violations);
+  violations.Require(name != NextKeySecretName(certificate.metadata().name()), kField,
+                     "must not be where the Certificate's next key waits");
+  const bool is_password =
+      !name.empty() && (name == keystores.pkcs12().password_secret_ref().name() ||
+                        name == keystores.jks().password_secret_ref().name());
+  violations.Require(!is_password, kField, "must not be where the password of a key store is");
+}
+
 void ValidateTimes(CertificateSpec& spec, Violations& violations) {
   if (!spec.has_duration())
     spec.mutable_duration()->set_seconds(absl::ToInt64Seconds(kDefaultDuration));
@@ -310,7 +324,7 @@ bool Contains(const std::vector<std::string>& names, const absl::StatusOr<std::s
 
 void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& violations) {
   CertificateSpec& spec = *certificate.mutable_spec();
-  rpc::CheckName(spec.secret_name(), "spec.secretName", violations);
+  ValidateSecretName(certificate, violations);
   ValidateIssuers(spec, violations);
   ValidateNames(spec, violations);
   ValidateSubject(spec, violations);

@@ -58,6 +58,28 @@ TEST(ValidateCertificateTest, FillsDefaultsIn) {
   EXPECT_EQ(spec.revision_history_limit(), 1);
 }
 
+// Fault 101.
+TEST(ValidateCertificateTest, TheSecretIsNotOneThatTheCertificateNeedsOtherwise) {
+  const auto fields = [](const std::string& secret) {
+    Certificate certificate = Minimal();
+    certificate.mutable_metadata()->set_name("site");
+    certificate.mutable_spec()->set_secret_name(secret);
+    issuer::v1::Keystores& keystores = *certificate.mutable_spec()->mutable_keystores();
+    keystores.mutable_jks()->set_create(true);
+    keystores.mutable_jks()->mutable_password_secret_ref()->set_name("jks");
+    keystores.mutable_pkcs12()->set_create(true);
+    keystores.mutable_pkcs12()->mutable_password_secret_ref()->set_name("pkcs12");
+    return Validate(certificate);
+  };
+  for (const char* own : {"site-next-key", "jks", "pkcs12"}) {
+    EXPECT_THAT(fields(own), ElementsAre("spec.secretName")) << own;
+  }
+  // What others may need is found out where it is known.
+  for (const char* free : {"site", "my-next-key", "site-next-key-1", "site-account-key"}) {
+    EXPECT_THAT(fields(free), IsEmpty()) << free;
+  }
+}
+
 TEST(ValidateCertificateTest, IsIdempotent) {
   Certificate certificate = Minimal();
   certificate.mutable_spec()->set_common_name("b.example");

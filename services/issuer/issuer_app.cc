@@ -35,12 +35,13 @@
 #include "services/issuer/certificate_request_rpc.h"
 #include "services/issuer/certificate_requests.h"
 #include "services/issuer/certificate_rpc.h"
+#include "services/issuer/issuer_choice.h"
 #include "services/issuer/issuer_events.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
-#include "services/issuer/issuer_validation.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/limit_ledger.h"
+#include "services/issuer/private_cas.h"
 #include "services/issuer/renewal_info_reconciler.h"
 #include "services/issuer/sealing.h"
 #include "services/issuer/secret_rpc.h"
@@ -163,9 +164,11 @@ class IssuerApp final : public service::App {
                       environment.random),
         requests_(stores_.requests, environment.executor, environment.timers,
                   environment.random),
-        issuer_reconciler_(environment, stores_, accounts_),
-        certificate_reconciler_(environment, stores_, owned_requests_,
-                                FallbackRulesOf(config.fallback())),
+        private_cas_([this](const std::string& issuer) { return CertificatesOf(issuer); },
+                     [this](const std::string& key) { certificate_controller_.Enqueue(key); }),
+        issuer_reconciler_(environment, stores_, accounts_, secret_users_, private_cas_),
+        certificate_reconciler_(environment, stores_, owned_requests_, secret_users_,
+                                private_cas_, FallbackRulesOf(config.fallback())),
         request_reconciler_(
             environment, stores_, accounts_, orders_, std::move(approval.policy),
             [this](const std::string& key) { request_controller_.Enqueue(key); }),
@@ -202,17 +205,22 @@ class IssuerApp final : public service::App {
   const rpc::CallEnvironment& calls() const override { return calls_; }
 
   absl::Status Start() override {
-    issuer_controller_.Start();
-    certificate_controller_.Start();
-    request_controller_.Start();
-    renewal_info_controller_.Start();
     issuers_.Start();
     cluster_issuers_.Start();
     requests_.Start();
     certificates_.Start();
     order_cache_.Start();
+    CW_RETURN_IF_ERROR(WatchSecrets());
+    // Nobody writes a Secret before it is known who needs it.
+    CW_RETURN_IF_ERROR(WaitForSync(issuers_));
+    CW_RETURN_IF_ERROR(WaitForSync(cluster_issuers_));
+    CW_RETURN_IF_ERROR(WaitForSync(certificates_));
+    issuer_controller_.Start();
+    certificate_controller_.Start();
+    request_controller_.Start();
+    renewal_info_controller_.Start();
     resealing_.Start();
-    return WatchSecrets();
+    return absl::OkStatus();
   }
 
   void StopWork(absl::Duration grace) override {
@@ -231,6 +239,18 @@ class IssuerApp final : public service::App {
   }
 
  private:
+  template <typename Informer>
+  absl::Status WaitForSync(Informer& informer) {
+    const absl::Status synced =
+        runtime::RunSyncOn(environment_.executor, informer.WaitForSync(StartContext()));
+    // What keeps it from that says more than that it took too long.
+    return synced.ok() || informer.last_error().ok() ? synced : informer.last_error();
+  }
+
+  runtime::Context StartContext() const {
+    return runtime::Context::WithTimeout(environment_.clock(), absl::Seconds(30));
+  }
+
   DescriptionSources MakeDescriptionSources() {
     DescriptionSources sources;
     sources.find_order = [this](const std::string& key) { return order_cache_.Get(key); };
@@ -263,18 +283,17 @@ class IssuerApp final : public service::App {
   void AddHandlers() {
     issuers_.AddHandler([this](const std::string&, const auto& before, const auto& now) {
       RecordEvents("Issuer", before, now);
-      OnIssuer((now != nullptr ? now : before)->metadata(), meta::v1::ISSUER_KIND_ISSUER,
-               HasNewSpec(before.get(), now.get()));
+      OnIssuer(meta::v1::ISSUER_KIND_ISSUER, before.get(), now.get());
     });
     cluster_issuers_.AddHandler(
         [this](const std::string&, const auto& before, const auto& now) {
           RecordEvents("ClusterIssuer", before, now);
-          OnIssuer((now != nullptr ? now : before)->metadata(),
-                   meta::v1::ISSUER_KIND_CLUSTER_ISSUER, HasNewSpec(before.get(), now.get()));
+          OnIssuer(meta::v1::ISSUER_KIND_CLUSTER_ISSUER, before.get(), now.get());
         });
     certificates_.AddHandler(
         [this](const std::string& key, const auto& before, const auto& now) {
-          secret_users_.Replace(before.get(), now.get());
+          OnSecretUses(before != nullptr ? UsesOf(*before) : SecretUses(),
+                       now != nullptr ? UsesOf(*now) : SecretUses());
           RecordEvents("Certificate", before, now);
           certificate_controller_.Enqueue(key);
           if (HasNewCertificate(before.get(), now.get())) {
@@ -320,13 +339,24 @@ class IssuerApp final : public service::App {
     }
   }
 
-  // Wakes the requests that wait for the issuer, and itself if there is something to do.
-  void OnIssuer(const meta::v1::ObjectMeta& metadata, meta::v1::IssuerKind kind,
-                bool needs_pass) {
+  template <typename Issuer>
+  void OnIssuer(meta::v1::IssuerKind kind, const Issuer* before, const Issuer* now) {
+    const meta::v1::ObjectMeta& metadata = (now != nullptr ? now : before)->metadata();
     meta::v1::IssuerRef ref;
     ref.set_name(metadata.name());
     ref.set_kind(kind);
-    const std::string issuer = service::IssuerKey(ref, metadata.namespace_());
+    const std::string key = service::IssuerKey(ref, metadata.namespace_());
+    const auto uses = [&](const Issuer* issuer) {
+      if (issuer == nullptr) return SecretUses();
+      return UsesOf(key, accounts_.SecretNamespace(ref, metadata.namespace_()),
+                    issuer->metadata(), issuer->spec());
+    };
+    OnSecretUses(uses(before), uses(now));
+    WakeIssuer(key, HasNewSpec(before, now));
+  }
+
+  // Wakes the requests that wait for the issuer, and itself if there is something to do.
+  void WakeIssuer(const std::string& issuer, bool needs_pass) {
     accounts_.Forget(issuer);
     if (needs_pass) issuer_controller_.Enqueue(issuer);
     for (const auto& request : requests_.List()) {
@@ -342,42 +372,54 @@ class IssuerApp final : public service::App {
 
   // Values of Secrets are not kept in memory, so their changes come from the store directly.
   absl::Status WatchSecrets() {
-    const auto context = runtime::Context::WithTimeout(environment_.clock(), absl::Seconds(30));
     CW_ASSIGN_OR_RETURN(
         const int64_t revision,
-        runtime::RunSyncOn(environment_.executor, store_->CurrentRevision(context)));
+        runtime::RunSyncOn(environment_.executor, store_->CurrentRevision(StartContext())));
     secret_watch_ = store_->Watch(stores_.secrets.Prefix(), revision,
                                   [this](const store::WatchUpdate& update) {
                                     for (const store::Event& event : update.events) {
-                                      OnSecret(event.record.key);
+                                      OnSecret(event);
                                     }
                                   });
     return absl::OkStatus();
   }
 
-  void OnSecret(const std::string& record_key) {
-    const std::string key = record_key.substr(stores_.secrets.Prefix().size());
-    for (const std::string& certificate : secret_users_.CertificatesOf(key)) {
-      certificate_controller_.Enqueue(certificate);
-    }
-    const auto name = store::ParseQueueKey(key);
-    if (!name.ok()) return;
-    const auto wake_if_used = [&](const auto& issuer, meta::v1::IssuerKind kind) {
-      meta::v1::IssuerRef ref;
-      ref.set_kind(kind);
-      const bool within_reach =
-          accounts_.SecretNamespace(ref, issuer.metadata().namespace_()) ==
-          name->resource_namespace;
-      if (within_reach && std::ranges::count(SecretNamesOf(issuer.spec()), name->name) > 0) {
-        OnIssuer(issuer.metadata(), kind, true);
+  void OnSecret(const store::Event& event) {
+    const std::string key = event.record.key.substr(stores_.secrets.Prefix().size());
+    for (const SecretUser& user : secret_users_.Of(key)) {
+      if (user.use == SecretUse::kTarget || user.use == SecretUse::kPassword) {
+        certificate_controller_.Enqueue(user.key);
+      } else if (user.use == SecretUse::kNextKey) {
+        // The Certificate has written it itself, or waits until it is gone.
+        if (event.type == store::Event::kDelete) certificate_controller_.Enqueue(user.key);
+      } else if (user.use != SecretUse::kSolverCredential) {
+        WakeIssuer(user.key, true);
       }
-    };
-    for (const auto& issuer : issuers_.List()) {
-      wake_if_used(*issuer, meta::v1::ISSUER_KIND_ISSUER);
     }
-    for (const auto& issuer : cluster_issuers_.List()) {
-      wake_if_used(*issuer, meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+  }
+
+  // Wakes those who may have waited until nobody else needs a Secret.
+  void OnSecretUses(const SecretUses& before, const SecretUses& now) {
+    for (const std::string& secret : secret_users_.Replace(before, now)) {
+      for (const SecretUser& user : secret_users_.Of(secret)) {
+        if (user.use == SecretUse::kTarget) certificate_controller_.Enqueue(user.key);
+        if (user.use == SecretUse::kAccountKey) issuer_controller_.Enqueue(user.key);
+      }
     }
+  }
+
+  // Keys of the Certificates that name the issuer.
+  std::vector<std::string> CertificatesOf(const std::string& issuer) const {
+    std::vector<std::string> keys;
+    for (const auto& certificate : certificates_.List()) {
+      const std::string& resource_namespace = certificate->metadata().namespace_();
+      const std::vector<meta::v1::IssuerRef> refs = IssuersOf(certificate->spec());
+      const bool names_it = std::ranges::any_of(refs, [&](const meta::v1::IssuerRef& ref) {
+        return service::IssuerKey(ref, resource_namespace) == issuer;
+      });
+      if (names_it) keys.push_back(KeyOf(certificate->metadata()));
+    }
+    return keys;
   }
 
   void StopInformers() {
@@ -417,6 +459,7 @@ class IssuerApp final : public service::App {
   controller::StoreInformer<issuer::v1::CertificateRequest> requests_;
   std::unique_ptr<store::WatchHandle> secret_watch_;
 
+  PrivateCas private_cas_;
   IssuerReconciler issuer_reconciler_;
   CertificateReconciler certificate_reconciler_;
   CertificateRequestReconciler request_reconciler_;

@@ -14,8 +14,11 @@
 #include "lib/pki/jose.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
+#include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
 #include "services/issuer/account_deactivation.h"
+#include "services/issuer/given_certificate.h"
+#include "services/issuer/secret_ownership.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -91,6 +94,15 @@ bool DoubtsAccount(const order::v1::Order& order) {
          (ready->reason() == "AccountDoesNotExist" || ready->reason() == "UserActionRequired");
 }
 
+// Notes what the issuer signs with, and since when.
+void NoteCa(const pki::Certificate& certificate, absl::Time now,
+            issuer::v1::CaIssuerStatus& status) {
+  const std::string fingerprint = FingerprintOf(certificate);
+  if (status.sha256_fingerprint() == fingerprint) return;
+  status.set_sha256_fingerprint(fingerprint);
+  *status.mutable_since() = service::ToProto(now);
+}
+
 }  // namespace
 
 std::string IssuerReconciler::DoubtedBy(const order::v1::Order* before,
@@ -110,12 +122,14 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
       co_await accounts_.FindIssuer(context, name.ref, name.resource_namespace);
   if (absl::IsNotFound(issuer.status())) {
     accounts_.Forget(key);
+    private_cas_.Forget(key);
     base::MutexLock lock(mutex_);
     next_verifications_.erase(key);
     co_return controller::Result();
   }
   if (!issuer.ok()) co_return issuer.status();
   if (!issuer->spec.has_acme()) co_return co_await ReconcileSigning(context, *issuer);
+  private_cas_.Forget(key);
   const absl::StatusOr<bool> finished = co_await rollover_.Finish(context, *issuer);
   if (absl::IsAborted(finished.status())) co_return After(kRolloverCheck);
   if (finished.ok() && *finished) {
@@ -133,6 +147,7 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
   }
   // What was kept is older than what is written now.
   accounts_.Forget(key);
+  outcome.status.clear_ca();
   CW_CO_RETURN_IF_ERROR(
       co_await accounts_.WriteStatus(context, *issuer, std::move(outcome.status)));
   co_return std::move(outcome.result);
@@ -144,11 +159,22 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> IssuerReconciler::Reconci
                          co_await signing_.CheckReady(context, issuer));
   issuer::v1::IssuerStatus status = issuer.status;
   status.clear_acme();
+  if (found.ca.has_value()) {
+    NoteCa(found.ca->certificate, environment_.clock().Now(), *status.mutable_ca());
+    found.ca->since = service::FromProto(status.ca().since());
+  } else if (!issuer.spec.has_ca()) {
+    status.clear_ca();
+  }
   const service::ConditionUpdate ready{"Ready", found.ready, std::move(found.reason),
                                        std::move(found.message)};
   service::SetCondition(*status.mutable_conditions(), ready, issuer.metadata.generation(),
                         environment_.clock().Now());
   CW_CO_RETURN_IF_ERROR(co_await accounts_.WriteStatus(context, issuer, std::move(status)));
+  if (found.ca.has_value()) {
+    private_cas_.Set(KeyOf(issuer), *std::move(found.ca));
+  } else {
+    private_cas_.Forget(KeyOf(issuer));
+  }
   co_return found.next;
 }
 
@@ -212,6 +238,15 @@ IssuerReconciler::Outcome IssuerReconciler::Registered(const AnyIssuer& issuer,
 
 runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::ReconcileAcme(
     runtime::Context context, AnyIssuer issuer) {
+  const absl::StatusOr<std::string> why_not = co_await WhyNoKeyThere(context, issuer);
+  if (!why_not.ok()) {
+    co_return NotReady(issuer, "Pending", "The account key could not be read.",
+                       why_not.status());
+  }
+  // A change of that Secret, or of who needs it, wakes this issuer again.
+  if (!why_not->empty()) {
+    co_return NotReady(issuer, "SecretNotOwned", *why_not, controller::Result());
+  }
   absl::StatusOr<pki::PrivateKey> key = co_await LoadOrMakeKey(context, issuer);
   if (absl::IsNotFound(key.status())) {
     // The Secret's appearance wakes this issuer again.
@@ -347,6 +382,21 @@ absl::Time IssuerReconciler::NextVerification(const std::string& issuer_key) {
 void IssuerReconciler::SetNextVerification(const std::string& issuer_key, absl::Time when) {
   base::MutexLock lock(mutex_);
   next_verifications_[issuer_key] = when;
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> IssuerReconciler::WhyNoKeyThere(
+    runtime::Context context, const AnyIssuer& issuer) {
+  const std::string& name = issuer.spec.acme().private_key_secret_ref().name();
+  const std::string secret_namespace =
+      accounts_.SecretNamespace(issuer.ref, issuer.metadata.namespace_());
+  const std::vector<SecretUser> users =
+      secret_users_.Of(store::QueueKey(secret_namespace, name));
+  absl::StatusOr<issuer::v1::Secret> secret =
+      co_await stores_.secrets.Get(context, secret_namespace, name);
+  if (absl::IsNotFound(secret.status())) co_return WhyNoAccountKey(name, nullptr, users);
+  if (!secret.ok()) co_return secret.status();
+  for (auto& [key, value] : *secret->mutable_data()) base::Wipe(value);
+  co_return WhyNoAccountKey(name, &*secret, users);
 }
 
 runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> IssuerReconciler::LoadOrMakeKey(

@@ -22,6 +22,8 @@
 #include "services/issuer/account_rollover.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/private_cas.h"
+#include "services/issuer/secret_users.h"
 #include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
@@ -29,10 +31,14 @@ namespace certwright::issuer_service {
 // Keys are service::IssuerKey(): "Issuer <namespace>/<name>" or "ClusterIssuer <name>".
 class IssuerReconciler final : public controller::Reconciler {
  public:
-  IssuerReconciler(service::Environment environment, Stores& stores, Accounts& accounts)
+  // All must outlive this.
+  IssuerReconciler(service::Environment environment, Stores& stores, Accounts& accounts,
+                   const SecretUsers& secret_users, PrivateCas& private_cas)
       : environment_(environment),
         stores_(stores),
         accounts_(accounts),
+        secret_users_(secret_users),
+        private_cas_(private_cas),
         signing_(environment, stores, accounts),
         rollover_(environment, stores, accounts) {}
 
@@ -52,6 +58,9 @@ class IssuerReconciler final : public controller::Reconciler {
   // An issuer without ACME.
   runtime::Awaitable<absl::StatusOr<controller::Result>> ReconcileSigning(
       runtime::Context context, const AnyIssuer& issuer);
+  // Why the Secret that is to hold the account key is none for it; empty if it is.
+  runtime::Awaitable<absl::StatusOr<std::string>> WhyNoKeyThere(runtime::Context context,
+                                                                const AnyIssuer& issuer);
   runtime::Awaitable<Outcome> ReconcileAcme(runtime::Context context, AnyIssuer issuer);
   runtime::Awaitable<Outcome> Register(runtime::Context context, AnyIssuer issuer,
                                        pki::PrivateKey account_key);
@@ -85,6 +94,8 @@ class IssuerReconciler final : public controller::Reconciler {
   const service::Environment environment_;
   Stores& stores_;
   Accounts& accounts_;
+  const SecretUsers& secret_users_;
+  PrivateCas& private_cas_;
   SigningIssuers signing_;
   AccountRollover rollover_;
   base::Mutex mutex_;

@@ -90,7 +90,10 @@ class IssuerReconcilerTest : public IssuerWorld {
 
   acme::FakeCa ca_;
   Accounts accounts_{CaEnvironment(), *stores_, "cluster-secrets"};
-  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_};
+  SecretUsers secret_users_;
+  PrivateCas private_cas_{nullptr, nullptr};
+  IssuerReconciler reconciler_{CaEnvironment(), *stores_, accounts_, secret_users_,
+                               private_cas_};
 };
 
 TEST_F(IssuerReconcilerTest, RegistersANewKeyAndSaysSo) {
@@ -298,7 +301,7 @@ TEST_F(IssuerReconcilerTest, AfterAStartAccountsAreLookedUpAtTimesOfTheirOwn) {
   ca_.OnPost("/new-account", {Registered()});
   CreateIssuer();
   CW_ASSERT_OK(Pass());
-  IssuerReconciler restarted(CaEnvironment(), *stores_, accounts_);
+  IssuerReconciler restarted(CaEnvironment(), *stores_, accounts_, secret_users_, private_cas_);
   CW_ASSERT_OK_AND_ASSIGN(const controller::Result result,
                           Await(restarted.Reconcile(Context(), kKey)));
   EXPECT_LE(result.requeue_after, absl::Hours(6));

@@ -327,21 +327,6 @@ absl::Status CheckIssuerIsServed(const issuer::v1::IssuerSpec& spec) {
   return absl::OkStatus();
 }
 
-std::vector<std::string> SecretNamesOf(const issuer::v1::IssuerSpec& spec) {
-  switch (spec.issuer_case()) {
-    case issuer::v1::IssuerSpec::kAcme:
-      return {spec.acme().private_key_secret_ref().name(),
-              spec.acme().external_account_binding().key_secret_ref().name()};
-    case issuer::v1::IssuerSpec::kCa:
-      return {spec.ca().secret_name()};
-    case issuer::v1::IssuerSpec::kVault:
-      return {spec.vault().has_app_role() ? spec.vault().app_role().secret_ref().name()
-                                          : spec.vault().token_secret_ref().name()};
-    default:
-      return {};
-  }
-}
-
 std::vector<meta::v1::SecretKeyRef> SecretRefsOf(const AcmeSolver& solver) {
   std::vector<meta::v1::SecretKeyRef> refs;
   if (solver.dns01().has_rfc2136() && solver.dns01().rfc2136().has_tsig_secret_secret_ref()) {

@@ -18,9 +18,6 @@ void ValidateIssuerSpec(const std::string& issuer_name, issuer::v1::IssuerSpec& 
 // UNIMPLEMENTED, naming what, for kinds of DNS providers that this version stores no issuer of.
 absl::Status CheckIssuerIsServed(const issuer::v1::IssuerSpec& spec);
 
-// Names of the Secrets that the issuer itself needs, whatever its solvers do.
-std::vector<std::string> SecretNamesOf(const issuer::v1::IssuerSpec& spec);
-
 // References to Secrets that a solver's configuration has, with their default keys filled in.
 std::vector<meta::v1::SecretKeyRef> SecretRefsOf(const issuer::v1::AcmeSolver& solver);
 

@@ -2,12 +2,15 @@
 // them.
 #pragma once
 
+#include <string>
+
 #include "certwright/issuer/v1/certificate.pb.h"
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "certwright/issuer/v1/issuer.pb.h"
 #include "certwright/issuer/v1/secret.pb.h"
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
+#include "lib/service/derived_name.h"
 #include "lib/store/resource_store.h"
 
 namespace certwright::issuer_service {
@@ -17,7 +20,10 @@ inline constexpr char kCertificateKey[] = "tls.crt";
 inline constexpr char kPrivateKeyKey[] = "tls.key";
 inline constexpr char kCaKey[] = "ca.crt";
 
+// On a Secret that a Certificate has written: its name.
 inline constexpr char kCertificateNameAnnotation[] = "certwright.io/certificate-name";
+// With this an admin hands a Secret over to the Certificate of that name.
+inline constexpr char kAllowCertificateAnnotation[] = "certwright.io/allow-certificate";
 inline constexpr char kCertificateRevisionAnnotation[] = "certwright.io/certificate-revision";
 inline constexpr char kCertificateGenerationAnnotation[] =
     "certwright.io/certificate-generation";
@@ -29,6 +35,11 @@ inline constexpr char kNextPrivateKeyLabel[] = "certwright.io/next-private-key";
 inline constexpr char kRequestDigestAnnotation[] = "certwright.io/request-digest";
 // On a Secret whose certificate is only there until the real one is.
 inline constexpr char kTemporaryAnnotation[] = "certwright.io/temporary-certificate";
+
+// The Secret in which the next key of the Certificate of that name waits for its certificate.
+inline std::string NextKeySecretName(const std::string& certificate) {
+  return service::SuffixedName(certificate, "next-key");
+}
 
 // What the keys of Secrets begin with in the store.
 inline constexpr char kSecretsPrefix[] = "secrets/";

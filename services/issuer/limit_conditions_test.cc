@@ -66,7 +66,10 @@ class LimitConditionsTest : public IssuerWorld {
   const service::ConditionUpdate paused_{"Paused", true, "IdentifierPaused",
                                          "Visit https://ca.test/sfe/v1/unpause?jwt=x."};
   CertificateRequests requests_;
-  CertificateReconciler reconciler_{Environment(), *stores_, requests_};
+  SecretUsers secret_users_;
+  PrivateCas private_cas_{nullptr, nullptr};
+  CertificateReconciler reconciler_{Environment(), *stores_, requests_, secret_users_,
+                                    private_cas_};
 };
 
 TEST_F(LimitConditionsTest, ACertificateThatWaitsForALimitSaysForWhichAndUntilWhen) {

@@ -2,8 +2,8 @@
 // certificate.
 #pragma once
 
+#include <cstdint>
 #include <optional>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "certwright/issuer/v1/certificate.pb.h"
@@ -23,11 +23,13 @@ runtime::Awaitable<absl::StatusOr<pki::PrivateKey>> ChooseNextKey(
     runtime::Context context, NewKeys& new_keys, const issuer::v1::Certificate& certificate,
     const std::optional<issuer::v1::Secret>& secret, bool compromised);
 
-// The Secret in which the next key of the Certificate of that name waits.
-std::string NextKeySecretName(const std::string& certificate);
+// Whether the Secret was made for a next key, rather than by somebody who likes the name.
+bool IsNextKey(const issuer::v1::Secret& secret);
 
-// Whether there is no Secret of that name, or one that was made for a next key.
-runtime::Awaitable<absl::StatusOr<bool>> HasRoomForNextKey(
+// What the Secret in which the next key is to wait must be when the key is put there: the
+// revision of one that an earlier attempt has left, or 0 for none. FAILED_PRECONDITION, with
+// what to do about it, if somebody else's is there. References must outlive the call.
+runtime::Awaitable<absl::StatusOr<int64_t>> FindPlaceForNextKey(
     runtime::Context context, Stores& stores, const issuer::v1::Certificate& certificate);
 
 }  // namespace certwright::issuer_service

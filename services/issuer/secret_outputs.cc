@@ -20,6 +20,7 @@
 #include "lib/pki/key.h"
 #include "lib/pki/keystore.h"
 #include "lib/rpc/status.h"
+#include "services/issuer/certificate_validation.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -80,6 +81,9 @@ std::string Digest(const CertificateSpec& spec, const KeystorePasswords& passwor
   Append(text, HasJks(spec) ? absl::StrCat("jks ", spec.keystores().jks().alias(), " ",
                                            passwords.jks.version)
                             : "");
+  // Nothing is noted of the usual encoding, so that digests from before there was a choice
+  // hold.
+  if (KeyEncodingOf(spec) == pki::KeyEncoding::kPkcs1) Append(text, "pkcs1");
   Append(text, Value(secret, kCertificateKey));
   Append(text, Value(secret, kCaKey));
   for (const char* key : kOutputKeys) Append(text, Value(secret, key));
@@ -204,10 +208,7 @@ absl::Status MakeOutputs(const CertificateSpec& spec, const KeystorePasswords& p
   if (!der && !HasPkcs12(spec) && !HasJks(spec)) return absl::OkStatus();
   CW_ASSIGN_OR_RETURN(const KeyPair pair, ReadPair(secret));
   if (der) {
-    const bool traditional =
-        spec.private_key().encoding() == issuer::v1::PRIVATE_KEY_ENCODING_PKCS1;
-    outputs.Add(kDerKey, pair.key.ToDer(traditional ? pki::KeyEncoding::kPkcs1
-                                                    : pki::KeyEncoding::kPkcs8));
+    outputs.Add(kDerKey, pair.key.ToDer(KeyEncodingOf(spec)));
   }
   if (HasPkcs12(spec)) {
     CW_RETURN_IF_ERROR(AddPkcs12(spec, pair, passwords.pkcs12.value, outputs));
@@ -238,6 +239,25 @@ runtime::Awaitable<absl::StatusOr<KeystorePassword>> ReadPassword(
 }
 
 }  // namespace
+
+bool HasKeyEncoding(const CertificateSpec& spec, const Secret& secret) {
+  const absl::string_view key = Value(secret, kPrivateKeyKey);
+  // Ed25519 has no other form.
+  if (key.empty() || KeySpecOf(spec).algorithm == pki::KeyAlgorithm::kEd25519) return true;
+  const bool is_pkcs8 = absl::StrContains(key, "-----BEGIN PRIVATE KEY-----");
+  return is_pkcs8 == (KeyEncodingOf(spec) == pki::KeyEncoding::kPkcs8);
+}
+
+absl::Status PutKeyEncoding(const CertificateSpec& spec, Secret& secret) {
+  if (HasKeyEncoding(spec, secret)) return absl::OkStatus();
+  CW_ASSIGN_OR_RETURN(const pki::PrivateKey key,
+                      pki::PrivateKey::ParsePem(Value(secret, kPrivateKeyKey)));
+  const base::Secret pem = key.ToPem(KeyEncodingOf(spec));
+  std::string& value = (*secret.mutable_data())[kPrivateKeyKey];
+  base::Wipe(value);
+  value = std::string(pem.Reveal());
+  return absl::OkStatus();
+}
 
 bool ConcernsOutputs(const CertificateSpec& spec, const Secret& secret) {
   return AsksForOutputs(spec) ||

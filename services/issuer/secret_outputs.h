@@ -42,6 +42,13 @@ struct KeystorePasswords {
   KeystorePassword jks;
 };
 
+// Whether tls.key is encoded as the spec says; also if there is no key that could be.
+bool HasKeyEncoding(const issuer::v1::CertificateSpec& spec, const issuer::v1::Secret& secret);
+
+// Encodes it so. INVALID_ARGUMENT, with `secret` as it was, if it cannot be read.
+absl::Status PutKeyEncoding(const issuer::v1::CertificateSpec& spec,
+                            issuer::v1::Secret& secret);
+
 // Whether the spec asks for anything that this file is about, or the Secret has it.
 bool ConcernsOutputs(const issuer::v1::CertificateSpec& spec, const issuer::v1::Secret& secret);
 

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -172,6 +173,68 @@ TEST_F(SecretOutputsTest, ReadsThePasswordsOfTheKeystoresAskedFor) {
   EXPECT_TRUE(passwords->pkcs12.value.empty());
   keystores.mutable_jks()->mutable_password_secret_ref()->set_key("other");
   EXPECT_THAT(read(), base::StatusIs(absl::StatusCode::kNotFound, HasSubstr("no value other")));
+}
+
+// Fault 112.
+TEST_F(SecretOutputsTest, TheKeyIsEncodedAsTheSpecSaysAndOnlyThen) {
+  struct Case {
+    pki::KeySpec key;
+    issuer::v1::PrivateKeyAlgorithm algorithm;
+    // What a key in the traditional form begins with.
+    std::string traditional;
+  };
+  const std::string pkcs8 = "-----BEGIN PRIVATE KEY-----";
+  const std::vector<Case> cases = {
+      {{pki::KeyAlgorithm::kRsa, 2048},
+       issuer::v1::PRIVATE_KEY_ALGORITHM_RSA,
+       "-----BEGIN RSA PRIVATE KEY-----"},
+      {{pki::KeyAlgorithm::kEcdsa, 384},
+       issuer::v1::PRIVATE_KEY_ALGORITHM_ECDSA,
+       "-----BEGIN EC PRIVATE KEY-----"},
+      {{pki::KeyAlgorithm::kEd25519, 0}, issuer::v1::PRIVATE_KEY_ALGORITHM_ED25519, pkcs8},
+  };
+  for (const Case& c : cases) {
+    const pki::PrivateKey key = *pki::PrivateKey::Generate(c.key);
+    spec_.mutable_private_key()->set_algorithm(c.algorithm);
+    spec_.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS8);
+    (*secret_.mutable_data())[kPrivateKeyKey] = std::string(key.ToPem().Reveal());
+    EXPECT_TRUE(HasKeyEncoding(spec_, secret_));
+    for (const auto& [encoding, begins] :
+         {std::pair(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1, c.traditional),
+          std::pair(issuer::v1::PRIVATE_KEY_ENCODING_PKCS8, pkcs8)}) {
+      const std::string before = Data(kPrivateKeyKey);
+      spec_.mutable_private_key()->set_encoding(encoding);
+      EXPECT_EQ(HasKeyEncoding(spec_, secret_), c.traditional == pkcs8);
+      CW_ASSERT_OK(PutKeyEncoding(spec_, secret_));
+      EXPECT_TRUE(HasKeyEncoding(spec_, secret_));
+      EXPECT_THAT(Data(kPrivateKeyKey), StartsWith(begins));
+      const auto read = pki::PrivateKey::ParsePem(Data(kPrivateKeyKey));
+      CW_ASSERT_OK(read);
+      EXPECT_TRUE(read->public_key() == key.public_key());
+    }
+  }
+  (*secret_.mutable_data())[kPrivateKeyKey] = "-----BEGIN PRIVATE KEY-----\ngarbage";
+  spec_.mutable_private_key()->set_algorithm(issuer::v1::PRIVATE_KEY_ALGORITHM_RSA);
+  spec_.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1);
+  EXPECT_THAT(PutKeyEncoding(spec_, secret_),
+              base::StatusIs(absl::StatusCode::kInvalidArgument));
+  secret_.mutable_data()->erase(kPrivateKeyKey);
+  EXPECT_TRUE(HasKeyEncoding(spec_, secret_));
+}
+
+// Fault 112.
+TEST_F(SecretOutputsTest, AnotherEncodingRemakesWhatIsMadeOfTheKey) {
+  AskForAll();
+  Write();
+  spec_.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS1);
+  EXPECT_FALSE(Current());
+  CW_ASSERT_OK(PutKeyEncoding(spec_, secret_));
+  Write();
+  EXPECT_TRUE(Current());
+  EXPECT_EQ(Data(kDerKey), key_.ToDer(pki::KeyEncoding::kPkcs1).Reveal());
+  EXPECT_THAT(Data(kCombinedPemKey), StartsWith("-----BEGIN EC PRIVATE KEY-----"));
+  spec_.mutable_private_key()->set_encoding(issuer::v1::PRIVATE_KEY_ENCODING_PKCS8);
+  EXPECT_FALSE(Current());
 }
 
 }  // namespace

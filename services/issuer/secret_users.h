@@ -1,63 +1,73 @@
-// SecretUsers: which Certificates write to a Secret, or read a password from it, so that its
-// change wakes them.
+// SecretUsers: who needs which Secret, and what for, so that its change wakes them and no
+// Certificate takes it from them.
 //
 // Threading: safe from any thread.
 #pragma once
 
-#include <map>
 #include <set>
 #include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "certwright/issuer/v1/certificate.pb.h"
+#include "certwright/issuer/v1/issuer.pb.h"
 #include "lib/base/mutex.h"
-#include "lib/store/resource_key.h"
 
 namespace certwright::issuer_service {
 
+enum class SecretUse {
+  // By a Certificate: what it writes, where its next key waits, and the password of one of its
+  // key stores.
+  kTarget,
+  kNextKey,
+  kPassword,
+  // By an issuer itself.
+  kCaKeyPair,
+  kAccountKey,
+  kExternalAccountKey,
+  kVaultCredential,
+  // By a solver of an issuer.
+  kSolverCredential,
+};
+
+struct SecretUser {
+  SecretUse use = SecretUse::kTarget;
+  // "<namespace>/<name>" of a Certificate, service::IssuerKey() of an issuer.
+  std::string key;
+  // When the user was created.
+  absl::Time since;
+
+  friend bool operator==(const SecretUser&, const SecretUser&) = default;
+  friend bool operator<(const SecretUser& a, const SecretUser& b) {
+    return std::tie(a.use, a.key, a.since) < std::tie(b.use, b.key, b.since);
+  }
+};
+
+// Keys of Secrets, "<namespace>/<name>", and how somebody uses each.
+using SecretUses = std::vector<std::pair<std::string, SecretUser>>;
+
+SecretUses UsesOf(const issuer::v1::Certificate& certificate);
+
+// Of an issuer of either kind; `issuer_key` is its service::IssuerKey(), and its Secrets are in
+// `secret_namespace`.
+SecretUses UsesOf(const std::string& issuer_key, const std::string& secret_namespace,
+                  const meta::v1::ObjectMeta& metadata, const issuer::v1::IssuerSpec& spec);
+
 class SecretUsers {
  public:
-  // A Certificate changed from `before` to `now`; either may be null.
-  void Replace(const issuer::v1::Certificate* before, const issuer::v1::Certificate* now) {
-    base::MutexLock lock(mutex_);
-    if (before != nullptr) {
-      for (const std::string& secret : SecretKeys(*before)) {
-        auto it = users_.find(secret);
-        if (it == users_.end()) continue;
-        it->second.erase(Key(*before));
-        if (it->second.empty()) users_.erase(it);
-      }
-    }
-    if (now == nullptr) return;
-    for (const std::string& secret : SecretKeys(*now)) users_[secret].insert(Key(*now));
-  }
+  // Somebody had the uses `before`, and has those of `now`. The keys of the Secrets whose users
+  // have changed.
+  std::vector<std::string> Replace(const SecretUses& before, const SecretUses& now);
 
-  // Keys of the Certificates that use the Secret "<namespace>/<name>".
-  std::vector<std::string> CertificatesOf(const std::string& secret_key) const {
-    base::MutexLock lock(mutex_);
-    auto it = users_.find(secret_key);
-    if (it == users_.end()) return {};
-    return {it->second.begin(), it->second.end()};
-  }
+  // Of the Secret "<namespace>/<name>".
+  std::vector<SecretUser> Of(const std::string& secret_key) const;
 
  private:
-  static std::string Key(const issuer::v1::Certificate& certificate) {
-    return store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name());
-  }
-  static std::vector<std::string> SecretKeys(const issuer::v1::Certificate& certificate) {
-    const issuer::v1::Keystores& keystores = certificate.spec().keystores();
-    std::vector<std::string> keys;
-    for (const std::string& name :
-         {certificate.spec().secret_name(), keystores.pkcs12().password_secret_ref().name(),
-          keystores.jks().password_secret_ref().name()}) {
-      if (name.empty()) continue;
-      keys.push_back(store::QueueKey(certificate.metadata().namespace_(), name));
-    }
-    return keys;
-  }
-
   mutable base::Mutex mutex_;
-  std::map<std::string, std::set<std::string>> users_ CW_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::set<SecretUser>> users_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service

@@ -325,9 +325,12 @@ runtime::Awaitable<absl::StatusOr<SigningIssuers::Readiness>> SigningIssuers::Ch
     readiness.ready = true;
     readiness.reason = "KeyPairVerified";
     readiness.message = "The Secret holds a CA's certificate and its key.";
+    const pki::Certificate& certificate = authority->ca.certificate;
+    std::vector<pki::Certificate> served = pki::ServedChain(authority->ca, certificate);
+    served.erase(served.begin());
+    readiness.ca = PrivateCa{certificate, pki::ToPem(served), authority->ca_pem};
     // Then it can sign no more.
-    readiness.next.requeue_after =
-        authority->ca.certificate.not_after - environment_.clock().Now();
+    readiness.next.requeue_after = certificate.not_after - environment_.clock().Now();
     co_return readiness;
   }
   // The Secret's change wakes the issuer.

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,6 +21,7 @@
 #include "lib/service/environment.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/kinds.h"
+#include "services/issuer/private_cas.h"
 #include "services/issuer/vault_client.h"
 
 namespace certwright::issuer_service {
@@ -42,6 +44,8 @@ class SigningIssuers {
     std::string reason;
     std::string message;
     controller::Result next;
+    // Of a CA issuer that is ready; `since` is not set.
+    std::optional<PrivateCa> ca = {};
   };
 
   // References must outlive this.

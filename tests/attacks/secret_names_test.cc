@@ -67,7 +67,7 @@ class SecretNamesTest : public IssuerAttackTest {
 
   void TryToOverwrite() const {
     CW_ASSERT_OK(Create(*rita_, Naming("overwrite", "credentials")));
-    EXPECT_THAT(WaitForReason("overwrite", "IncorrectCertificate"), HasSubstr("credentials"));
+    EXPECT_THAT(WaitForReason("overwrite", "SecretNotOwned"), HasSubstr("credentials"));
     ExpectUnchanged("credentials");
   }
   void TryToKeepAKey() const {
@@ -75,7 +75,7 @@ class SecretNamesTest : public IssuerAttackTest {
     certificate.mutable_spec()->mutable_private_key()->set_rotation_policy(
         v1::ROTATION_POLICY_NEVER);
     CW_ASSERT_OK(Create(*rita_, certificate));
-    WaitForReason("keep", "IncorrectCertificate");
+    WaitForReason("keep", "SecretNotOwned");
     EXPECT_EQ(GetCertificate(*rita_, "team", "keep")->status().certificate_request_name(), "");
   }
   void TryToReadAChain() const {
@@ -93,7 +93,7 @@ class SecretNamesTest : public IssuerAttackTest {
   void TryToOverwriteByTheNextKey() const {
     CW_ASSERT_OK(Create(*admin_, MakeSecret("team", "app-next-key", {{"token", kValue}})));
     CW_ASSERT_OK(Create(*rita_, Naming("app", "app-tls")));
-    EXPECT_THAT(WaitForReason("app", "IncorrectCertificate"), HasSubstr("app-next-key"));
+    EXPECT_THAT(WaitForReason("app", "SecretNotOwned"), HasSubstr("app-next-key"));
     CW_ASSERT_OK(DeleteCertificate(*rita_, "team", "app"));
     ExpectUnchanged("app-next-key");
   }
