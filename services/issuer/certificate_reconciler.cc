@@ -7,17 +7,15 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
-#include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
+#include "services/issuer/certificate_status.h"
 #include "services/issuer/certificate_validation.h"
-#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
 #include "services/issuer/limit_conditions.h"
 #include "services/issuer/next_key.h"
-#include "services/issuer/renewal.h"
 #include "services/issuer/secret_outputs.h"
 #include "services/issuer/temporary_certificate.h"
 
@@ -29,27 +27,10 @@ using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
 constexpr int kMaxRequestNames = 10;
-// CAs are asked about renewal this soon after an issuance, so that certificates issued at once
-// are not asked about at once.
-constexpr absl::Duration kFirstRenewalCheck = absl::Minutes(1);
-constexpr char kUpToDate[] = "The certificate is up to date.";
-
 bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* present) {
   return present != nullptr && IsRevoked(certificate, *present) &&
          certificate.status().revocation().reason() ==
              issuer::v1::REVOCATION_REASON_KEY_COMPROMISE;
-}
-
-void NoteGiven(const KeyPairFacts& facts, issuer::v1::CertificateStatus& status) {
-  status.set_serial_number(facts.serial_number);
-  status.set_sha256_fingerprint(facts.fingerprint);
-}
-
-// What the condition Ready says; `trouble` is what AddOutputs() answered.
-Finding UpToDate(const std::string& trouble) {
-  return {"Ready", trouble.empty()
-                       ? kUpToDate
-                       : absl::StrCat("The certificate is up to date, but ", trouble)};
 }
 
 }  // namespace
@@ -157,8 +138,8 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
       Abandon(world);
       CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
                              co_await RefreshOutputs(context, world, mutations));
-      DescribePresent(world.certificate, *world.key_pair);
-      SetReady(world.certificate, true, UpToDate(trouble));
+      DescribePresent(requests_, *world.key_pair, now, world.certificate);
+      SetReady(true, UpToDate(trouble), now, world.certificate);
       FollowRateLimit(nullptr, now, world.certificate);
       break;
     }
@@ -167,7 +148,9 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
     case CertificateAction::kBackOff:
       FollowRateLimit(decision.action == CertificateAction::kWait ? &*world.request : nullptr,
                       now, world.certificate);
-      if (world.key_pair != nullptr) DescribePresent(world.certificate, *world.key_pair);
+      if (world.key_pair != nullptr) {
+        DescribePresent(requests_, *world.key_pair, now, world.certificate);
+      }
       SetReadyFor(world, decision.finding);
       break;
     case CertificateAction::kFallBack:
@@ -228,60 +211,9 @@ runtime::Awaitable<absl::StatusOr<int64_t>> CertificateReconciler::Commit(
   co_return co_await stores_.certificates.store().Commit(context, std::move(mutations));
 }
 
-void CertificateReconciler::SetReady(Certificate& certificate, bool ready,
-                                     const Finding& finding) const {
-  const service::ConditionUpdate update{"Ready", ready, finding.reason, finding.message};
-  service::SetCondition(*certificate.mutable_status()->mutable_conditions(), update,
-                        certificate.metadata().generation(), environment_.clock().Now());
-}
-
 void CertificateReconciler::SetReadyFor(World& world, const Finding& finding) const {
-  const Finding up_to_date{"Ready", kUpToDate};
-  SetReady(world.certificate, world.present_serves,
-           world.present_serves ? up_to_date : finding);
-}
-
-void CertificateReconciler::DescribePresent(Certificate& certificate,
-                                            const KeyPairFacts& present) const {
-  Status& status = *certificate.mutable_status();
-  if (present.problem.has_value()) {
-    status.clear_not_before();
-    status.clear_not_after();
-    status.clear_renewal_time();
-    status.clear_renewal_info();
-    return;
-  }
-  *status.mutable_not_before() = service::ToProto(present.not_before);
-  *status.mutable_not_after() = service::ToProto(present.not_after);
-  if (status.sha256_fingerprint().empty() && IsOfOwnRequest(certificate, present)) {
-    NoteGiven(present, status);
-  }
-  const std::string certificate_id =
-      WasGiven(certificate, present.fingerprint) ? present.certificate_id : "";
-  if (status.renewal_info().certificate_id() != certificate_id) {
-    const double part = JitterOf(certificate.metadata().uid(),
-                                 PresentCertificate{present.not_before, present.not_after});
-    issuer::v1::RenewalInfo info;
-    info.set_certificate_id(certificate_id);
-    *info.mutable_next_check() =
-        service::ToProto(environment_.clock().Now() + kFirstRenewalCheck * part);
-    *status.mutable_renewal_info() = std::move(info);
-  }
-  if (certificate_id.empty()) status.clear_renewal_info();
-  if (!IsRevoked(certificate, present)) status.clear_revocation();
-  *status.mutable_renewal_time() = service::ToProto(RenewalTimeOf(certificate, present));
-}
-
-bool CertificateReconciler::IsOfOwnRequest(const Certificate& certificate,
-                                           const KeyPairFacts& present) const {
-  const auto requests = requests_.Of(
-      store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name()));
-  return std::ranges::any_of(requests, [&](const CertificateRequests::Shared& request) {
-    if (request->metadata().owner().uid() != certificate.metadata().uid()) return false;
-    const auto chain = pki::ParseChainPem(request->status().certificate());
-    return chain.ok() && !chain->empty() &&
-           FingerprintOf(chain->front()) == present.fingerprint;
-  });
+  SetReady(world.present_serves, world.present_serves ? UpToDate() : finding,
+           environment_.clock().Now(), world.certificate);
 }
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
@@ -370,7 +302,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   FollowRateLimit(nullptr, now, certificate);
   status.set_next_private_key_secret_name(next_key.metadata().name());
   status.set_certificate_request_name(std::move(name));
-  if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
+  if (world.key_pair != nullptr) {
+    DescribePresent(requests_, *world.key_pair, now, certificate);
+  }
   const service::ConditionUpdate issuing{"Issuing", true, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
@@ -447,8 +381,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   const auto facts = std::make_shared<const KeyPairFacts>(
       fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
   NoteGiven(*facts, status);
-  DescribePresent(certificate, *facts);
-  SetReady(certificate, true, UpToDate(trouble));
+  DescribePresent(requests_, *facts, now, certificate);
+  SetReady(true, UpToDate(trouble), now, certificate);
 
   std::vector<store::Mutation> mutations;
   if (world.secret.has_value()) {
@@ -492,7 +426,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   const service::ConditionUpdate issuing{"Issuing", false, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
-  if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
+  if (world.key_pair != nullptr) {
+    DescribePresent(requests_, *world.key_pair, now, certificate);
+  }
   SetReadyFor(world, finding);
   failed_.Increment();
   telemetry::LogWarning("issuance failed", {{"namespace", certificate.metadata().namespace_()},

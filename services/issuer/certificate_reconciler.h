@@ -88,14 +88,8 @@ class CertificateReconciler final : public controller::Reconciler {
                                                 std::string resource_namespace,
                                                 std::string name);
 
-  void SetReady(issuer::v1::Certificate& certificate, bool ready, const Finding& finding) const;
   // Ready if the present key pair serves; else not, for that reason.
   void SetReadyFor(World& world, const Finding& finding) const;
-  void DescribePresent(issuer::v1::Certificate& certificate, const KeyPairFacts& present) const;
-  // Whether a request of this very Certificate came to the present certificate: that of one
-  // which came before statuses noted them.
-  bool IsOfOwnRequest(const issuer::v1::Certificate& certificate,
-                      const KeyPairFacts& present) const;
 
   const service::Environment environment_;
   Stores& stores_;
