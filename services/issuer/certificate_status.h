@@ -17,6 +17,25 @@ Finding UpToDate(const std::string& trouble = "");
 void SetReady(bool ready, const Finding& finding, absl::Time now,
               issuer::v1::Certificate& certificate);
 
+// IssuancePaced while the decision is to wait for that.
+void FollowPace(const CertificateDecision& decision, absl::Time now,
+                issuer::v1::Certificate& certificate);
+
+// When an overdue renewal begins, if the decision is to let it wait.
+void NoteOverdue(const CertificateDecision& decision, issuer::v1::CertificateStatus& status);
+
+// How long an overdue renewal that has begun, and had to wait, goes on waiting; zero for a
+// Certificate that has nothing which serves.
+absl::Duration OverdueWait(const issuer::v1::Certificate& certificate, absl::Time now);
+
+// Whether the certificate whose place is taken now had served for less than a tenth of its time
+// when the CA advised to renew it.
+bool IsRenewedEarly(const issuer::v1::Certificate& certificate, const KeyPairFacts& present,
+                    absl::Time now);
+
+// Whether the spec has changed since the condition Ready was set.
+bool HasUnseenSpec(const issuer::v1::Certificate& certificate);
+
 // Notes the certificate that the Certificate is given.
 void NoteGiven(const KeyPairFacts& facts, issuer::v1::CertificateStatus& status);
 
