@@ -30,7 +30,7 @@ class CertificateCaChangeTest : public CertificateReconcilerTest {
       snapshot.key_pair = &key_pair;
     }
     CertificateDecision Decide(absl::Time now) const {
-      return DecideCertificate(snapshot, FallbackRules(), now);
+      return DecideCertificate(snapshot, FallbackRules(), PaceRules(), now);
     }
 
     Certificate certificate;

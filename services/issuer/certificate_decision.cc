@@ -15,8 +15,8 @@
 #include "services/issuer/issuance_failure.h"
 #include "services/issuer/kinds.h"
 #include "services/issuer/limit_conditions.h"
-#include "services/issuer/renewal.h"
 #include "services/issuer/secret_ownership.h"
+#include "services/issuer/secret_repairs.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -84,15 +84,32 @@ bool Explains(const meta::v1::Condition& condition) {
          condition.reason() == "UserActionRequired" || condition.reason() == "NoSolver";
 }
 
+// Begins an issuance, or waits until the pace allows it.
+CertificateDecision BeginAtPace(const issuer::v1::Certificate& certificate, Finding finding,
+                                IssuanceCause cause, const PaceRules& pace, absl::Time now) {
+  CertificateDecision decision;
+  decision.action = CertificateAction::kBegin;
+  decision.finding = std::move(finding);
+  decision.cause = cause;
+  const absl::Time next = NextIssuanceAt(certificate.status(), cause, pace, now);
+  if (next <= now) return decision;
+  decision.action = CertificateAction::kBackOff;
+  decision.at = next;
+  decision.paced = true;
+  return decision;
+}
+
 // What follows from the trouble of the request's issuer, if there is another to turn to.
 void ConsiderFallback(const CertificateSnapshot& snapshot, const FallbackRules& rules,
-                      absl::Time now, CertificateDecision& decision) {
+                      const PaceRules& pace, absl::Time now, CertificateDecision& decision) {
   const IssuerTrouble trouble = TroubleOf(*snapshot.request, rules, now);
   const absl::Time at = std::max(
-      trouble.from,
-      AnotherIssuerAt(*snapshot.certificate, snapshot.request->spec().issuer_ref(), now));
+      {trouble.from,
+       AnotherIssuerAt(*snapshot.certificate, snapshot.request->spec().issuer_ref(), now),
+       NextIssuanceAt(snapshot.certificate->status(), IssuanceCause::kAsked, pace, now)});
   if (at <= now) {
     decision.action = CertificateAction::kFallBack;
+    decision.cause = IssuanceCause::kAsked;
     decision.trouble = trouble;
   } else if (decision.action == CertificateAction::kWait) {
     decision.at = at;
@@ -100,14 +117,14 @@ void ConsiderFallback(const CertificateSnapshot& snapshot, const FallbackRules& 
 }
 
 CertificateDecision DecideRequest(const CertificateSnapshot& snapshot,
-                                  const FallbackRules& rules, const Finding& finding,
-                                  absl::Time now) {
+                                  const FallbackRules& rules, const PaceRules& pace,
+                                  const Finding& finding, absl::Time now) {
   CertificateDecision decision;
   const issuer::v1::CertificateRequest& request = *snapshot.request;
   if (!RequestFitsSpec(request, *snapshot.certificate)) {
-    decision.action = CertificateAction::kBegin;
-    decision.finding = {"RequestChanged", "The spec has changed since the request was made."};
-    return decision;
+    return BeginAtPace(*snapshot.certificate,
+                       {"RequestChanged", "The spec has changed since the request was made."},
+                       IssuanceCause::kAsked, pace, now);
   }
   const meta::v1::Condition* ready = ReadyOf(request);
   if (!snapshot.has_next_key) {
@@ -118,7 +135,7 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot,
   } else if (HasFailed(request)) {
     decision.action = CertificateAction::kFail;
     decision.finding = {ready->reason(), ready->message()};
-    ConsiderFallback(snapshot, rules, now, decision);
+    ConsiderFallback(snapshot, rules, pace, now, decision);
     if (decision.action == CertificateAction::kFallBack) decision.finding = finding;
   } else {
     decision.action = CertificateAction::kWait;
@@ -127,7 +144,7 @@ CertificateDecision DecideRequest(const CertificateSnapshot& snapshot,
       decision.finding.message = ready->message();
       if (Explains(*ready)) decision.finding.reason = ready->reason();
     }
-    ConsiderFallback(snapshot, rules, now, decision);
+    ConsiderFallback(snapshot, rules, pace, now, decision);
     if (decision.action == CertificateAction::kFallBack) decision.finding = finding;
   }
   return decision;
@@ -188,16 +205,31 @@ KeyPairFacts ReadKeyPair(const issuer::v1::Secret& secret, const pki::PrivateKey
   return ReadKeyPair(secret, &key);
 }
 
+PresentCertificate PresentOf(const issuer::v1::Certificate& certificate,
+                             const KeyPairFacts& present) {
+  const issuer::v1::CertificateStatus& status = certificate.status();
+  PresentCertificate known{present.not_before, present.not_after};
+  if (!WasGiven(certificate, present.fingerprint)) return known;
+  if (status.has_issuance_time()) known.issued = service::FromProto(status.issuance_time());
+  known.renewed_early = status.renewed_early();
+  return known;
+}
+
 absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
                          const KeyPairFacts& present) {
+  return RenewalPlanOf(certificate, present).time;
+}
+
+RenewalPlan RenewalPlanOf(const issuer::v1::Certificate& certificate,
+                          const KeyPairFacts& present) {
   const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
   std::optional<RenewalAdvice> advice;
   if (info.has_selected_time() && info.certificate_id() == present.certificate_id) {
     advice = {service::FromProto(info.selected_time()),
               service::FromProto(info.suggested_time())};
   }
-  const PresentCertificate lifetime{present.not_before, present.not_after};
-  return RenewalTime(certificate.spec(), certificate.metadata().uid(), lifetime, advice);
+  return PlanRenewal(certificate.spec(), certificate.metadata().uid(),
+                     PresentOf(certificate, present), advice);
 }
 
 namespace {
@@ -207,7 +239,7 @@ namespace {
 absl::Time OtherCaTimeOf(const CertificateSnapshot& snapshot) {
   const issuer::v1::Certificate& certificate = *snapshot.certificate;
   const std::string& uid = certificate.metadata().uid();
-  const PresentCertificate present{snapshot.key_pair->not_before, snapshot.key_pair->not_after};
+  const PresentCertificate present = PresentOf(certificate, *snapshot.key_pair);
   const PrivateCa& ca = *snapshot.other_ca;
   const RenewalAdvice advice{ca.since + SpreadOf(ca) * JitterOf(uid, present), ca.since};
   return RenewalTime(certificate.spec(), uid, present, advice);
@@ -246,6 +278,13 @@ absl::Time NextAttemptAfter(const issuer::v1::CertificateRequest& request, int f
   if (!status.has_retry_time()) return next;
   return std::max(next,
                   std::min(service::FromProto(status.retry_time()), now + kLongestRetryAfter));
+}
+
+bool HoldsAnothers(const CertificateSnapshot& snapshot) {
+  const KeyPairFacts* present = snapshot.key_pair;
+  return present != nullptr && !present->problem.has_value() &&
+         !snapshot.certificate->status().sha256_fingerprint().empty() &&
+         !WasGiven(*snapshot.certificate, present->fingerprint);
 }
 
 std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now) {
@@ -325,28 +364,101 @@ bool IsTheLast(const issuer::v1::Certificate& certificate, const Finding& findin
              issuer::v1::REVOCATION_REASON_CESSATION_OF_OPERATION;
 }
 
-// Waits for the next attempt after a failure, unless the spec has changed since or somebody
-// asked for a new certificate.
-CertificateDecision DecideBeginning(const issuer::v1::Certificate& certificate,
-                                    const Finding& finding, absl::Time now) {
-  CertificateDecision decision;
-  decision.action = CertificateAction::kBegin;
-  decision.finding = finding;
-  const meta::v1::Condition* issuing =
-      service::FindCondition(certificate.status().conditions(), "Issuing");
+// When the next attempt after a failure may be made: at once if the spec has changed since or
+// somebody asked for a new certificate.
+absl::Time NextAttempt(const issuer::v1::Certificate& certificate, absl::Time now) {
+  const issuer::v1::CertificateStatus& status = certificate.status();
+  const meta::v1::Condition* issuing = service::FindCondition(status.conditions(), "Issuing");
   const bool same_spec = issuing != nullptr &&
                          issuing->observed_generation() == certificate.metadata().generation();
-  if (!certificate.status().has_next_attempt_time() || !same_spec || IsManual(issuing)) {
-    return decision;
+  if (!status.has_next_attempt_time() || !same_spec || IsManual(issuing)) {
+    return absl::InfinitePast();
   }
   // A failure that lies ahead was noted under a clock that has been set back since, and so was
   // the time of the next attempt.
-  const bool in_order =
-      service::FromProto(certificate.status().last_failure_time()) <= now + kClockSlack;
-  const absl::Time next = service::FromProto(certificate.status().next_attempt_time());
-  if (now >= next || !in_order) return decision;
+  const bool in_order = service::FromProto(status.last_failure_time()) <= now + kClockSlack;
+  return in_order ? service::FromProto(status.next_attempt_time()) : absl::InfinitePast();
+}
+
+// Whether a key pair for which that was found does until there is another.
+bool Serves(const issuer::v1::Certificate& certificate, const Finding& finding,
+            const KeyPairFacts* present) {
+  return finding.reason == "Renewing" || finding.reason == "CaReplaced" ||
+         (finding.reason == "ManuallyTriggered" && !IsRevoked(certificate, *present));
+}
+
+// What an issuance that would begin now is for.
+IssuanceCause CauseOf(const CertificateSnapshot& snapshot, const Finding& finding,
+                      const PaceRules& pace, absl::Time now) {
+  const issuer::v1::Certificate& certificate = *snapshot.certificate;
+  if (HasNewSpec(certificate) || finding.reason == "ManuallyTriggered" ||
+      finding.reason == "Revoked") {
+    return IssuanceCause::kAsked;
+  }
+  if (!Serves(certificate, finding, snapshot.key_pair)) return IssuanceCause::kUnasked;
+  if (finding.reason != "Renewing") return IssuanceCause::kAsked;
+  const PresentCertificate present = PresentOf(certificate, *snapshot.key_pair);
+  if (now < EndOfFirstTenth(present)) return IssuanceCause::kAsked;
+  return now >= present.issued + pace.window / 4 ? IssuanceCause::kScheduled
+                                                 : IssuanceCause::kUnasked;
+}
+
+// When a renewal begins that was due while nothing could be renewed; one that is not overdue
+// may begin.
+absl::Time StartOfRenewal(const issuer::v1::Certificate& certificate,
+                          const KeyPairFacts& present, absl::Time now) {
+  const issuer::v1::CertificateStatus& status = certificate.status();
+  const absl::Time due = RenewalTimeOf(certificate, present);
+  if (status.failed_issuance_attempts() > 0 || !IsOverdue(due, now)) return due;
+  const double jitter = JitterOf(certificate.metadata().uid(), PresentOf(certificate, present));
+  const absl::Time start = StartOfOverdue(due, present.not_after, jitter, now);
+  if (!status.has_overdue_renewal_time()) return start;
+  return std::min(start, service::FromProto(status.overdue_renewal_time()));
+}
+
+CertificateDecision DecideBeginning(const CertificateSnapshot& snapshot, const Finding& finding,
+                                    const PaceRules& pace, absl::Time now) {
+  const issuer::v1::Certificate& certificate = *snapshot.certificate;
+  CertificateDecision decision =
+      BeginAtPace(certificate, finding, CauseOf(snapshot, finding, pace, now), pace, now);
+  const absl::Time next = NextAttempt(certificate, now);
+  if (next > now && (!decision.paced || next >= decision.at)) {
+    decision.action = CertificateAction::kBackOff;
+    decision.paced = false;
+    decision.at = next;
+  }
+  if (decision.action != CertificateAction::kBegin || finding.reason != "Renewing") {
+    return decision;
+  }
+  const absl::Time start = StartOfRenewal(certificate, *snapshot.key_pair, now);
+  if (start <= now) return decision;
+  decision.action = CertificateAction::kReady;
+  decision.overdue = true;
+  decision.at = start;
+  return decision;
+}
+
+// Whether the pair that is kept would serve in the Secret, which needs no CA then.
+bool KeptServes(const CertificateSnapshot& snapshot, absl::Time now) {
+  if (snapshot.kept == nullptr) return false;
+  CertificateSnapshot as_kept = snapshot;
+  as_kept.secret = snapshot.kept;
+  as_kept.key_pair = snapshot.kept_pair;
+  const std::optional<Finding> finding = FindReasonToIssue(as_kept, now);
+  return !finding.has_value() || Serves(*snapshot.certificate, *finding, snapshot.kept_pair);
+}
+
+// Writes the Secret with what is kept, at a pace at which others may write it too.
+CertificateDecision DecidePutBack(const issuer::v1::Certificate& certificate, Finding finding,
+                                  absl::Time now) {
+  CertificateDecision decision;
+  decision.finding = std::move(finding);
+  decision.action = CertificateAction::kPutBack;
+  const absl::Time next = NextRepairAt(certificate.status(), now);
+  if (next <= now) return decision;
   decision.action = CertificateAction::kBackOff;
   decision.at = next;
+  decision.kept_serves = true;
   return decision;
 }
 
@@ -360,7 +472,8 @@ CertificateDecision Block(Finding finding) {
 }  // namespace
 
 CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
-                                      const FallbackRules& rules, absl::Time now) {
+                                      const FallbackRules& rules, const PaceRules& pace,
+                                      absl::Time now) {
   const issuer::v1::Certificate& certificate = *snapshot.certificate;
   if (auto why_not = WhyNotWrite(certificate, snapshot.secret, snapshot.secret_users)) {
     return Block(*std::move(why_not));
@@ -368,6 +481,13 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
   CertificateDecision decision;
   const std::optional<Finding> finding = FindReasonToIssue(snapshot, now);
   if (!finding.has_value()) {
+    if (HoldsAnothers(snapshot) && KeptServes(snapshot, now)) {
+      return DecidePutBack(
+          certificate,
+          {"IncorrectCertificate",
+           "The Secret holds another key pair than the Certificate was given."},
+          now);
+    }
     decision.at = RenewalTimeOf(certificate, *snapshot.key_pair);
     if (snapshot.other_ca != nullptr) {
       decision.at = std::min(decision.at, OtherCaTimeOf(snapshot));
@@ -379,12 +499,13 @@ CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
                   "The certificate was revoked because its names are no longer served. "
                   "RenewCertificate gets a new one."});
   }
-  decision = snapshot.request != nullptr ? DecideRequest(snapshot, rules, *finding, now)
-                                         : DecideBeginning(certificate, *finding, now);
-  decision.present_serves =
-      finding->reason == "Renewing" || finding->reason == "CaReplaced" ||
-      (finding->reason == "ManuallyTriggered" && !IsRevoked(certificate, *snapshot.key_pair));
-  return decision;
+  decision = snapshot.request != nullptr ? DecideRequest(snapshot, rules, pace, *finding, now)
+                                         : DecideBeginning(snapshot, *finding, pace, now);
+  if (decision.action == CertificateAction::kComplete) return decision;
+  decision.present_serves = Serves(certificate, *finding, snapshot.key_pair);
+  const bool is_own = decision.present_serves && !HoldsAnothers(snapshot);
+  return is_own || !KeptServes(snapshot, now) ? decision
+                                              : DecidePutBack(certificate, *finding, now);
 }
 
 }  // namespace certwright::issuer_service

@@ -11,8 +11,10 @@
 #include "certwright/issuer/v1/secret.pb.h"
 #include "lib/pki/certificate.h"
 #include "services/issuer/finding.h"
+#include "services/issuer/issuance_pace.h"
 #include "services/issuer/issuer_choice.h"
 #include "services/issuer/private_cas.h"
+#include "services/issuer/renewal.h"
 #include "services/issuer/secret_users.h"
 
 namespace certwright::issuer_service {
@@ -52,13 +54,26 @@ struct CertificateSnapshot {
   // What the issuer signs with at present, if the certificate in the Secret does not lead
   // there.
   const PrivateCa* other_ca = nullptr;
+  // The pair that the Certificate was given last, as kept for it (kept_key_pair.h); both or
+  // neither.
+  const issuer::v1::Secret* kept = nullptr;
+  const KeyPairFacts* kept_pair = nullptr;
 };
+
+// Whether the Secret holds a good key pair that is not the one that was given last.
+bool HoldsAnothers(const CertificateSnapshot& snapshot);
 
 // Nothing if the Secret holds what the spec asks for, to be renewed later than `now`.
 std::optional<Finding> FindReasonToIssue(const CertificateSnapshot& snapshot, absl::Time now);
 
+// What renewal.h is to know of a key pair without a problem.
+PresentCertificate PresentOf(const issuer::v1::Certificate& certificate,
+                             const KeyPairFacts& present);
+
 // When to renew it: what renewal.h makes of the spec, of the key pair, which has no problem,
 // and of the CA's advice, if status holds some about this certificate.
+RenewalPlan RenewalPlanOf(const issuer::v1::Certificate& certificate,
+                          const KeyPairFacts& present);
 absl::Time RenewalTimeOf(const issuer::v1::Certificate& certificate,
                          const KeyPairFacts& present);
 
@@ -82,8 +97,10 @@ enum class CertificateAction {
   kBegin,
   // The request is on its way.
   kWait,
-  // Too soon after a failure: wait until `at`.
+  // Too soon after a failure, or after others were begun: wait until `at`.
   kBackOff,
+  // Write the Secret again with the pair that is kept, which serves.
+  kPutBack,
   // The request has a certificate: write the Secret.
   kComplete,
   // The request has failed.
@@ -103,10 +120,19 @@ struct CertificateDecision {
   bool present_serves = false;
   // For kFallBack.
   IssuerTrouble trouble = {};
+  // For kBegin and kFallBack.
+  IssuanceCause cause = IssuanceCause::kUnasked;
+  // For kBackOff: that it is the pace that holds it, or that the pair that is kept is put back
+  // then.
+  bool paced = false;
+  bool kept_serves = false;
+  // For kReady: that the renewal is overdue and begins at `at`.
+  bool overdue = false;
 };
 
 CertificateDecision DecideCertificate(const CertificateSnapshot& snapshot,
-                                      const FallbackRules& rules, absl::Time now);
+                                      const FallbackRules& rules, const PaceRules& pace,
+                                      absl::Time now);
 
 // Whether `request` asks for what the Certificate's spec says.
 bool RequestFitsSpec(const issuer::v1::CertificateRequest& request,

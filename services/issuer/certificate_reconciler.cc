@@ -7,19 +7,20 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/secret.h"
 #include "lib/base/status_macros.h"
-#include "lib/pki/certificate.h"
 #include "lib/pki/key.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
+#include "services/issuer/certificate_clean_up.h"
+#include "services/issuer/certificate_status.h"
 #include "services/issuer/certificate_validation.h"
-#include "services/issuer/given_certificate.h"
 #include "services/issuer/issuance_resources.h"
 #include "services/issuer/issuer_choice.h"
+#include "services/issuer/kept_key_pair.h"
 #include "services/issuer/limit_conditions.h"
 #include "services/issuer/next_key.h"
-#include "services/issuer/renewal.h"
 #include "services/issuer/secret_outputs.h"
+#include "services/issuer/secret_repairs.h"
 #include "services/issuer/temporary_certificate.h"
 
 namespace certwright::issuer_service {
@@ -30,27 +31,10 @@ using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
 constexpr int kMaxRequestNames = 10;
-// CAs are asked about renewal this soon after an issuance, so that certificates issued at once
-// are not asked about at once.
-constexpr absl::Duration kFirstRenewalCheck = absl::Minutes(1);
-constexpr char kUpToDate[] = "The certificate is up to date.";
-
 bool IsKeyCompromised(const Certificate& certificate, const KeyPairFacts* present) {
   return present != nullptr && IsRevoked(certificate, *present) &&
          certificate.status().revocation().reason() ==
              issuer::v1::REVOCATION_REASON_KEY_COMPROMISE;
-}
-
-void NoteGiven(const KeyPairFacts& facts, issuer::v1::CertificateStatus& status) {
-  status.set_serial_number(facts.serial_number);
-  status.set_sha256_fingerprint(facts.fingerprint);
-}
-
-// What the condition Ready says; `trouble` is what AddOutputs() answered.
-Finding UpToDate(const std::string& trouble) {
-  return {"Ready", trouble.empty()
-                       ? kUpToDate
-                       : absl::StrCat("The certificate is up to date, but ", trouble)};
 }
 
 // Adds to what AddOutputs() answered.
@@ -69,13 +53,14 @@ CertificateReconciler::CertificateReconciler(service::Environment environment, S
                                              const CertificateRequests& requests,
                                              const SecretUsers& secret_users,
                                              const PrivateCas& private_cas,
-                                             FallbackRules fallback_rules)
+                                             FallbackRules fallback_rules, PaceRules pace_rules)
     : environment_(environment),
       stores_(stores),
       requests_(requests),
       secret_users_(secret_users),
       private_cas_(private_cas),
       fallback_rules_(fallback_rules),
+      pace_rules_(pace_rules),
       issuance_seconds_(environment.metrics.GetHistogram(
           "certwright_issuer_issuance_seconds",
           "Time from the beginning of an issuance to the Secret.")),
@@ -91,24 +76,42 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Re
   absl::StatusOr<Certificate> certificate =
       co_await stores_.certificates.Get(context, name.resource_namespace, name.name);
   if (absl::IsNotFound(certificate.status())) {
-    CW_CO_RETURN_IF_ERROR(co_await CleanUpAfter(context, name.resource_namespace, name.name));
+    CW_CO_RETURN_IF_ERROR(
+        co_await CleanUpAfter(context, stores_, requests_, fresh_keys_, name));
     co_return controller::Result();
   }
   if (!certificate.ok()) co_return certificate.status();
   CW_CO_ASSIGN_OR_RETURN(World world, co_await Read(context, *std::move(certificate)));
+  CW_CO_ASSIGN_OR_RETURN(CertificateDecision decision, co_await Decide(context, world));
+  world.present_serves = decision.present_serves;
+  co_return co_await Act(context, std::move(world), std::move(decision));
+}
+
+runtime::Awaitable<absl::StatusOr<CertificateDecision>> CertificateReconciler::Decide(
+    runtime::Context context, World& world) {
   CertificateSnapshot snapshot;
   snapshot.certificate = &world.certificate;
   snapshot.secret = world.secret.has_value() ? &*world.secret : nullptr;
   snapshot.key_pair = world.key_pair.get();
-  snapshot.secret_users = secret_users_.Of(
-      store::QueueKey(name.resource_namespace, world.certificate.spec().secret_name()));
+  snapshot.secret_users = secret_users_.Of(store::QueueKey(
+      world.certificate.metadata().namespace_(), world.certificate.spec().secret_name()));
   snapshot.request = world.request.has_value() ? &*world.request : nullptr;
   snapshot.has_next_key = world.next_key.has_value();
   snapshot.other_ca = world.ca_fit == CaFit::kOtherCa ? world.ca.get() : nullptr;
-  CertificateDecision decision =
-      DecideCertificate(snapshot, fallback_rules_, environment_.clock().Now());
-  world.present_serves = decision.present_serves;
-  co_return co_await Act(context, std::move(world), std::move(decision));
+  const absl::Time now = environment_.clock().Now();
+  CertificateDecision decision = DecideCertificate(snapshot, fallback_rules_, pace_rules_, now);
+  const bool serves = decision.present_serves || decision.action == CertificateAction::kReady;
+  const bool is_own = serves && !HoldsAnothers(snapshot);
+  if (is_own || world.certificate.status().revision() == 0) co_return decision;
+  CW_CO_ASSIGN_OR_RETURN(world.kept,
+                         co_await ReadKeptKeyPair(context, stores_, world.certificate));
+  if (!world.kept.has_value()) co_return decision;
+  world.kept_pair = ReadKeyPair(*world.kept);
+  snapshot.kept = &*world.kept;
+  snapshot.kept_pair = &*world.kept_pair;
+  decision = DecideCertificate(snapshot, fallback_rules_, pace_rules_, now);
+  if (decision.action != CertificateAction::kPutBack) Wipe(*world.kept);
+  co_return decision;
 }
 
 runtime::Awaitable<absl::StatusOr<CertificateReconciler::World>> CertificateReconciler::Read(
@@ -150,7 +153,10 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
   const absl::Time now = environment_.clock().Now();
   const Certificate current = world.certificate;
   std::vector<store::Mutation> mutations;
-  if (decision.at != absl::InfiniteFuture()) result.requeue_after = decision.at - now;
+  const absl::Time again =
+      std::min(decision.at, ForgetRepairs(now, *world.certificate.mutable_status()));
+  if (again != absl::InfiniteFuture()) result.requeue_after = again - now;
+  FollowPace(decision, now, world.certificate);
   switch (decision.action) {
     case CertificateAction::kReady: {
       // A Secret that is well again needs no request any more.
@@ -158,12 +164,13 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
       Abandon(world);
       CW_CO_ASSIGN_OR_RETURN(std::string trouble,
                              co_await RefreshOutputs(context, world, mutations));
-      DescribePresent(world.certificate, *world.key_pair);
+      DescribePresent(requests_, *world.key_pair, now, world.certificate);
       if (world.ca_fit == CaFit::kOtherCa) {
         NoteOtherCa(decision.at, *world.certificate.mutable_status(), trouble);
       }
-      SetReady(world.certificate, true, UpToDate(trouble));
+      SetReady(true, UpToDate(trouble), now, world.certificate);
       FollowRateLimit(nullptr, now, world.certificate);
+      NoteOverdue(decision, *world.certificate.mutable_status());
       break;
     }
     case CertificateAction::kWait:
@@ -171,7 +178,11 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
     case CertificateAction::kBackOff:
       FollowRateLimit(decision.action == CertificateAction::kWait ? &*world.request : nullptr,
                       now, world.certificate);
-      if (world.key_pair != nullptr) DescribePresent(world.certificate, *world.key_pair);
+      if (decision.kept_serves) {
+        DescribePresent(requests_, *world.kept_pair, now, world.certificate);
+      } else if (world.key_pair != nullptr) {
+        DescribePresent(requests_, *world.key_pair, now, world.certificate);
+      }
       SetReadyFor(world, decision.finding);
       break;
     case CertificateAction::kFallBack:
@@ -185,8 +196,11 @@ runtime::Awaitable<absl::StatusOr<controller::Result>> CertificateReconciler::Ac
                              {"reason", decision.trouble.reason}});
       [[fallthrough]];
     case CertificateAction::kBegin:
-      CW_CO_RETURN_IF_ERROR(
-          co_await Begin(context, std::move(world), std::move(decision.finding)));
+      CW_CO_RETURN_IF_ERROR(co_await Begin(context, std::move(world),
+                                           std::move(decision.finding), decision.cause));
+      co_return result;
+    case CertificateAction::kPutBack:
+      CW_CO_RETURN_IF_ERROR(co_await PutBack(context, std::move(world)));
       co_return result;
     case CertificateAction::kComplete:
       CW_CO_RETURN_IF_ERROR(co_await Complete(context, std::move(world)));
@@ -232,60 +246,9 @@ runtime::Awaitable<absl::StatusOr<int64_t>> CertificateReconciler::Commit(
   co_return co_await stores_.certificates.store().Commit(context, std::move(mutations));
 }
 
-void CertificateReconciler::SetReady(Certificate& certificate, bool ready,
-                                     const Finding& finding) const {
-  const service::ConditionUpdate update{"Ready", ready, finding.reason, finding.message};
-  service::SetCondition(*certificate.mutable_status()->mutable_conditions(), update,
-                        certificate.metadata().generation(), environment_.clock().Now());
-}
-
 void CertificateReconciler::SetReadyFor(World& world, const Finding& finding) const {
-  const Finding up_to_date{"Ready", kUpToDate};
-  SetReady(world.certificate, world.present_serves,
-           world.present_serves ? up_to_date : finding);
-}
-
-void CertificateReconciler::DescribePresent(Certificate& certificate,
-                                            const KeyPairFacts& present) const {
-  Status& status = *certificate.mutable_status();
-  if (present.problem.has_value()) {
-    status.clear_not_before();
-    status.clear_not_after();
-    status.clear_renewal_time();
-    status.clear_renewal_info();
-    return;
-  }
-  *status.mutable_not_before() = service::ToProto(present.not_before);
-  *status.mutable_not_after() = service::ToProto(present.not_after);
-  if (status.sha256_fingerprint().empty() && IsOfOwnRequest(certificate, present)) {
-    NoteGiven(present, status);
-  }
-  const std::string certificate_id =
-      WasGiven(certificate, present.fingerprint) ? present.certificate_id : "";
-  if (status.renewal_info().certificate_id() != certificate_id) {
-    const double part = JitterOf(certificate.metadata().uid(),
-                                 PresentCertificate{present.not_before, present.not_after});
-    issuer::v1::RenewalInfo info;
-    info.set_certificate_id(certificate_id);
-    *info.mutable_next_check() =
-        service::ToProto(environment_.clock().Now() + kFirstRenewalCheck * part);
-    *status.mutable_renewal_info() = std::move(info);
-  }
-  if (certificate_id.empty()) status.clear_renewal_info();
-  if (!IsRevoked(certificate, present)) status.clear_revocation();
-  *status.mutable_renewal_time() = service::ToProto(RenewalTimeOf(certificate, present));
-}
-
-bool CertificateReconciler::IsOfOwnRequest(const Certificate& certificate,
-                                           const KeyPairFacts& present) const {
-  const auto requests = requests_.Of(
-      store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name()));
-  return std::ranges::any_of(requests, [&](const CertificateRequests::Shared& request) {
-    if (request->metadata().owner().uid() != certificate.metadata().uid()) return false;
-    const auto chain = pki::ParseChainPem(request->status().certificate());
-    return chain.ok() && !chain->empty() &&
-           FingerprintOf(chain->front()) == present.fingerprint;
-  });
+  SetReady(world.present_serves, world.present_serves ? UpToDate() : finding,
+           environment_.clock().Now(), world.certificate);
 }
 
 runtime::Awaitable<absl::StatusOr<std::string>> CertificateReconciler::FreeRequestName(
@@ -347,7 +310,8 @@ runtime::Awaitable<absl::Status> CertificateReconciler::RefuseToBegin(runtime::C
 }
 
 runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context context,
-                                                              World world, Finding finding) {
+                                                              World world, Finding finding,
+                                                              IssuanceCause cause) {
   Certificate& certificate = world.certificate;
   const auto place = co_await FindPlaceForNextKey(context, stores_, certificate);
   if (absl::IsFailedPrecondition(place.status())) {
@@ -368,6 +332,11 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   Secret next_key = MakeNextKeySecret(certificate, key_pem);
   const absl::Time now = environment_.clock().Now();
   Status& status = *certificate.mutable_status();
+  // A good Secret was there, and only others can have put it away.
+  const bool others_wrote = cause == IssuanceCause::kUnasked && status.revision() > 0 &&
+                            (world.key_pair == nullptr || world.key_pair->problem.has_value());
+  if (others_wrote) NoteRepair(now, certificate);
+  NoteIssuance(cause, certificate.metadata().generation(), pace_rules_, now, status);
   const meta::v1::Condition* last = service::FindCondition(status.conditions(), "Issuing");
   if (last != nullptr && last->observed_generation() != certificate.metadata().generation()) {
     // A changed spec is a new beginning.
@@ -380,7 +349,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   FollowRateLimit(nullptr, now, certificate);
   status.set_next_private_key_secret_name(next_key.metadata().name());
   status.set_certificate_request_name(std::move(name));
-  if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
+  if (world.key_pair != nullptr) {
+    DescribePresent(requests_, *world.key_pair, now, certificate);
+  }
   const service::ConditionUpdate issuing{"Issuing", true, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
@@ -412,35 +383,60 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Begin(runtime::Context c
   co_return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<store::Mutation>> CertificateReconciler::WriteSecret(
+    const World& world, Secret& secret) const {
+  std::vector<store::Mutation> mutations;
+  if (world.secret.has_value()) {
+    CW_ASSIGN_OR_RETURN(std::optional<store::Mutation> put,
+                        stores_.secrets.UpdateMutation(*world.secret, secret));
+    if (put.has_value()) mutations.push_back(*std::move(put));
+  } else {
+    CW_ASSIGN_OR_RETURN(store::Mutation put, stores_.secrets.CreateMutation(secret));
+    mutations.push_back(std::move(put));
+  }
+  return mutations;
+}
+
+runtime::Awaitable<absl::Status> CertificateReconciler::PutBack(runtime::Context context,
+                                                                World world) {
+  Certificate& certificate = world.certificate;
+  const Certificate current = certificate;
+  Secret secret = world.secret.value_or(Secret());
+  Fill(certificate, *world.kept, secret);
+  CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
+                         co_await AddOutputs(context, certificate, secret));
+  const absl::Time now = environment_.clock().Now();
+  if (!HasUnseenSpec(certificate)) NoteRepair(now, certificate);
+  DescribePresent(requests_, *world.kept_pair, now, certificate);
+  SetReady(true, UpToDate(trouble), now, certificate);
+  CW_CO_ASSIGN_OR_RETURN(std::vector<store::Mutation> mutations, WriteSecret(world, secret));
+  Wipe(*world.kept);
+  Wipe(secret);
+  const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
+  CW_CO_RETURN_IF_ERROR(committed);
+  telemetry::LogWarning("a Secret that somebody else has written was written again",
+                        {{"namespace", certificate.metadata().namespace_()},
+                         {"certificate", certificate.metadata().name()},
+                         {"secret", certificate.spec().secret_name()}});
+  co_return absl::OkStatus();
+}
+
 runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Context context,
                                                                  World world) {
   Certificate& certificate = world.certificate;
   const Certificate current = certificate;
   const CertificateRequest& request = *world.request;
-  Secret secret = world.secret.value_or(Secret());
-  meta::v1::ObjectMeta& metadata = *secret.mutable_metadata();
-  metadata.set_namespace_(certificate.metadata().namespace_());
-  metadata.set_name(certificate.spec().secret_name());
-  auto& annotations = *metadata.mutable_annotations();
-  annotations[kCertificateNameAnnotation] = certificate.metadata().name();
-  annotations[kIssuerNameAnnotation] = request.spec().issuer_ref().name();
-  annotations[kIssuerKindAnnotation] = service::IssuerKindName(request.spec().issuer_ref());
-  annotations[kRequestDigestAnnotation] = RequestDigest(certificate.spec());
-  annotations.erase(kTemporaryAnnotation);
-  secret.set_type(kTlsSecretType);
-  auto& data = *secret.mutable_data();
-  data[kCertificateKey] = request.status().certificate();
-  const auto key = world.next_key->data().find(kPrivateKeyKey);
-  data[kPrivateKeyKey] = key == world.next_key->data().end() ? "" : key->second;
-  data[kCaKey] = request.status().ca();
+  Secret kept = MakeKeptKeyPair(certificate, request, *world.next_key);
   const std::optional<pki::PrivateKey> fresh = fresh_keys_.Take(world.next_key->metadata());
   const auto facts = std::make_shared<const KeyPairFacts>(
-      fresh.has_value() ? ReadKeyPair(secret, *fresh) : ReadKeyPair(secret));
+      fresh.has_value() ? ReadKeyPair(kept, *fresh) : ReadKeyPair(kept));
   if (facts->problem.has_value()) {
-    Wipe(secret);
+    Wipe(kept);
     Finding lost = LostNextKey(certificate);
     co_return co_await Fail(context, std::move(world), std::move(lost));
   }
+  Secret secret = world.secret.value_or(Secret());
+  Fill(certificate, kept, secret);
   CW_CO_ASSIGN_OR_RETURN(const std::string trouble,
                          co_await AddOutputs(context, certificate, secret));
 
@@ -454,6 +450,10 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   Status& status = *certificate.mutable_status();
   FollowRateLimit(nullptr, now, certificate);
   FollowPause(request, now, certificate);
+  status.set_renewed_early(world.key_pair != nullptr &&
+                           IsRenewedEarly(certificate, *world.key_pair, now));
+  *status.mutable_issuance_time() = service::ToProto(now);
+  status.clear_overdue_renewal_time();
   service::RemoveCondition(*status.mutable_conditions(), "Issuing");
   status.set_revision(status.revision() + 1);
   status.clear_last_failure_time();
@@ -463,19 +463,16 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   status.clear_certificate_request_name();
   *status.mutable_issuer_in_use() = request.spec().issuer_ref();
   NoteGiven(*facts, status);
-  DescribePresent(certificate, *facts);
-  SetReady(certificate, true, UpToDate(trouble));
+  DescribePresent(requests_, *facts, now, certificate);
+  SetReady(true, UpToDate(trouble), now, certificate);
 
-  std::vector<store::Mutation> mutations;
-  if (world.secret.has_value()) {
-    CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put,
-                           stores_.secrets.UpdateMutation(*world.secret, secret));
-    if (put.has_value()) mutations.push_back(*std::move(put));
-  } else {
-    CW_CO_ASSIGN_OR_RETURN(store::Mutation put, stores_.secrets.CreateMutation(secret));
-    mutations.push_back(std::move(put));
-  }
+  CW_CO_ASSIGN_OR_RETURN(std::vector<store::Mutation> mutations, WriteSecret(world, secret));
+  CW_CO_ASSIGN_OR_RETURN(store::Mutation keep, stores_.kept_key_pairs.CreateMutation(kept));
+  // The pair that was kept before has been replaced.
+  keep.expected_revision.reset();
+  mutations.push_back(std::move(keep));
   mutations.push_back(stores_.secrets.DeleteMutation(*world.next_key));
+  Wipe(kept);
   Wipe(secret);
   Wipe(*world.next_key);
   base::Reach(base::FaultPoint::kCertificateCompleting);
@@ -488,7 +485,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Complete(runtime::Contex
   telemetry::LogInfo("certificate issued", {{"namespace", certificate.metadata().namespace_()},
                                             {"certificate", certificate.metadata().name()},
                                             {"revision", certificate.status().revision()}});
-  co_return co_await Prune(context, certificate);
+  co_return co_await Prune(context, stores_, requests_, certificate);
 }
 
 runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context context,
@@ -508,7 +505,9 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   const service::ConditionUpdate issuing{"Issuing", false, finding.reason, finding.message};
   service::SetCondition(*status.mutable_conditions(), issuing,
                         certificate.metadata().generation(), now);
-  if (world.key_pair != nullptr) DescribePresent(certificate, *world.key_pair);
+  if (world.key_pair != nullptr) {
+    DescribePresent(requests_, *world.key_pair, now, certificate);
+  }
   SetReadyFor(world, finding);
   failed_.Increment();
   telemetry::LogWarning("issuance failed", {{"namespace", certificate.metadata().namespace_()},
@@ -522,47 +521,6 @@ runtime::Awaitable<absl::Status> CertificateReconciler::Fail(runtime::Context co
   }
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   co_return committed.status();
-}
-
-runtime::Awaitable<absl::Status> CertificateReconciler::Prune(runtime::Context context,
-                                                              const Certificate& certificate) {
-  std::vector<CertificateRequests::Shared> requests = requests_.Of(
-      store::QueueKey(certificate.metadata().namespace_(), certificate.metadata().name()));
-  std::erase_if(requests,
-                [](const auto& request) { return request->metadata().has_delete_time(); });
-  const std::size_t keep =
-      static_cast<std::size_t>(certificate.spec().revision_history_limit());
-  if (requests.size() <= keep) co_return absl::OkStatus();
-  std::sort(requests.begin(), requests.end(), [](const auto& a, const auto& b) {
-    return service::FromProto(a->metadata().create_time()) <
-           service::FromProto(b->metadata().create_time());
-  });
-  requests.resize(requests.size() - keep);
-  for (const CertificateRequests::Shared& request : requests) {
-    const auto marked = co_await stores_.requests.MarkDeleted(
-        context, request->metadata().namespace_(), request->metadata().name());
-    if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
-  }
-  co_return absl::OkStatus();
-}
-
-runtime::Awaitable<absl::Status> CertificateReconciler::CleanUpAfter(
-    runtime::Context context, std::string resource_namespace, std::string name) {
-  const auto requests = requests_.Of(store::QueueKey(resource_namespace, name));
-  for (const CertificateRequests::Shared& request : requests) {
-    const auto marked = co_await stores_.requests.MarkDeleted(context, resource_namespace,
-                                                              request->metadata().name());
-    if (!absl::IsNotFound(marked.status())) CW_CO_RETURN_IF_ERROR(marked);
-  }
-  const std::string next_key = NextKeySecretName(name);
-  const auto secret = co_await stores_.secrets.Get(context, resource_namespace, next_key);
-  if (absl::IsNotFound(secret.status())) co_return absl::OkStatus();
-  CW_CO_RETURN_IF_ERROR(secret);
-  if (!IsNextKey(*secret)) co_return absl::OkStatus();
-  fresh_keys_.Take(secret->metadata());
-  // One that a user has put there since is not what was read.
-  const std::string version = secret->metadata().resource_version();
-  co_return co_await stores_.secrets.Delete(context, resource_namespace, next_key, version);
 }
 
 }  // namespace certwright::issuer_service

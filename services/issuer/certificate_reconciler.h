@@ -30,7 +30,8 @@ class CertificateReconciler final : public controller::Reconciler {
   CertificateReconciler(service::Environment environment, Stores& stores,
                         const CertificateRequests& requests, const SecretUsers& secret_users,
                         const PrivateCas& private_cas,
-                        FallbackRules fallback_rules = FallbackRules());
+                        FallbackRules fallback_rules = FallbackRules(),
+                        PaceRules pace_rules = PaceRules());
 
   runtime::Awaitable<absl::StatusOr<controller::Result>> Reconcile(runtime::Context context,
                                                                    std::string key) override;
@@ -50,11 +51,17 @@ class CertificateReconciler final : public controller::Reconciler {
     CaFit ca_fit = CaFit::kFits;
     // Whether the present key pair does until there is another.
     bool present_serves = false;
+    // Read only where the Secret does not serve.
+    std::optional<issuer::v1::Secret> kept;
+    std::optional<KeyPairFacts> kept_pair;
   };
   using Status = issuer::v1::CertificateStatus;
 
   runtime::Awaitable<absl::StatusOr<World>> Read(runtime::Context context,
                                                  issuer::v1::Certificate certificate);
+  // Looks at what is kept, if the Secret does not serve.
+  runtime::Awaitable<absl::StatusOr<CertificateDecision>> Decide(runtime::Context context,
+                                                                 World& world);
   runtime::Awaitable<absl::StatusOr<controller::Result>> Act(runtime::Context context,
                                                              World world,
                                                              CertificateDecision decision);
@@ -73,12 +80,17 @@ class CertificateReconciler final : public controller::Reconciler {
   // Has the status say why.
   runtime::Awaitable<absl::Status> RefuseToBegin(runtime::Context context, World world,
                                                  std::string why);
-  runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world,
-                                         Finding finding);
+  runtime::Awaitable<absl::Status> Begin(runtime::Context context, World world, Finding finding,
+                                         IssuanceCause cause);
+  // Writes the Secret with the pair that is kept.
+  runtime::Awaitable<absl::Status> PutBack(runtime::Context context, World world);
   runtime::Awaitable<absl::StatusOr<std::string>> FreeRequestName(
       runtime::Context context, const issuer::v1::Certificate& certificate);
   runtime::Awaitable<absl::Status> Complete(runtime::Context context, World world);
   runtime::Awaitable<absl::Status> Fail(runtime::Context context, World world, Finding finding);
+  // What makes `secret` the one that `world` has.
+  absl::StatusOr<std::vector<store::Mutation>> WriteSecret(const World& world,
+                                                           issuer::v1::Secret& secret) const;
   // Commits `mutations` together with the changed status.
   runtime::Awaitable<absl::StatusOr<int64_t>> Commit(runtime::Context context,
                                                      const issuer::v1::Certificate& current,
@@ -86,20 +98,9 @@ class CertificateReconciler final : public controller::Reconciler {
                                                      std::vector<store::Mutation> mutations);
   // What marks the request on its way as deleted; nothing if there is none.
   absl::StatusOr<std::vector<store::Mutation>> GiveUpRequest(const World& world) const;
-  runtime::Awaitable<absl::Status> Prune(runtime::Context context,
-                                         const issuer::v1::Certificate& certificate);
-  runtime::Awaitable<absl::Status> CleanUpAfter(runtime::Context context,
-                                                std::string resource_namespace,
-                                                std::string name);
 
-  void SetReady(issuer::v1::Certificate& certificate, bool ready, const Finding& finding) const;
   // Ready if the present key pair serves; else not, for that reason.
   void SetReadyFor(World& world, const Finding& finding) const;
-  void DescribePresent(issuer::v1::Certificate& certificate, const KeyPairFacts& present) const;
-  // Whether a request of this very Certificate came to the present certificate: that of one
-  // which came before statuses noted them.
-  bool IsOfOwnRequest(const issuer::v1::Certificate& certificate,
-                      const KeyPairFacts& present) const;
 
   const service::Environment environment_;
   Stores& stores_;
@@ -107,6 +108,7 @@ class CertificateReconciler final : public controller::Reconciler {
   const SecretUsers& secret_users_;
   const PrivateCas& private_cas_;
   const FallbackRules fallback_rules_;
+  const PaceRules pace_rules_;
   telemetry::Histogram& issuance_seconds_;
   telemetry::Counter& issued_;
   telemetry::Counter& failed_;

@@ -94,7 +94,7 @@ TEST_F(CertificateReconcilerTest, RenewalStaysReadyTakesANewKeyAndPrunesOldReque
   Sign();
   Pass();
   const Secret before = SiteSecret();
-  clock_.Advance(60 * kDay);
+  AdvanceToRenewal();
   Pass();
   EXPECT_EQ(ConditionOf(Site(), "Issuing"), "True Renewing");
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
@@ -117,7 +117,7 @@ TEST_F(CertificateReconcilerTest, RotationPolicyNeverKeepsTheKey) {
   });
   Issue();
   const Secret before = SiteSecret();
-  clock_.Advance(60 * kDay);
+  AdvanceToRenewal();
   Issue();
   EXPECT_EQ(SiteSecret().data().at(kPrivateKeyKey), before.data().at(kPrivateKeyKey));
   EXPECT_NE(SiteSecret().data().at(kCertificateKey), before.data().at(kCertificateKey));
@@ -197,7 +197,7 @@ TEST_F(CertificateReconcilerTest, TurnsToTheFallbackIssuerAndBackAtTheNextRenewa
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
 
-  clock_.Advance(60 * kDay);
+  AdvanceToRenewal();
   Pass();
   EXPECT_EQ(Request().spec().issuer_ref().name(), "ca");
 }
@@ -227,22 +227,28 @@ TEST_F(CertificateReconcilerTest, ARefusedRequestStaysToTellWhyTheIssuerWasPasse
 TEST_F(CertificateReconcilerTest, AFailedRenewalLeavesTheCertificateReady) {
   Create();
   Issue();
-  clock_.Advance(60 * kDay);
+  AdvanceToRenewal();
   Pass();
   Refuse();
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "True Ready");
   EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False Failed");
-  clock_.Advance(30 * kDay);
+  clock_.Advance(34 * kDay);
   Pass();
   EXPECT_EQ(ConditionOf(Site()), "False Expired");
 }
 
-TEST_F(CertificateReconcilerTest, DeletedSecretIsIssuedAnew) {
+TEST_F(CertificateReconcilerTest, DeletedSecretOfWhichNothingIsKeptIsIssuedAnew) {
   Create();
   Issue();
+  CW_ASSERT_OK(Await(stores_->kept_key_pairs.Delete(Context(), "web", "site")));
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-tls")));
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(1));
+  EXPECT_EQ(ConditionOf(Site(), "IssuancePaced"), "True DoesNotExist");
+  clock_.Advance(absl::Minutes(1));
   Pass();
+  EXPECT_EQ(ConditionOf(Site(), "IssuancePaced"), "");
+  EXPECT_EQ(ConditionOf(Site(), "SecretOverwritten"), "True WrittenByOthers");
   EXPECT_EQ(ConditionOf(Site()), "False DoesNotExist");
   EXPECT_THAT(RequestName(), testing::StartsWith("site-2-"));
   Sign();
@@ -317,6 +323,8 @@ TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnewAfterAPause) {
   const std::string first = RequestName();
   Sign();
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "site-next-key")));
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(1));
+  clock_.Advance(absl::Minutes(1));
   Pass();
   EXPECT_EQ(ConditionOf(Site(), "Issuing"), "False NextKeyLost");
   EXPECT_EQ(Pass().requeue_after, absl::Minutes(1));
@@ -332,7 +340,7 @@ TEST_F(CertificateReconcilerTest, RequestWithoutItsKeyIsMadeAnewAfterAPause) {
 TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestAndNoKey) {
   Create();
   Issue();
-  clock_.Advance(60 * kDay);
+  AdvanceToRenewal();
   Pass();
   KnowRequests();
   CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
@@ -343,12 +351,15 @@ TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestA
     EXPECT_TRUE(request.metadata().has_delete_time());
   }
   EXPECT_FALSE(Exists(stores_->secrets, "site-next-key"));
+  EXPECT_FALSE(Exists(stores_->kept_key_pairs, "site"));
   EXPECT_TRUE(Exists(stores_->secrets, "site-tls"));
 }
 
 TEST_F(CertificateReconcilerTest, DamagedSecretIsNoticedAndReplaced) {
   Create();
   Issue();
+  CW_ASSERT_OK(Await(stores_->kept_key_pairs.Delete(Context(), "web", "site")));
+  clock_.Advance(absl::Minutes(1));
   Secret secret = SiteSecret();
   (*secret.mutable_data())[kCertificateKey] = "damaged";
   CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));

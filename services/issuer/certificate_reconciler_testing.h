@@ -46,6 +46,12 @@ class CertificateReconcilerTest : public IssuerWorld {
   std::string RequestName() { return Site().status().certificate_request_name(); }
   issuer::v1::CertificateRequest Request() { return Read(stores_->requests, RequestName()); }
 
+  // To the moment at which the present certificate is to be renewed.
+  void AdvanceToRenewal() {
+    const absl::Time renewal = service::FromProto(Site().status().renewal_time());
+    clock_.Advance(renewal - clock_.Now() + absl::Seconds(1));
+  }
+
   // What the request's reconciler does when the CA has issued, or has refused to.
   void Sign() {
     issuer::v1::CertificateRequest request = Request();

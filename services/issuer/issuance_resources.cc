@@ -19,14 +19,6 @@ using issuer::v1::Certificate;
 using issuer::v1::CertificateRequest;
 using issuer::v1::Secret;
 
-void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
-  meta::v1::OwnerReference& owner = *metadata.mutable_owner();
-  owner.set_kind("Certificate");
-  owner.set_namespace_(certificate.metadata().namespace_());
-  owner.set_name(certificate.metadata().name());
-  owner.set_uid(certificate.metadata().uid());
-}
-
 // What tells the CA that the next certificate takes the present one's place (RFC 9773 §5);
 // empty unless it is the same CA, and knows about renewal.
 std::string Replaces(const Certificate& certificate, const KeyPairFacts* present,
@@ -50,6 +42,14 @@ bool IsRenewal(const Certificate& certificate, const KeyPairFacts* present,
 }
 
 }  // namespace
+
+void SetOwner(const Certificate& certificate, meta::v1::ObjectMeta& metadata) {
+  meta::v1::OwnerReference& owner = *metadata.mutable_owner();
+  owner.set_kind("Certificate");
+  owner.set_namespace_(certificate.metadata().namespace_());
+  owner.set_name(certificate.metadata().name());
+  owner.set_uid(certificate.metadata().uid());
+}
 
 std::string RequestName(const Certificate& certificate, int retry) {
   const meta::v1::ObjectMeta& metadata = certificate.metadata();

@@ -30,6 +30,9 @@ issuer::v1::CertificateRequest MakeRequest(const issuer::v1::Certificate& certif
                                            const meta::v1::IssuerRef& issuer,
                                            const KeyPairFacts* present, absl::Time now);
 
+// Makes the Certificate the owner of what has `metadata`.
+void SetOwner(const issuer::v1::Certificate& certificate, meta::v1::ObjectMeta& metadata);
+
 // Overwrites its values.
 void Wipe(issuer::v1::Secret& secret);
 

@@ -35,7 +35,8 @@
 #include "services/issuer/certificate_request_rpc.h"
 #include "services/issuer/certificate_requests.h"
 #include "services/issuer/certificate_rpc.h"
-#include "services/issuer/issuer_choice.h"
+#include "services/issuer/certificate_status.h"
+#include "services/issuer/issuance_config.h"
 #include "services/issuer/issuer_events.h"
 #include "services/issuer/issuer_reconciler.h"
 #include "services/issuer/issuer_rpc.h"
@@ -112,14 +113,6 @@ bool HasNewCertificate(const issuer::v1::Certificate* before,
                                   now->status().renewal_info().certificate_id();
 }
 
-FallbackRules FallbackRulesOf(const config::v1::Fallback& config) {
-  FallbackRules rules;
-  if (config.has_after()) rules.after = service::FromProto(config.after());
-  if (config.has_longest_wait()) rules.longest_wait = service::FromProto(config.longest_wait());
-  if (config.has_hold()) rules.hold = service::FromProto(config.hold());
-  return rules;
-}
-
 telemetry::Gauge& SecretsToReseal(telemetry::Metrics& metrics) {
   return metrics.GetGauge("certwright_secrets_to_reseal",
                           "Secrets that are not sealed with the first key file yet.");
@@ -168,7 +161,8 @@ class IssuerApp final : public service::App {
                      [this](const std::string& key) { certificate_controller_.Enqueue(key); }),
         issuer_reconciler_(environment, stores_, accounts_, secret_users_, private_cas_),
         certificate_reconciler_(environment, stores_, owned_requests_, secret_users_,
-                                private_cas_, FallbackRulesOf(config.fallback())),
+                                private_cas_, FallbackRulesOf(config.fallback()),
+                                PaceRulesOf(config.issuance_pace())),
         request_reconciler_(
             environment, stores_, accounts_, orders_, std::move(approval.policy),
             [this](const std::string& key) { request_controller_.Enqueue(key); }),
@@ -365,9 +359,18 @@ class IssuerApp final : public service::App {
                          !CertificateRequestReconciler::IsFinal(*request);
       if (waits && service::IssuerKey(request->spec().issuer_ref(),
                                       request->metadata().namespace_()) == issuer) {
-        request_controller_.Enqueue(KeyOf(request->metadata()));
+        request_controller_.EnqueueAfter(KeyOf(request->metadata()), WaitOf(*request));
       }
     }
+  }
+
+  // Of a request that has waited for its issuer: all would go on at once after an outage.
+  absl::Duration WaitOf(const issuer::v1::CertificateRequest& request) const {
+    const meta::v1::OwnerReference& owner = request.metadata().owner();
+    const auto certificate =
+        certificates_.Get(store::QueueKey(owner.namespace_(), owner.name()));
+    if (certificate == nullptr) return absl::ZeroDuration();
+    return OverdueWait(*certificate, environment_.clock().Now());
   }
 
   // Values of Secrets are not kept in memory, so their changes come from the store directly.
@@ -517,16 +520,7 @@ std::vector<std::string> ValidateIssuerConfig(const config::v1::IssuerConfig& co
   if (!cluster_namespace.empty() && !rpc::IsDnsLabel(cluster_namespace)) {
     problems.push_back("clusterResourceNamespace: must be a DNS label");
   }
-  const config::v1::Fallback& fallback = config.fallback();
-  const auto check = [&](bool given, const google::protobuf::Duration& value,
-                         const char* field) {
-    if (given && value.seconds() < 1) {
-      problems.push_back(absl::StrCat("fallback.", field, ": must be at least 1s"));
-    }
-  };
-  check(fallback.has_after(), fallback.after(), "after");
-  check(fallback.has_longest_wait(), fallback.longest_wait(), "longestWait");
-  check(fallback.has_hold(), fallback.hold(), "hold");
+  append(ValidateIssuance(config));
   return problems;
 }
 

@@ -107,7 +107,8 @@ Events EventsOf(const issuer::v1::Certificate* before, const issuer::v1::Certifi
       events.push_back({EVENT_SEVERITY_WARNING, ready->reason(), ready->message()});
     }
   }
-  for (const char* type : {"RateLimited", "Paused"}) {
+  for (const char* type :
+       {"RateLimited", "Paused", "IssuancePaced", "RenewalAdjusted", "SecretOverwritten"}) {
     const Condition* limit =
         ChangedCondition(ConditionsOf(before), now.status().conditions(), type);
     if (limit != nullptr) events.push_back({EVENT_SEVERITY_WARNING, type, limit->message()});

@@ -41,11 +41,12 @@ inline std::string NextKeySecretName(const std::string& certificate) {
   return service::SuffixedName(certificate, "next-key");
 }
 
-// What the keys of Secrets begin with in the store.
-inline constexpr char kSecretsPrefix[] = "secrets/";
+// What the keys of Secrets, and of key pairs that are kept, begin with in the store.
+inline constexpr char kSecretsPrefix[] = "secrets";
 
 // The resource stores of the service, over one Store. Private keys, account keys among them,
-// tokens and credentials are in Secrets only: `secret_codec` is what seals them.
+// tokens and credentials are in Secrets and in what is kept of them only: `secret_codec` is
+// what seals them.
 struct Stores {
   Stores(store::Store& store, const base::Clock& clock, base::Random& random,
          const store::ValueCodec* secret_codec = nullptr)
@@ -53,13 +54,16 @@ struct Stores {
         cluster_issuers(store, "clusterissuers", clock, random),
         certificates(store, "certificates", clock, random),
         requests(store, "certificaterequests", clock, random),
-        secrets(store, "secrets", clock, random, secret_codec) {}
+        secrets(store, "secrets", clock, random, secret_codec),
+        kept_key_pairs(store, "secrets-kept", clock, random, secret_codec) {}
 
   store::ResourceStore<issuer::v1::Issuer> issuers;
   store::ResourceStore<issuer::v1::ClusterIssuer> cluster_issuers;
   store::ResourceStore<issuer::v1::Certificate> certificates;
   store::ResourceStore<issuer::v1::CertificateRequest> requests;
   store::ResourceStore<issuer::v1::Secret> secrets;
+  // Under the names of their Certificates (kept_key_pair.h); no call leads here.
+  store::ResourceStore<issuer::v1::Secret> kept_key_pairs;
 };
 
 }  // namespace certwright::issuer_service

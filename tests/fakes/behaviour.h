@@ -78,6 +78,10 @@ struct Behaviour {
   absl::Duration processing = {};
   bool finalize_has_location = true;
   ChainVariant chain = ChainVariant::kGood;
+  // Of certificates, in place of CaServerOptions'.
+  std::optional<absl::Duration> lifetime = {};
+  // How long before it is issued a certificate begins; its lifetime counts from then.
+  absl::Duration backdating = {};
   // Downloads of each certificate that get 404 first.
   int certificate_misses = 0;
 

@@ -51,15 +51,21 @@ Reply CaServer::Finalize(Call& call) {
   if (std::optional<Reply> refusal = ClaimOrder(call, id, *csr)) return *std::move(refusal);
   std::string profile;
   ChainVariant variant = ChainVariant::kGood;
+  std::optional<absl::Duration> lifetime;
+  absl::Duration backdating;
   {
     base::MutexLock lock(mutex_);
     profile = orders_.at(id).profile;
     variant = behaviour_.chain;
+    lifetime = behaviour_.lifetime;
+    backdating = behaviour_.backdating;
   }
-  const absl::Duration lifetime =
-      profile.empty() ? options_.lifetime : options_.profiles.at(profile);
+  if (!lifetime.has_value()) {
+    lifetime = profile.empty() ? options_.lifetime : options_.profiles.at(profile);
+  }
   // Without the lock: most of a CA's work is here.
-  return StoreCertificate(call, id, issuing_.Issue(*csr, lifetime, variant));
+  IssuedLeaf leaf = issuing_.Issue(*csr, *lifetime, backdating, variant);
+  return StoreCertificate(call, id, std::move(leaf));
 }
 
 std::optional<Reply> CaServer::ClaimOrder(const Call& call, Id id, const pki::Csr& csr) {

@@ -57,11 +57,11 @@ IssuingCa::IssuingCa(int alternate_roots) {
 }
 
 IssuedLeaf IssuingCa::Issue(const pki::Csr& csr, absl::Duration lifetime,
-                            ChainVariant variant) const {
+                            absl::Duration backdating, ChainVariant variant) const {
   pki::TestCertificateSpec spec;
   spec.names = NamesFor(csr.names, variant);
   spec.usages = {"digital signature", "server auth"};
-  spec.not_before = absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now()));
+  spec.not_before = absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now() - backdating));
   if (variant == ChainVariant::kExpired) spec.not_before -= lifetime + absl::Hours(1);
   if (variant == ChainVariant::kNotYetValid) spec.not_before += absl::Hours(2);
   spec.not_after = spec.not_before + lifetime;

@@ -26,7 +26,8 @@ class IssuingCa {
  public:
   explicit IssuingCa(int alternate_roots);
 
-  IssuedLeaf Issue(const pki::Csr& csr, absl::Duration lifetime, ChainVariant variant) const;
+  IssuedLeaf Issue(const pki::Csr& csr, absl::Duration lifetime, absl::Duration backdating,
+                   ChainVariant variant) const;
   // As application/pem-certificate-chain; `root` 0 is the default chain's.
   std::string Chain(const std::string& leaf_der, std::size_t root, ChainVariant variant) const;
 

@@ -139,7 +139,11 @@ TEST(OrderFaultsTest, ARateLimitOfOneNameParksThatOneOnlyAlsoAcrossKills) {
 
 // Faults 59, 60 and 61.
 TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
-  const auto world = StartWorld(BelievingCa());
+  FakeWorldOptions options = BelievingCa();
+  // One Certificate is issued ten times.
+  options.extra_config[static_cast<std::size_t>(harness::Service::kIssuer)] =
+      "issuancePace: {issuances: 10}\n";
+  const auto world = StartWorld(std::move(options));
   ASSERT_NE(world, nullptr);
   Create(*world, "www");
   ExpectIssued(*world, {"www"});
