@@ -187,7 +187,7 @@ class IssuerApp final : public service::App {
         descriptions_(environment.clock(), stores_, owned_requests_, events_,
                       MakeDescriptionSources()),
         certificate_rpc_(environment, stores_, accounts_, calls_, descriptions_),
-        request_rpc_(environment, stores_, callers_, calls_),
+        request_rpc_(environment, stores_, accounts_, callers_, calls_),
         events_rpc_(calls_, events_) {
     AddHandlers();
   }
