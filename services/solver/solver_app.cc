@@ -76,7 +76,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       dns01_check_(checker_, Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       http01_check_(environment.http, resolver_,
                     Http01CheckOptions{nameservers_, options_.allowed_ranges}),
-      configs_(environment.clock(), FetchFrom(issuer)),
+      configs_(environment.timers, FetchFrom(issuer)),
       issuers_(environment, issuer, [this](const std::string& name) { OnIssuerChange(name); }),
       authorities_(MakeCertificateAuthorities(issuers_)),
       scheduler_(options_.limits, [this](const std::string& key) { controller_.Enqueue(key); }),
