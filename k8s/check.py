@@ -21,7 +21,7 @@ from manifests import pod, port_of
 from policies import check_policies
 
 # Longest that a service takes to end after drainDelay and drainGrace: its own watchdog.
-WATCHDOG_SECONDS = 10
+WATCHDOG_SECONDS = 1
 # What the pods of "restricted" may mount, without what is of no use here.
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 

@@ -5,6 +5,11 @@
 #include "lib/runtime/in_turn.h"
 
 namespace certwright::controller {
+namespace {
+
+constexpr absl::Duration kCancelledWorkLimit = absl::Seconds(10);
+
+}  // namespace
 
 Controller::Controller(std::string name, runtime::Executor executor, runtime::Timers& timers,
                        base::Random& random, const ControllerOptions& options,
@@ -97,7 +102,7 @@ void Controller::WorkerEnded() {
   if (last) workers_ended_.Set();
 }
 
-runtime::Awaitable<absl::Status> Controller::Stop(absl::Duration grace) {
+void Controller::ShutDown() {
   bool idle = false;
   {
     base::MutexLock lock(mutex_);
@@ -106,13 +111,17 @@ runtime::Awaitable<absl::Status> Controller::Stop(absl::Duration grace) {
   }
   if (idle) workers_ended_.Set();
   queue_.ShutDown();
+}
+
+runtime::Awaitable<absl::Status> Controller::Stop(absl::Duration grace) {
+  ShutDown();
   const base::Clock& clock = timers_.clock();
   const absl::Status ended =
       co_await workers_ended_.Wait(timers_, runtime::Context::WithTimeout(clock, grace));
   if (ended.ok()) co_return ended;
   cancellation_->Cancel();
-  const absl::Status cancelled =
-      co_await workers_ended_.Wait(timers_, runtime::Context::WithTimeout(clock, grace));
+  const absl::Status cancelled = co_await workers_ended_.Wait(
+      timers_, runtime::Context::WithTimeout(clock, kCancelledWorkLimit));
   if (cancelled.ok()) co_return cancelled;
   co_return absl::DeadlineExceededError(
       "controller " + name_ + ": work still runs that does not heed its cancellation");

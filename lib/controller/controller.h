@@ -11,7 +11,8 @@
 // Threading: all methods are safe from any thread. One key is never reconciled twice at the
 // same time; each worker is a coroutine, so a waiting reconciler holds no thread. Reconcilers
 // of different namespaces take turns at the threads.
-// Lifetime: Stop() must have ended, or the executor have been stopped, before destruction.
+// Lifetime: Stop() must have returned OK, or the executor have been stopped, before
+// destruction.
 #pragma once
 
 #include <functional>
@@ -68,8 +69,12 @@ class Controller {
     queue_.AddAfter(key, delay);
   }
 
-  // Starts no more work and waits for what runs, at most `grace`; then cancels it and waits
-  // once more as long. DEADLINE_EXCEEDED if some work still runs after that.
+  // Starts no more work. For several controllers that are stopped together: all are shut down
+  // first, so that what one still does begins nothing at another.
+  void ShutDown();
+  // ShutDown(), and waits for what runs, at most `grace`; then cancels it and waits for its
+  // end, which is soon for what heeds its context, also without any grace. DEADLINE_EXCEEDED if
+  // some work still runs 10 s after that.
   runtime::Awaitable<absl::Status> Stop(absl::Duration grace);
 
   const std::string& name() const { return name_; }

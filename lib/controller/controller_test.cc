@@ -37,6 +37,7 @@ class ScriptedReconciler final : public Reconciler {
     keys.push_back(key);
     if (poisoned.count(key) > 0) co_return absl::InternalError("cannot be worked on");
     if (takes > absl::ZeroDuration()) {
+      if (!heeds_cancellation) context = runtime::Context::WithTimeout(timers_.clock(), takes);
       const absl::Status slept = co_await runtime::SleepFor(timers_, context, takes);
       if (!slept.ok()) {
         ended_early.push_back(slept.code());
@@ -49,6 +50,7 @@ class ScriptedReconciler final : public Reconciler {
   absl::StatusOr<Result> result = Result{};
   std::set<std::string> poisoned;
   absl::Duration takes = absl::ZeroDuration();
+  bool heeds_cancellation = true;
   std::vector<std::string> keys;
   std::vector<absl::StatusCode> ended_early;
 
@@ -241,6 +243,32 @@ TEST_F(ControllerTest, StopCancelsWhatOutlastsTheGrace) {
   Advance(absl::Seconds(10));
   EXPECT_THAT(reconciler_.ended_early, ElementsAre(absl::StatusCode::kCancelled));
   EXPECT_EQ(stopped_, absl::OkStatus());
+}
+
+// Fault 116.
+TEST_F(ControllerTest, StopWithoutAGraceWaitsForWhatItCancels) {
+  reconciler_.takes = absl::Seconds(50);
+  Enqueue("a");
+  Enqueue("b");
+  runtime::SpawnThen<absl::Status>(loop_.get_executor(), controller_.Stop(absl::ZeroDuration()),
+                                   [this](absl::Status status) {
+                                     EXPECT_EQ(reconciler_.ended_early.size(), 2u);
+                                     stopped_ = status;
+                                   });
+  Poll();
+  EXPECT_EQ(stopped_, absl::OkStatus());
+}
+
+TEST_F(ControllerTest, StopTellsOfWorkThatDoesNotHeedItsCancellation) {
+  reconciler_.takes = absl::Seconds(50);
+  reconciler_.heeds_cancellation = false;
+  Enqueue("a");
+  StartStop();
+  Advance(absl::Seconds(10));
+  EXPECT_EQ(stopped_, std::nullopt);
+  Advance(absl::Seconds(10));
+  ASSERT_TRUE(stopped_.has_value());
+  EXPECT_EQ(stopped_->code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 // Fault 88.

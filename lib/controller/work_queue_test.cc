@@ -176,6 +176,16 @@ TEST_F(WorkQueueTest, OfSeveralDelaysOfOneKeyTheEarliestCounts) {
   EXPECT_EQ(queue_.TryGet(), std::nullopt);
 }
 
+TEST_F(WorkQueueTest, ALaterDelayOfAKeyLeavesTheEarlierOneAlone) {
+  queue_.AddAfter("a", absl::Seconds(5));
+  for (const int later : {6, 20, 3600}) queue_.AddAfter("a", absl::Seconds(later));
+  EXPECT_EQ(timers_.pending(), 1u);
+  clock_.Advance(absl::Seconds(4));
+  EXPECT_EQ(queue_.TryGet(), std::nullopt);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_THAT(queue_.TryGet(), Optional(std::string("a")));
+}
+
 TEST_F(WorkQueueTest, AddDoesNotTakeBackADelayedAdd) {
   queue_.AddAfter("a", absl::Seconds(10));
   queue_.Add("a");

@@ -3,11 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <cstdio>
 #include <cstdlib>
-#include <mutex>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "grpcpp/generic/async_generic_service.h"
@@ -22,7 +18,6 @@
 namespace certwright::rpc {
 namespace {
 
-constexpr absl::Duration kWatchdog = absl::Seconds(10);
 // Longer than the first waits of clients that try again.
 constexpr absl::Duration kQuiet = absl::Milliseconds(100);
 constexpr absl::Duration kQuietLimit = absl::Seconds(2);
@@ -245,26 +240,6 @@ sigset_t TerminationSignals() {
   return signals;
 }
 
-// Ends the process unless it is destroyed in time.
-class Watchdog {
- public:
-  explicit Watchdog(absl::Duration limit)
-      : thread_([this, limit](const std::stop_token& stop) {
-          std::unique_lock lock(mutex_);
-          if (!condition_.wait_for(lock, stop, absl::ToChronoMilliseconds(limit),
-                                   [] { return false; }) &&
-              !stop.stop_requested()) {
-            std::fputs("the server does not shut down: a call does not end\n", stderr);
-            std::_Exit(70);
-          }
-        }) {}
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any condition_;
-  std::jthread thread_;
-};
-
 }  // namespace
 
 void BlockTerminationSignals() {
@@ -284,14 +259,17 @@ void Drain(Server& server, const CallEnvironment& calls, const DrainOptions& opt
            const std::function<void()>& stop_work) {
   server.SetServing(false);
   if (options.delay > absl::ZeroDuration()) pause(options.delay);
+  const base::Clock& clock = base::Clock::Real();
+  const base::MonotonicTime end = clock.MonotonicNow() + options.grace;
+  const auto left = [&] { return std::max(end - clock.MonotonicNow(), absl::ZeroDuration()); };
   calls.watches->EndAll(absl::UnavailableError("the server is shutting down; watch again"));
   calls.gate->Close();
   stop_work();
-  const bool quiet = calls.gate->WaitUntilQuiet(kQuiet, kQuietLimit);
-  const Watchdog watchdog(options.grace + kWatchdog);
+  const bool quiet =
+      calls.gate->WaitUntilQuiet(kQuiet, std::clamp(left(), kQuiet, kQuietLimit));
   // An idle client does not read that the server is going, so with any grace its next call
   // would meet a server that is shutting down. When no call runs, connections are cut instead.
-  server.Shutdown(quiet ? absl::ZeroDuration() : options.grace);
+  server.Shutdown(quiet ? absl::ZeroDuration() : left());
 }
 
 }  // namespace certwright::rpc

@@ -102,15 +102,14 @@ int WaitForTerminationSignal();
 struct DrainOptions {
   // Between red readiness and anything else, so that load balancers notice.
   absl::Duration delay;
-  // For running calls.
+  // For `stop_work` and running calls together.
   absl::Duration grace = absl::Seconds(5);
 };
 
 // The order in which a server goes down without failing a call: health turns red, `delay`
 // passes (`pause` waits, and may return early), watches end and new calls are refused with
 // UNAVAILABLE, `stop_work` returns when controllers have stopped, and once no call arrives (2 s
-// at most) the server shuts down. A watchdog ends the process if a call keeps the server from
-// shutting down 10 s beyond `grace`.
+// at most) the server shuts down. What runs is cancelled when `grace` is over.
 void Drain(Server& server, const CallEnvironment& calls, const DrainOptions& options,
            const std::function<void(absl::Duration)>& pause,
            const std::function<void()>& stop_work);

@@ -6,6 +6,8 @@ namespace certwright::service {
 
 std::shared_ptr<acme::AcmeClient> AcmeClients::For(const issuer::v1::AcmeIssuer& spec) {
   base::MutexLock lock(mutex_);
+  // A CA bundle may be large, and changes often where somebody wants it to.
+  std::erase_if(clients_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<acme::AcmeClient>& kept =
       clients_[{spec.server(), spec.ca_bundle(), spec.skip_tls_verify()}];
   std::shared_ptr<acme::AcmeClient> client = kept.lock();

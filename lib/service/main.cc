@@ -25,6 +25,7 @@
 #include "lib/rpc/tls_files.h"
 #include "lib/runtime/thread_pool.h"
 #include "lib/runtime/timers.h"
+#include "lib/runtime/watchdog.h"
 #include "lib/service/access_config.h"
 #include "lib/service/acme_config.h"
 #include "lib/service/audit.h"
@@ -47,6 +48,8 @@ using telemetry::LogWarning;
 constexpr char kVersion[] = "0.1";
 constexpr int kExitUsage = 2;
 constexpr absl::Duration kDefaultGrace = absl::Seconds(5);
+// What has been cancelled, and the store's closing, take no longer than this.
+constexpr absl::Duration kEndLimit = absl::Seconds(1);
 
 struct Flags {
   std::string config_file;
@@ -222,8 +225,58 @@ absl::StatusOr<std::unique_ptr<rpc::Permissions>> MakePermissions(ServiceFactory
   return rpc::Permissions::Make(std::move(policy), factory.Permissions());
 }
 
+rpc::DrainOptions ToDrainOptions(const config::v1::Server& config) {
+  rpc::DrainOptions drain;
+  drain.delay = FromProto(config.drain_delay());
+  drain.grace = config.has_drain_grace() ? FromProto(config.drain_grace()) : kDefaultGrace;
+  return drain;
+}
+
+// Starts the app and waits for a signal; returns the number of it.
+absl::StatusOr<int> StartAndWait(App& app, const ServiceFactory& factory, rpc::Server& server,
+                                 const http::HttpServer* metrics_server,
+                                 const Environment& environment) {
+  const config::v1::Server& config = factory.common().server;
+  CW_RETURN_IF_ERROR(app.Start());
+  CW_RETURN_IF_ERROR(WriteAddressFile(config, server.port()));
+  environment.storage->Listen(StorageListener(server, environment.metrics));
+  LogInfo("serving",
+          {{"program", factory.Describe().program},
+           {"listen", config.listen()},
+           {"port", server.port()},
+           {"metrics_port", metrics_server == nullptr ? 0 : metrics_server->port()}});
+  const int signal = rpc::WaitForTerminationSignal();
+  environment.storage->Listen(nullptr);
+  return signal;
+}
+
+// From the listeners' start to the end of all that the app does, which is the same whether the
+// app was told to end or could not start. Sets `watchdog` when the end begins.
+absl::Status Run(App& app, const ServiceFactory& factory, const Environment& environment,
+                 std::optional<runtime::Watchdog>& watchdog) {
+  const config::v1::Server& config = factory.common().server;
+  CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(config, environment));
+  CW_ASSIGN_OR_RETURN(const auto server,
+                      rpc::Server::Start(ToServerOptions(config, environment.metrics),
+                                         app.calls(), app.Services()));
+  const absl::StatusOr<int> signal =
+      StartAndWait(app, factory, *server, metrics_server.get(), environment);
+  rpc::DrainOptions drain;
+  drain.grace = absl::ZeroDuration();
+  if (signal.ok()) {
+    drain = ToDrainOptions(config);
+    LogInfo("draining", {{"signal", *signal}});
+  }
+  watchdog.emplace(drain.delay + drain.grace + kEndLimit);
+  rpc::Drain(*server, app.calls(), drain, PauseUntilSignal, [&] { app.StopWork(drain.grace); });
+  if (metrics_server != nullptr) metrics_server->Stop();
+  return signal.status();
+}
+
 absl::Status Serve(ServiceFactory& factory) {
   const CommonConfig common = factory.common();
+  // Until everything below has gone.
+  std::optional<runtime::Watchdog> watchdog;
   runtime::ThreadPool pool;
   const auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
   WarnOfProxyVariables(common.acme);
@@ -258,36 +311,15 @@ absl::Status Serve(ServiceFactory& factory) {
   }
 
   CW_ASSIGN_OR_RETURN(const std::unique_ptr<App> app, factory.Build(environment));
-  CW_ASSIGN_OR_RETURN(const auto server,
-                      rpc::Server::Start(ToServerOptions(common.server, metrics), app->calls(),
-                                         app->Services()));
-  CW_ASSIGN_OR_RETURN(const auto metrics_server, StartMetrics(common.server, environment));
-  CW_RETURN_IF_ERROR(app->Start());
-  CW_RETURN_IF_ERROR(WriteAddressFile(common.server, server->port()));
   if (!permissions->enforced() && common.access.ByteSizeLong() > 0) {
     LogWarning(
         "access is configured but does not count: without server.tls everyone may do all");
   }
-  storage.Listen(StorageListener(*server, metrics));
-  LogInfo("serving",
-          {{"program", factory.Describe().program},
-           {"listen", common.server.listen()},
-           {"port", server->port()},
-           {"metrics_port", metrics_server == nullptr ? 0 : metrics_server->port()}});
-
-  const int signal = rpc::WaitForTerminationSignal();
-  LogInfo("draining", {{"signal", signal}});
-  storage.Listen(nullptr);
-  rpc::DrainOptions drain;
-  drain.delay = FromProto(common.server.drain_delay());
-  drain.grace =
-      common.server.has_drain_grace() ? FromProto(common.server.drain_grace()) : kDefaultGrace;
-  rpc::Drain(*server, app->calls(), drain, PauseUntilSignal,
-             [&] { app->StopWork(drain.grace); });
-  if (metrics_server != nullptr) metrics_server->Stop();
+  const absl::Status served = Run(*app, factory, environment, watchdog);
+  // Before what runs there is destroyed.
   pool.Stop();
-  LogInfo("stopped");
-  return absl::OkStatus();
+  if (served.ok()) LogInfo("stopped");
+  return served;
 }
 
 }  // namespace

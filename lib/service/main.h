@@ -17,8 +17,9 @@
 namespace certwright::service {
 
 // A service that runs. What the process does with it, in this order:
-// Open() → Services() are put into a server that begins to listen → Start() → … SIGTERM:
-// readiness goes red → watches end → StopWork() → the server shuts down → destruction.
+// Open() → Services() are put into a server that begins to listen → Start() → … SIGTERM, or
+// Start() fails: readiness goes red → watches end → StopWork() → the server shuts down → the
+// executor's threads end → destruction.
 class App {
  public:
   virtual ~App() = default;
@@ -31,7 +32,7 @@ class App {
   // Called once the server listens: starts informers and controllers.
   virtual absl::Status Start() = 0;
 
-  // No new work; what runs may finish within `grace`. Blocks; called from a thread of its own.
+  // BackgroundWork::Stop() of all that Start() has started.
   virtual void StopWork(absl::Duration grace) = 0;
 };
 

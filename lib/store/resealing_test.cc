@@ -145,10 +145,7 @@ TEST_F(ResealingTest, WhatOneRunHasNotDoneTheNextDoes) {
     Resealing resealing(mortal, "secrets/", *both, pool_.executor(), *timers_, [](int64_t) {});
     runtime::SpawnThen<absl::Status>(pool_.executor(), resealing.Run(TestContext()),
                                      [](const absl::Status&) {});
-    // The killed coroutine is destroyed on the pool.
-    for (int i = 0; i < 2000 && !mortal.dead(); ++i)
-      CW_ASSERT_OK(Get(*store_, "secrets/web/0"));
-    ASSERT_TRUE(mortal.dead());
+    ASSERT_TRUE(mortal.WaitUntilDead());
     pool_.Stop();
   }
   int old = 0;

@@ -110,10 +110,7 @@ TEST_F(SealingMigrationTest, WhatWasCutShortGoesOnUnderTheSameDigest) {
   SealingMigration killed = Plan(mortal);
   runtime::SpawnThen<absl::Status>(pool.executor(), killed.Run(TestContext()),
                                    [](const absl::Status&) {});
-  for (int i = 0; i < 2000 && !mortal.dead(); ++i) {
-    CW_ASSERT_OK(Get(*store_, "secrets/web/0"));
-  }
-  ASSERT_TRUE(mortal.dead());
+  ASSERT_TRUE(mortal.WaitUntilDead());
   pool.Stop();
   EXPECT_GT(CountSealed(), 0);
   EXPECT_LT(CountSealed(), 250);

@@ -65,13 +65,11 @@ class Snapshot {
   bool begun_ = false;
 };
 
-absl::Status CompactedError(const SqliteConnection& connection, int64_t revision,
-                            const StoreMeta& meta) {
-  return absl::OutOfRangeError(absl::StrCat(connection.path(), ": revision ", revision,
-                                            " is not available: changes "
-                                            "from ",
-                                            meta.compacted, " to ", meta.revision,
-                                            " are; list again"));
+// Shown to whoever lists or watches.
+absl::Status CompactedError(int64_t revision, const StoreMeta& meta) {
+  return absl::OutOfRangeError(absl::StrCat("revision ", revision,
+                                            " is not available: changes from ", meta.compacted,
+                                            " to ", meta.revision, " are; list again"));
 }
 
 // The value in a column of the row that `query` stands on, checked against its checksum.
@@ -190,7 +188,7 @@ absl::StatusOr<ListResult> ReadList(SqliteConnection& connection, const ListRequ
   CW_ASSIGN_OR_RETURN(const StoreMeta meta, ReadMeta(connection));
   const int64_t at = request.at_revision == 0 ? meta.revision : request.at_revision;
   if (at < meta.compacted || at > meta.revision) {
-    return CompactedError(connection, at, meta);
+    return CompactedError(at, meta);
   }
   const bool past = at != meta.revision;
   const std::optional<std::string> end = PrefixEnd(request.prefix);
@@ -225,7 +223,7 @@ absl::StatusOr<ChangeBatch> ReadChanges(SqliteConnection& connection, const std:
   CW_RETURN_IF_ERROR(snapshot.Begin());
   CW_ASSIGN_OR_RETURN(const StoreMeta meta, ReadMeta(connection));
   if (from < meta.compacted || from > meta.revision) {
-    return CompactedError(connection, from, meta);
+    return CompactedError(from, meta);
   }
   SqliteQuery query = connection.Query(kChanges);
   query.Bind(FirstChangeId(from + 1)).Bind(FirstChangeId(to + 1));

@@ -329,5 +329,20 @@ TEST_F(RateLimitTest, APauseBecomesAConditionWithItsUrl) {
   EXPECT_EQ(StateOf("other"), "False Pending");
 }
 
+// Fault 109.
+TEST_F(RateLimitTest, ARefusalByTheOrderServiceGivesTheTurnBack) {
+  CreateIssuer();
+  LimitIssuer();
+  for (const char* name : {"r1", "r2", "r3"}) CreateRenewal(name, absl::Hours(1));
+  orders_.error = absl::InvalidArgumentError("not like this");
+  for (const char* name : {"site-1", "r1", "r2"}) {
+    CW_ASSERT_OK(TryPassFor(name));
+    EXPECT_EQ(ConditionOf(Read(stores_->requests, name)), "False Failed") << name;
+  }
+  orders_.error = absl::OkStatus();
+  CW_ASSERT_OK(TryPassFor("r3"));
+  EXPECT_EQ(ConditionOf(Read(stores_->requests, "r3")), "False Pending");
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service

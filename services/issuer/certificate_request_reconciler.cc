@@ -12,11 +12,12 @@
 #include "lib/pki/certificate.h"
 #include "lib/pki/csr.h"
 #include "lib/rpc/client_call.h"
+#include "lib/rpc/refusal.h"
 #include "lib/rpc/status.h"
 #include "lib/service/conditions.h"
 #include "lib/service/derived_name.h"
 #include "lib/service/issuer_ref.h"
-#include "services/issuer/certificate_validation.h"
+#include "services/issuer/issuable.h"
 #include "services/issuer/issuer_choice.h"
 
 namespace certwright::issuer_service {
@@ -58,6 +59,14 @@ absl::StatusOr<order::v1::Order> MakeOrder(const CertificateRequest& request,
   spec.set_profile(issuer.spec.acme().profile());
   spec.set_replaces(request.spec().replaces());
   return order;
+}
+
+// Whether the issuer's CA may sign the request, before it is asked.
+absl::Status CheckOrderable(const CertificateRequest& request, const AnyIssuer& issuer) {
+  CW_ASSIGN_OR_RETURN(const pki::Csr csr, pki::ParseCsrPem(request.spec().request()));
+  rpc::Violations violations;
+  CheckAcmeSigns(AskedBy(csr), issuer.spec.acme(), violations);
+  return base::Annotate(violations.ToStatus(), "The issuer cannot get this signed");
 }
 
 // Until when a request waits for its turn.
@@ -235,7 +244,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
     co_return co_await SignLocally(context, request, *std::move(issuer));
   }
   if (request.status().order_name().empty()) {
-    const absl::Status orderable = CheckAcmeSigns(request.spec());
+    const absl::Status orderable = CheckOrderable(request, *issuer);
     if (!orderable.ok()) {
       Fail(request, std::string(orderable.message()));
       co_return absl::OkStatus();
@@ -244,6 +253,11 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
   CW_CO_ASSIGN_OR_RETURN(const bool its_turn, co_await TakeTurn(context, request, *issuer));
   if (!its_turn) co_return absl::OkStatus();
   auto order = co_await FindOrCreateOrder(context, request, *issuer);
+  if (rpc::IsRefusal(order.status())) {
+    Fail(request,
+         absl::StrCat("The order service does not take this: ", order.status().message()));
+    co_return co_await admission_.GiveUp(context, request);
+  }
   if (!order.ok()) {
     SetReady(request, false, "Pending",
              absl::StrCat("The order service could not be asked: ", order.status().message()));

@@ -67,6 +67,37 @@ TEST_F(CertificateRequestReconcilerTest, RepeatsTheSameOrderWhileItsServiceIsAwa
   EXPECT_EQ(orders_.created[0].metadata().name(), orders_.created[1].metadata().name());
 }
 
+// Fault 109.
+TEST_F(CertificateRequestReconcilerTest, AnOrderThatItsServiceRefusesFailsTheRequest) {
+  CreateIssuer();
+  orders_.error = absl::InvalidArgumentError("spec.dnsNames: must be at most 100 names");
+  const CertificateRequest request = Pass();
+  EXPECT_EQ(ConditionOf(request), "False Failed");
+  EXPECT_THAT(Message(), HasSubstr("order service"));
+  EXPECT_THAT(Message(), HasSubstr("must be at most 100 names"));
+  EXPECT_TRUE(request.status().has_failure_time());
+  EXPECT_EQ(request.status().order_name(), "");
+  Pass();
+  EXPECT_THAT(orders_.created, SizeIs(1)) << "it is final";
+}
+
+// Fault 109.
+TEST_F(CertificateRequestReconcilerTest, WhatIsRefusedAndWhatIsAnOutage) {
+  CreateIssuer();
+  const std::vector<std::pair<absl::Status, std::string>> cases = {
+      {absl::UnavailableError("x"), "False Pending"},
+      {absl::ResourceExhaustedError("x"), "False Pending"},
+      {absl::DeadlineExceededError("x"), "False Pending"},
+      {absl::PermissionDeniedError("x"), "False Pending"},
+      {absl::InternalError("x"), "False Pending"},
+      {absl::FailedPreconditionError("x"), "False Failed"}};
+  for (const auto& [error, condition] : cases) {
+    orders_.error = error;
+    EXPECT_EQ(TryPass().ok(), condition == "False Failed") << error;
+    EXPECT_EQ(ConditionOf(Request()), condition) << error;
+  }
+}
+
 TEST_F(CertificateRequestReconcilerTest, BringsTheCertificateBack) {
   CreateIssuer();
   Pass();

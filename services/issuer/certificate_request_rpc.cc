@@ -8,12 +8,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "certwright/issuer/v1/secret.pb.h"
 #include "lib/base/status_macros.h"
+#include "lib/pki/csr.h"
 #include "lib/rpc/access.h"
 #include "lib/rpc/status.h"
 #include "services/issuer/certificate_request_reconciler.h"
 #include "services/issuer/certificate_validation.h"
+#include "services/issuer/issuable.h"
 #include "services/issuer/signing_issuers.h"
 
 namespace certwright::issuer_service {
@@ -63,14 +66,19 @@ void ValidateRequestOfUser(v1::CertificateRequest& request, rpc::Violations& vio
 }  // namespace
 
 CertificateRequestRpc::CertificateRequestRpc(service::Environment environment, Stores& stores,
-                                             const Callers& callers,
+                                             Accounts& accounts, const Callers& callers,
                                              const rpc::CallEnvironment& calls)
     : Service("certwright.issuer.v1.CertificateRequestService", calls),
       environment_(environment),
       stores_(stores),
+      accounts_(accounts),
       callers_(callers),
       requests_({.kind = "CertificateRequest",
                  .validate = ValidateRequestOfUser,
+                 .check =
+                     [this](runtime::Context context, const v1::CertificateRequest& request) {
+                       return CheckIssuable(std::move(context), request);
+                     },
                  .delete_by_mark = true},
                 stores.requests, calls) {
   AddMethods();
@@ -89,6 +97,23 @@ absl::Status CertificateRequestRpc::CheckMayUseKey(
   if (allowed.ok()) return allowed;
   return base::Annotate(allowed, absl::StrCat("the annotation ", kPrivateKeySecretAnnotation,
                                               " is for whoever may read that Secret"));
+}
+
+runtime::Awaitable<absl::Status> CertificateRequestRpc::CheckIssuable(
+    runtime::Context context, const v1::CertificateRequest& request) {
+  CW_CO_ASSIGN_OR_RETURN(const pki::Csr csr, pki::ParseCsrPem(request.spec().request()));
+  std::vector<meta::v1::IssuerRef> issuers = {request.spec().issuer_ref()};
+  const AskedOfAcme asked = AskedBy(csr);
+  CW_CO_ASSIGN_OR_RETURN(const rpc::Violations found,
+                         co_await WhyNobodyIssues(context, accounts_, std::move(issuers),
+                                                  request.metadata().namespace_(), asked));
+  // All of it is said by the signing request.
+  rpc::Violations violations;
+  for (const rpc::FieldViolation& violation : found.all()) {
+    violations.Add("spec.request", absl::StrCat(absl::StripPrefix(violation.field, "spec."),
+                                                " ", violation.description));
+  }
+  co_return violations.ToStatus();
 }
 
 runtime::Awaitable<absl::StatusOr<v1::CreateCertificateRequestResponse>>

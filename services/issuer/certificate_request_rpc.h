@@ -16,7 +16,7 @@ namespace certwright::issuer_service {
 class CertificateRequestRpc final : public rpc::Service {
  public:
   // All must outlive this.
-  CertificateRequestRpc(service::Environment environment, Stores& stores,
+  CertificateRequestRpc(service::Environment environment, Stores& stores, Accounts& accounts,
                         const Callers& callers, const rpc::CallEnvironment& calls);
 
  private:
@@ -27,6 +27,9 @@ class CertificateRequestRpc final : public rpc::Service {
                               const issuer::v1::CertificateRequest& request) const;
   runtime::Awaitable<absl::StatusOr<issuer::v1::CreateCertificateRequestResponse>> Create(
       rpc::CallContext call, issuer::v1::CertificateRequest request);
+  // Refuses what the issuer that it names cannot get signed.
+  runtime::Awaitable<absl::Status> CheckIssuable(runtime::Context context,
+                                                 const issuer::v1::CertificateRequest& request);
   struct Judged {
     std::string resource_namespace;
     std::string name;
@@ -45,6 +48,7 @@ class CertificateRequestRpc final : public rpc::Service {
 
   const service::Environment environment_;
   Stores& stores_;
+  Accounts& accounts_;
   const Callers& callers_;
   service::ResourceVerbs<issuer::v1::CertificateRequest> requests_;
 };

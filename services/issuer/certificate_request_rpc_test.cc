@@ -75,6 +75,27 @@ class CertificateRequestRpcTest : public RpcWorld {
   }
 };
 
+// Fault 109.
+TEST_F(CertificateRequestRpcTest, WhatItsIssuerCannotGetSignedIsRefused) {
+  v1::Issuer acme;
+  acme.mutable_metadata()->set_namespace_("web");
+  acme.mutable_metadata()->set_name("ca");
+  acme.mutable_spec()->mutable_acme()->set_server("https://ca.test/directory");
+  CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), acme)));
+  pki::CsrSpec with_uri;
+  with_uri.names.uris = {"urn:a"};
+  pki::CsrSpec with_address;
+  with_address.names.email_addresses = {"a@b.example"};
+  pki::CsrSpec with_subject;
+  with_subject.subject.common_name = "My service";
+  for (const pki::CsrSpec& csr : {with_uri, with_address, with_subject}) {
+    const absl::Status status = Create(MakeRequest(csr)).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ACME server")));
+    EXPECT_THAT(BrokenFields(status), ElementsAre("spec.request"));
+  }
+  CW_EXPECT_OK(Create(MakeRequest()));
+}
+
 TEST_F(CertificateRequestRpcTest, CreateNamesEveryBrokenField) {
   v1::CertificateRequest request = MakeRequest();
   request.mutable_metadata()->set_name("Bad_Name");

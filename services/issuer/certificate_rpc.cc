@@ -11,6 +11,7 @@
 #include "lib/service/conditions.h"
 #include "services/issuer/certificate_validation.h"
 #include "services/issuer/given_certificate.h"
+#include "services/issuer/issuable.h"
 
 namespace certwright::issuer_service {
 
@@ -33,8 +34,14 @@ CertificateRpc::CertificateRpc(service::Environment environment, Stores& stores,
     : Service("certwright.issuer.v1.CertificateService", calls),
       environment_(environment),
       stores_(stores),
+      accounts_(accounts),
       descriptions_(descriptions),
-      certificates_({.kind = "Certificate", .validate = ValidateCertificate},
+      certificates_({.kind = "Certificate",
+                     .validate = ValidateCertificate,
+                     .check =
+                         [this](runtime::Context context, const v1::Certificate& certificate) {
+                           return CheckIssuable(std::move(context), certificate);
+                         }},
                     stores.certificates, calls),
       revocation_(environment, stores, accounts) {
   AddMethods();
@@ -47,6 +54,19 @@ runtime::Awaitable<absl::StatusOr<v1::Certificate>> CertificateRpc::Find(
     co_return rpc::NotFound("Certificate", resource_namespace, name);
   }
   co_return found;
+}
+
+runtime::Awaitable<absl::Status> CertificateRpc::CheckIssuable(
+    runtime::Context context, const v1::Certificate& certificate) {
+  const v1::CertificateSpec& spec = certificate.spec();
+  std::vector<meta::v1::IssuerRef> issuers = {spec.issuer_ref()};
+  issuers.insert(issuers.end(), spec.fallback_issuer_refs().begin(),
+                 spec.fallback_issuer_refs().end());
+  const AskedOfAcme asked = AskedBy(spec);
+  CW_CO_ASSIGN_OR_RETURN(const rpc::Violations violations,
+                         co_await WhyNobodyIssues(context, accounts_, std::move(issuers),
+                                                  certificate.metadata().namespace_(), asked));
+  co_return violations.ToStatus();
 }
 
 runtime::Awaitable<absl::StatusOr<v1::RenewCertificateResponse>> CertificateRpc::Renew(

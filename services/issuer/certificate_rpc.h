@@ -29,8 +29,13 @@ class CertificateRpc final : public rpc::Service {
   runtime::Awaitable<absl::StatusOr<issuer::v1::Certificate>> Find(
       runtime::Context context, const std::string& resource_namespace, const std::string& name);
 
+  // Refuses what no issuer that it names can get signed.
+  runtime::Awaitable<absl::Status> CheckIssuable(runtime::Context context,
+                                                 const issuer::v1::Certificate& certificate);
+
   const service::Environment environment_;
   Stores& stores_;
+  Accounts& accounts_;
   const CertificateDescriptions& descriptions_;
   service::ResourceVerbs<issuer::v1::Certificate> certificates_;
   CertificateRevocation revocation_;

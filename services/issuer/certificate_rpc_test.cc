@@ -1,8 +1,12 @@
 #include "services/issuer/certificate_rpc.h"
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/pki/test_ca.h"
@@ -99,6 +103,46 @@ TEST_F(CertificateRpcTest, CreateAndUpdateNameEveryBrokenField) {
               ElementsAre("metadata.name", "spec.secretName", "spec.issuerRef.name",
                           "spec.dnsNames[1]", "spec.duration", "spec.usages"));
   EXPECT_EQ(BrokenFields(Update(certificate).status()), BrokenFields(status));
+}
+
+// Fault 109.
+TEST_F(CertificateRpcTest, WhatNoIssuerThatItNamesCanGetSignedIsRefused) {
+  v1::Issuer acme;
+  acme.mutable_metadata()->set_namespace_("web");
+  acme.mutable_metadata()->set_name("ca");
+  acme.mutable_spec()->mutable_acme()->set_server("https://ca.test/directory");
+  acme.mutable_spec()->mutable_acme()->add_solvers()->mutable_dns01();
+  const std::string label(60, 'a');
+  const std::string long_name =
+      absl::StrCat(label, ".", label, ".", label, ".", std::string(50, 'a'), ".test");
+  const std::vector<std::pair<std::string, std::function<void(v1::CertificateSpec&)>>> cases = {
+      {"spec.dnsNames[1]", [&](auto& spec) { spec.add_dns_names(long_name); }},
+      {"spec.dnsNames[1]", [&](auto& spec) { spec.add_dns_names("*." + long_name); }},
+      {"spec.uris", [](auto& spec) { spec.add_uris("urn:a"); }},
+      {"spec.emailAddresses", [](auto& spec) { spec.add_email_addresses("a@b.example"); }},
+      {"spec.isCa", [](auto& spec) { spec.set_is_ca(true); }},
+      {"spec.commonName", [](auto& spec) { spec.set_literal_subject("CN=My service"); }}};
+  int made = 0;
+  const auto make = [&](const std::function<void(v1::CertificateSpec&)>& change) {
+    v1::Certificate certificate = MakeCertificate("www.example");
+    certificate.mutable_metadata()->set_name(absl::StrCat("site-", ++made));
+    change(*certificate.mutable_spec());
+    return certificate;
+  };
+  // What does not exist yet may be an issuer that can.
+  for (const auto& [field, change] : cases) CW_EXPECT_OK(Create(make(change))) << field;
+  CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), acme)));
+  for (const auto& [field, change] : cases) {
+    const absl::Status status = Create(make(change)).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument)) << field;
+    EXPECT_THAT(BrokenFields(status), ElementsAre(field));
+    v1::Certificate with_fallback = make(change);
+    with_fallback.mutable_spec()->add_fallback_issuer_refs()->set_name("unknown");
+    CW_EXPECT_OK(Create(with_fallback)) << field;
+  }
+  CW_ASSERT_OK_AND_ASSIGN(v1::Certificate good, Create(make([](auto&) {})));
+  good.mutable_spec()->add_uris("urn:a");
+  EXPECT_THAT(BrokenFields(Update(good).status()), ElementsAre("spec.uris"));
 }
 
 TEST_F(CertificateRpcTest, DescribesWhatIsThere) {

@@ -84,6 +84,11 @@ bool HasCommonName(const CertificateSpec& spec) {
   return !der.ok() || !pki::DecodeSubject(*der)->common_name.empty();
 }
 
+int NumberOfNames(const CertificateSpec& spec) {
+  return spec.dns_names_size() + spec.ip_addresses_size() + spec.uris_size() +
+         spec.email_addresses_size() + spec.other_names_size();
+}
+
 std::size_t BytesOfNames(const CertificateSpec& spec) {
   std::size_t bytes = 0;
   for (const auto* names :
@@ -126,8 +131,7 @@ void ValidateCommonName(CertificateSpec& spec, Violations& violations) {
 }
 
 void ValidateNames(CertificateSpec& spec, Violations& violations) {
-  const int given = spec.dns_names_size() + spec.ip_addresses_size() + spec.uris_size() +
-                    spec.email_addresses_size() + spec.other_names_size();
+  const int given = NumberOfNames(spec);
   violations.Require(given > 0 || HasCommonName(spec), "spec.dnsNames",
                      "at least one name is required here or in another field of names");
   violations.Require(given <= kMaxNames, "spec.dnsNames", "must be at most 100 names in all");
@@ -141,6 +145,9 @@ void ValidateNames(CertificateSpec& spec, Violations& violations) {
   violations.Require(BytesOfNames(spec) <= kMaxBytesOfNames, "spec.dnsNames",
                      "must be at most 27 KiB of names in all");
   ValidateCommonName(spec, violations);
+  // The common name may have become one more of them.
+  violations.Require(given > kMaxNames || NumberOfNames(spec) <= kMaxNames, "spec.commonName",
+                     "must be one of the names, of which there are 100 already");
 }
 
 void ValidateSubject(const CertificateSpec& spec, Violations& violations) {
@@ -316,10 +323,6 @@ bool UsagesAgree(pki::UsageSet spec, const std::vector<std::string>& asked) {
   return spec == *csr;
 }
 
-bool Contains(const std::vector<std::string>& names, const absl::StatusOr<std::string>& name) {
-  return name.ok() && std::ranges::find(names, *name) != names.end();
-}
-
 }  // namespace
 
 void ValidateCertificate(issuer::v1::Certificate& certificate, Violations& violations) {
@@ -395,27 +398,6 @@ void ValidateSecret(issuer::v1::Secret& secret, Violations& violations) {
         secret.data().contains(kCertificateKey) && secret.data().contains(kPrivateKeyKey),
         "data", "must have tls.crt and tls.key for this type");
   }
-}
-
-absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec) {
-  CW_ASSIGN_OR_RETURN(const pki::Csr csr, pki::ParseCsrPem(spec.request()));
-  if (spec.is_ca() || csr.is_ca) {
-    return absl::InvalidArgumentError("No ACME server signs a CA's certificate.");
-  }
-  const pki::SubjectAltNames& names = csr.names;
-  if (!names.uris.empty() || !names.email_addresses.empty() || !names.other_names.empty() ||
-      (names.dns_names.empty() && names.ip_addresses.empty())) {
-    return absl::InvalidArgumentError(
-        "An ACME server signs certificates for DNS names and IP addresses only, and for at "
-        "least one.");
-  }
-  const std::string& common_name = csr.subject.common_name;
-  if (common_name.empty() || Contains(names.dns_names, pki::NormalizeDnsName(common_name)) ||
-      Contains(names.ip_addresses, pki::NormalizeIpAddress(common_name))) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      "The common name must be one of the names for an ACME server to sign the request.");
 }
 
 }  // namespace certwright::issuer_service

@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "absl/status/status.h"
 #include "certwright/issuer/v1/certificate.pb.h"
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "certwright/issuer/v1/secret.pb.h"
@@ -31,10 +30,5 @@ bool AsksForSubjectOf(const issuer::v1::CertificateSpec& spec, const pki::Csr& c
 // the version of what it is made of: digests of different versions cannot be compared.
 std::string RequestDigest(const issuer::v1::CertificateSpec& spec);
 inline constexpr char kRequestDigestVersion[] = "v1-";
-
-// INVALID_ARGUMENT, naming why, for a request that no ACME server signs: one for a CA, for
-// names that are neither DNS names nor addresses, or with a common name that is none of them
-// (RFC 8555 §7.4).
-absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec);
 
 }  // namespace certwright::issuer_service

@@ -233,6 +233,16 @@ TEST(ValidateCertificateTest, ReportsEachBrokenRule) {
        [](auto& spec) {
          for (int i = 0; i < 100; ++i) spec.add_dns_names(absl::StrCat("n", i, ".example"));
        }},
+      {"spec.commonName",
+       [](auto& spec) {
+         for (int i = 0; i < 99; ++i) spec.add_dns_names(absl::StrCat("n", i, ".example"));
+         spec.set_common_name("one-more.example");
+       }},
+      {"spec.commonName",
+       [](auto& spec) {
+         for (int i = 0; i < 99; ++i) spec.add_ip_addresses(absl::StrCat("192.0.2.", i));
+         spec.set_common_name("192.0.2.200");
+       }},
       {"spec.dnsNames[1]", [](auto& spec) { spec.add_dns_names("under_score.example"); }},
       {"spec.dnsNames[1]", [](auto& spec) { spec.add_dns_names("a.*.example"); }},
       {"spec.ipAddresses[0]", [](auto& spec) { spec.add_ip_addresses("192.0.2.256"); }},
@@ -403,31 +413,6 @@ TEST_F(ValidateCertificateRequestTest, SpecAndSigningRequestMustAgree) {
   EXPECT_THAT(Validate(given), IsEmpty());
   csr.is_ca = true;
   EXPECT_THAT(Validate(request(csr)), ElementsAre("spec.isCa"));
-}
-
-TEST(CheckAcmeSignsTest, RefusesWhatNoAcmeServerSigns) {
-  const auto check = [](const std::function<void(pki::CsrSpec&)>& change) {
-    pki::CsrSpec csr;
-    csr.names.dns_names = {"a.example"};
-    change(csr);
-    issuer::v1::CertificateRequestSpec spec;
-    spec.set_request(*pki::CreateCsrPem(csr, *pki::PrivateKey::Generate(pki::KeySpec())));
-    return CheckAcmeSigns(spec).code();
-  };
-  constexpr auto kRefused = absl::StatusCode::kInvalidArgument;
-  EXPECT_EQ(check([](auto&) {}), absl::StatusCode::kOk);
-  EXPECT_EQ(check([](auto& csr) { csr.subject.common_name = "A.Example"; }),
-            absl::StatusCode::kOk);
-  EXPECT_EQ(check([](auto& csr) { csr.subject.common_name = "b.example"; }), kRefused);
-  EXPECT_EQ(check([](auto& csr) { csr.is_ca = true; }), kRefused);
-  EXPECT_EQ(check([](auto& csr) { csr.names.uris = {"urn:a"}; }), kRefused);
-  EXPECT_EQ(check([](auto& csr) { csr.names.email_addresses = {"a@b.example"}; }), kRefused);
-  EXPECT_EQ(check([](auto& csr) { csr.names.other_names = {{"1.2.3", "v"}}; }), kRefused);
-  EXPECT_EQ(check([](auto& csr) {
-              csr.names = {};
-              csr.subject.common_name = "a.example";
-            }),
-            kRefused);
 }
 
 std::vector<std::string> ValidateData(const std::string& type, const std::string& key,

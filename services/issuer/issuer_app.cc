@@ -13,6 +13,7 @@
 #include "lib/controller/informer.h"
 #include "lib/controller/store_informer.h"
 #include "lib/runtime/run_sync.h"
+#include "lib/service/background_work.h"
 #include "lib/service/call_metrics.h"
 #include "lib/service/conditions.h"
 #include "lib/service/events.h"
@@ -24,7 +25,6 @@
 #include "lib/store/resealing.h"
 #include "lib/store/sealing_codec.h"
 #include "lib/store/sqlite_store.h"
-#include "lib/telemetry/log.h"
 #include "services/issuer/account_rpc.h"
 #include "services/issuer/accounts.h"
 #include "services/issuer/approval_policy.h"
@@ -184,12 +184,12 @@ class IssuerApp final : public service::App {
         descriptions_(environment.clock(), stores_, owned_requests_, events_,
                       MakeDescriptionSources()),
         certificate_rpc_(environment, stores_, accounts_, calls_, descriptions_),
-        request_rpc_(environment, stores_, callers_, calls_),
-        events_rpc_(calls_, events_) {
+        request_rpc_(environment, stores_, accounts_, callers_, calls_),
+        events_rpc_(calls_, events_),
+        work_(environment.executor, environment.timers) {
     AddHandlers();
+    AddWork();
   }
-
-  ~IssuerApp() override { StopInformers(); }
 
   std::vector<rpc::Service*> Services() override {
     return {&issuer_rpc_,      &account_rpc_, &secret_rpc_,
@@ -217,20 +217,7 @@ class IssuerApp final : public service::App {
     return absl::OkStatus();
   }
 
-  void StopWork(absl::Duration grace) override {
-    StopInformers();
-    resealing_.Stop();
-    for (controller::Controller* controller :
-         {&certificate_controller_, &request_controller_, &issuer_controller_,
-          &renewal_info_controller_}) {
-      const absl::Status stopped =
-          runtime::RunSyncOn(environment_.executor, controller->Stop(grace));
-      if (!stopped.ok()) {
-        telemetry::LogWarning("work was cut off", {{"controller", controller->name()},
-                                                   {"error", stopped.message()}});
-      }
-    }
-  }
+  void StopWork(absl::Duration grace) override { work_.Stop(grace); }
 
  private:
   template <typename Informer>
@@ -425,13 +412,19 @@ class IssuerApp final : public service::App {
     return keys;
   }
 
-  void StopInformers() {
-    secret_watch_.reset();
-    issuers_.Stop();
-    cluster_issuers_.Stop();
-    certificates_.Stop();
-    requests_.Stop();
-    order_cache_.Stop();
+  void AddWork() {
+    for (controller::Controller* controller :
+         {&certificate_controller_, &request_controller_, &issuer_controller_,
+          &renewal_info_controller_}) {
+      work_.Add(*controller);
+    }
+    work_.AddSource([this] { resealing_.Stop(); });
+    work_.AddSource([this] { order_cache_.Stop(); });
+    work_.AddSource([this] { requests_.Stop(); });
+    work_.AddSource([this] { certificates_.Stop(); });
+    work_.AddSource([this] { cluster_issuers_.Stop(); });
+    work_.AddSource([this] { issuers_.Stop(); });
+    work_.AddSource([this] { secret_watch_.reset(); });
   }
 
   const service::Environment environment_;
@@ -479,6 +472,7 @@ class IssuerApp final : public service::App {
   CertificateRpc certificate_rpc_;
   CertificateRequestRpc request_rpc_;
   service::EventsRpc events_rpc_;
+  service::BackgroundWork work_;
 };
 
 }  // namespace

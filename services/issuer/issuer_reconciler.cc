@@ -222,7 +222,7 @@ IssuerReconciler::Outcome IssuerReconciler::Registered(const AnyIssuer& issuer,
         After(kOperatorRetry));
   }
   Outcome outcome{issuer.status, After(kVerificationInterval)};
-  SetNextVerification(KeyOf(issuer), environment_.clock().Now() + kVerificationInterval);
+  SetNextVerification(KeyOf(issuer), kVerificationInterval);
   issuer::v1::AcmeIssuerStatus& status = *outcome.status.mutable_acme();
   status.set_uri(account.url);
   status.set_last_registered_email(issuer.spec.acme().email());
@@ -277,7 +277,8 @@ runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::ReconcileAcme(
   if (!IsReady(issuer)) {
     co_return co_await Register(context, std::move(issuer), *std::move(key));
   }
-  const absl::Duration left = NextVerification(KeyOf(issuer)) - environment_.clock().Now();
+  const absl::Duration left =
+      NextVerification(KeyOf(issuer)) - environment_.clock().MonotonicNow();
   if (doubted || left <= absl::ZeroDuration()) {
     co_return co_await Verify(context, std::move(issuer), *std::move(key));
   }
@@ -318,7 +319,7 @@ runtime::Awaitable<IssuerReconciler::Outcome> IssuerReconciler::Verify(
                       error_class == acme::ErrorClass::kPermanent);
   if (by_ca) co_return refused;
   // A CA that cannot be asked now has not taken anything back.
-  SetNextVerification(KeyOf(issuer), environment_.clock().Now() + kVerificationRetry);
+  SetNextVerification(KeyOf(issuer), kVerificationRetry);
   co_return Outcome{issuer.status, After(kVerificationRetry)};
 }
 
@@ -369,19 +370,20 @@ runtime::Awaitable<absl::StatusOr<acme::Account>> IssuerReconciler::CallCa(
   co_return account;
 }
 
-absl::Time IssuerReconciler::NextVerification(const std::string& issuer_key) {
+base::MonotonicTime IssuerReconciler::NextVerification(const std::string& issuer_key) {
   base::MutexLock lock(mutex_);
   const auto it = next_verifications_.find(issuer_key);
   if (it != next_verifications_.end()) return it->second;
-  const absl::Time when =
-      environment_.clock().Now() + kVerificationInterval * environment_.random.Uniform();
-  next_verifications_[issuer_key] = when;
+  const base::MonotonicTime when = environment_.clock().MonotonicNow() +
+                                   kVerificationInterval * environment_.random.Uniform();
+  next_verifications_.emplace(issuer_key, when);
   return when;
 }
 
-void IssuerReconciler::SetNextVerification(const std::string& issuer_key, absl::Time when) {
+void IssuerReconciler::SetNextVerification(const std::string& issuer_key,
+                                           absl::Duration delay) {
   base::MutexLock lock(mutex_);
-  next_verifications_[issuer_key] = when;
+  next_verifications_.insert_or_assign(issuer_key, environment_.clock().MonotonicNow() + delay);
 }
 
 runtime::Awaitable<absl::StatusOr<std::string>> IssuerReconciler::WhyNoKeyThere(

@@ -16,6 +16,7 @@
 
 #include "absl/time/time.h"
 #include "certwright/order/v1/order.pb.h"
+#include "lib/base/clock.h"
 #include "lib/base/mutex.h"
 #include "lib/controller/controller.h"
 #include "lib/service/environment.h"
@@ -88,8 +89,8 @@ class IssuerReconciler final : public controller::Reconciler {
 
   // When the account is to be looked up again. Right after a start that is not known: then
   // some time within the interval, so that not all are looked up at once.
-  absl::Time NextVerification(const std::string& issuer_key);
-  void SetNextVerification(const std::string& issuer_key, absl::Time when);
+  base::MonotonicTime NextVerification(const std::string& issuer_key);
+  void SetNextVerification(const std::string& issuer_key, absl::Duration delay);
 
   const service::Environment environment_;
   Stores& stores_;
@@ -99,7 +100,7 @@ class IssuerReconciler final : public controller::Reconciler {
   SigningIssuers signing_;
   AccountRollover rollover_;
   base::Mutex mutex_;
-  std::map<std::string, absl::Time> next_verifications_ CW_GUARDED_BY(mutex_);
+  std::map<std::string, base::MonotonicTime> next_verifications_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service

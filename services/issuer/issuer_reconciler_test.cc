@@ -297,6 +297,23 @@ TEST_F(IssuerReconcilerTest, TheAccountIsLookedUpEverySixHours) {
             before.metadata().resource_version());
 }
 
+// Fault 117.
+TEST_F(IssuerReconcilerTest, AClockThatIsSetNeitherHurriesNorHoldsUpLookUps) {
+  ca_.OnPost("/new-account", {Registered(), Registered(200), Registered(200)});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  for (const absl::Duration step : {absl::Hours(24), -absl::Hours(48), absl::Minutes(1)}) {
+    ca_.clock.StepWall(step);
+    CW_ASSERT_OK_AND_ASSIGN(const controller::Result result, Pass());
+    EXPECT_EQ(result.requeue_after, absl::Hours(6)) << step;
+    EXPECT_EQ(Registrations(), 1) << step;
+  }
+  ca_.clock.StepWall(-absl::Hours(24));
+  ca_.clock.Advance(absl::Hours(6));
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Registrations(), 2);
+}
+
 TEST_F(IssuerReconcilerTest, AfterAStartAccountsAreLookedUpAtTimesOfTheirOwn) {
   ca_.OnPost("/new-account", {Registered()});
   CreateIssuer();

@@ -151,7 +151,7 @@ class RpcWorld : public IssuerWorld {
         return nullptr;
       }}};
   CertificateRpc certificate_rpc_{Environment(), *stores_, accounts_, calls_, descriptions_};
-  CertificateRequestRpc request_rpc_{Environment(), *stores_, callers_, calls_};
+  CertificateRequestRpc request_rpc_{Environment(), *stores_, accounts_, callers_, calls_};
   std::unique_ptr<rpc::Server> server_;
 };
 

@@ -48,7 +48,7 @@ runtime::Awaitable<absl::Status> LimitLedger::Load(runtime::Context context, abs
     } else {
       telemetry::LogWarning("a record of rate limits cannot be read", {{"key", record.key}});
     }
-    kept_[uid] = std::move(record.value);
+    kept_[uid] = Kept{std::move(record.value), record.mod_revision};
   }
   co_return absl::OkStatus();
 }
@@ -82,36 +82,70 @@ runtime::Awaitable<absl::Status> LimitLedger::Close(runtime::Context context, st
   co_return co_await Save(context, uid, now);
 }
 
+std::vector<store::Mutation> LimitLedger::DropOver(const std::string& but, absl::Time now) {
+  for (std::string& uid : buckets_.ForgetOver(kMostForgotten, now))
+    over_.insert(std::move(uid));
+  std::vector<store::Mutation> drops;
+  for (auto it = over_.begin(); it != over_.end() && drops.size() < kMostForgotten;) {
+    const auto kept = kept_.find(*it);
+    const bool counts_again = !buckets_.RecordOf(*it).SerializeAsString().empty();
+    if (*it == but || kept == kept_.end() || counts_again) {
+      it = over_.erase(it);
+      continue;
+    }
+    drops.push_back(store::Mutation::Delete(KeyOf(*it), kept->second.revision));
+    ++it;
+  }
+  return drops;
+}
+
 runtime::Awaitable<absl::Status> LimitLedger::Save(runtime::Context context, std::string uid,
                                                    absl::Time now) {
   const std::string value = buckets_.RecordOf(uid).SerializeAsString();
-  std::vector<store::Mutation> mutations;
-  std::vector<std::string> dropped;
+  std::vector<store::Mutation> own;
+  std::vector<store::Mutation> drops;
   {
     base::MutexLock lock(mutex_);
     const auto kept = kept_.find(uid);
-    const std::string& present = kept == kept_.end() ? std::string() : kept->second;
-    if (present == value) co_return absl::OkStatus();
-    if (value.empty()) {
-      dropped.push_back(uid);
-    } else {
-      mutations.push_back(store::Mutation::Put(KeyOf(uid), value));
-    }
-    for (std::string& over : buckets_.ForgetOver(kMostForgotten, now)) {
-      if (over != uid && kept_.contains(over)) dropped.push_back(std::move(over));
-    }
+    const Kept present = kept == kept_.end() ? Kept() : kept->second;
+    if (present.value == value) co_return absl::OkStatus();
+    own.push_back(value.empty() ? store::Mutation::Delete(KeyOf(uid), present.revision)
+                                : store::Mutation::Put(KeyOf(uid), value));
+    drops = DropOver(uid, now);
   }
-  for (const std::string& over : dropped) {
-    mutations.push_back(store::Mutation::Delete(KeyOf(over)));
-  }
+  std::vector<store::Mutation> all = own;
+  all.insert(all.end(), drops.begin(), drops.end());
   base::Reach(base::FaultPoint::kLimitsSaving);
-  const auto committed = co_await store_.Commit(context, std::move(mutations));
-  CW_CO_RETURN_IF_ERROR(committed);
+  absl::StatusOr<int64_t> committed = co_await store_.Commit(context, std::move(all));
+  const auto raced = [&committed] {
+    return absl::IsAborted(committed.status()) || absl::IsNotFound(committed.status());
+  };
+  if (raced()) {
+    // What is over goes along with another commit.
+    drops.clear();
+    committed = co_await store_.Commit(context, own);
+    // Somebody else's commit has taken it along.
+    if (raced() && value.empty()) co_return absl::OkStatus();
+  }
+  if (!committed.ok()) co_return committed.status();
   base::Reach(base::FaultPoint::kLimitsSaved);
   base::MutexLock lock(mutex_);
-  if (!value.empty()) kept_[uid] = value;
-  for (const std::string& over : dropped) kept_.erase(over);
+  if (value.empty()) {
+    drops.push_back(own.front());
+  } else {
+    kept_[uid] = Kept{value, *committed};
+  }
+  for (const store::Mutation& drop : drops) ForgetDropped(drop);
   co_return absl::OkStatus();
+}
+
+void LimitLedger::ForgetDropped(const store::Mutation& drop) {
+  const std::string uid = drop.key.substr(KeyOf("").size());
+  const auto kept = kept_.find(uid);
+  // It may have been kept anew since.
+  if (kept == kept_.end() || kept->second.revision != drop.expected_revision) return;
+  kept_.erase(kept);
+  over_.erase(uid);
 }
 
 }  // namespace certwright::issuer_service

@@ -6,6 +6,7 @@
 // Threading: safe from any thread, calls about one request one at a time.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -47,6 +48,17 @@ class LimitLedger {
   bool AnyClosed(absl::Time now) const { return buckets_.AnyClosed(now); }
 
  private:
+  struct Kept {
+    std::string value;
+    int64_t revision = 0;
+  };
+
+  // Deletions of records of which nothing counts, `but` that of this request, at the revision
+  // at which that was seen: a request may take something anew meanwhile.
+  std::vector<store::Mutation> DropOver(const std::string& but, absl::Time now)
+      CW_REQUIRES(mutex_);
+  // `drop` was committed.
+  void ForgetDropped(const store::Mutation& drop) CW_REQUIRES(mutex_);
   // Brings the kept record of the request in line with the buckets.
   runtime::Awaitable<absl::Status> Save(runtime::Context context, std::string uid,
                                         absl::Time now);
@@ -56,7 +68,9 @@ class LimitLedger {
   base::Mutex mutex_;
   bool loaded_ CW_GUARDED_BY(mutex_) = false;
   // What is on disk, by uid.
-  std::unordered_map<std::string, std::string> kept_ CW_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, Kept> kept_ CW_GUARDED_BY(mutex_);
+  // Uids of records that are to go.
+  std::set<std::string> over_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::issuer_service

@@ -2,9 +2,7 @@
 
 #include <utility>
 
-#include "boost/asio/post.hpp"
 #include "lib/base/status_macros.h"
-#include "lib/runtime/run_sync.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
@@ -97,60 +95,38 @@ OrderApp::OrderApp(service::Environment environment, std::unique_ptr<store::Stor
       controller_("orders", environment.executor, environment.timers, environment.random,
                   ControllerOptionsFor(environment, options.workers, metrics_), reconciler_),
       informer_(orders_, environment.executor, environment.timers, environment.random),
-      start_cancellation_(std::make_shared<runtime::Cancellation>()) {
+      work_(environment.executor, environment.timers) {
+  work_.Add(controller_);
+  work_.AddSource([this] { issuers_.Stop(); });
+  work_.AddSource([this] { challenges_->Stop(); });
+  work_.AddSource([this] { informer_.Stop(); });
   informer_.AddHandler([this](const std::string& key, const auto& before, const auto& now) {
     OnOrderChange(key, before, now);
   });
 }
 
-OrderApp::~OrderApp() { StopWork(absl::ZeroDuration()); }
-
 std::vector<rpc::Service*> OrderApp::Services() { return {&service_, &events_rpc_}; }
 
 absl::Status OrderApp::Start() {
-  running_ = true;
   issuers_.Start();
   challenges_->Start();
-  runtime::Spawn(environment_.executor, StartWhenSynced());
+  work_.Spawn(StartWhenSynced());
   return absl::OkStatus();
 }
 
 runtime::Awaitable<void> OrderApp::StartWhenSynced() {
   const base::Clock& clock = environment_.clock();
   const runtime::Context context(clock, clock.MonotonicNow() + kSyncTimeout,
-                                 start_cancellation_);
+                                 work_.cancellation());
   absl::Status synced = co_await issuers_.WaitForSync(context);
   if (synced.ok()) synced = co_await challenges_->WaitForSync(context);
-  if (!start_cancellation_->cancelled()) {
-    if (!synced.ok()) {
-      telemetry::LogWarning("the issuer or the solver service cannot be reached yet",
-                            {{"error", synced.message()}});
-    }
-    informer_.Start();
-    controller_.Start();
+  if (context.cancelled()) co_return;
+  if (!synced.ok()) {
+    telemetry::LogWarning("the issuer or the solver service cannot be reached yet",
+                          {{"error", synced.message()}});
   }
-  start_ended_.Set();
-}
-
-void OrderApp::StopWork(absl::Duration grace) {
-  if (!running_) return;
-  running_ = false;
-  start_cancellation_->Cancel();
-  const base::Clock& clock = environment_.clock();
-  const absl::Status start_ended =
-      runtime::RunSyncOn(environment_.executor,
-                         start_ended_.Wait(environment_.timers,
-                                           runtime::Context::WithTimeout(clock, kSyncTimeout)));
-  const absl::Status stopped =
-      runtime::RunSyncOn(environment_.executor, controller_.Stop(grace));
-  for (const absl::Status& status : {start_ended, stopped}) {
-    if (!status.ok()) {
-      telemetry::LogWarning("work on orders was cut off", {{"error", status.message()}});
-    }
-  }
-  informer_.Stop();
-  challenges_->Stop();
-  issuers_.Stop();
+  informer_.Start();
+  controller_.Start();
 }
 
 // What the reconciler itself writes wakes nobody.
@@ -184,7 +160,7 @@ void OrderApp::OnChallengeChange(const Challenges::Shared& before,
 
 void OrderApp::OnIssuerChange(const std::string& issuer) {
   // Off the thread of gRPC, as there may be many orders.
-  boost::asio::post(environment_.executor, [this, issuer] {
+  work_.Post([this, issuer] {
     for (const std::shared_ptr<const v1::Order>& order : informer_.List()) {
       const auto& metadata = order->metadata();
       if (IsFinal(order->status().state())) continue;

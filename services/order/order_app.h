@@ -9,8 +9,8 @@
 #include "certwright/config/v1/order_config.pb.h"
 #include "grpcpp/channel.h"
 #include "lib/controller/controller.h"
-#include "lib/controller/event.h"
 #include "lib/controller/store_informer.h"
+#include "lib/service/background_work.h"
 #include "lib/service/environment.h"
 #include "lib/service/events.h"
 #include "lib/service/events_rpc.h"
@@ -42,12 +42,11 @@ class OrderApp final : public service::App {
   OrderApp(service::Environment environment, std::unique_ptr<store::Store> store,
            std::shared_ptr<grpc::Channel> issuer, std::shared_ptr<grpc::Channel> solver,
            const Options& options);
-  ~OrderApp() override;
 
   std::vector<rpc::Service*> Services() override;
   const rpc::CallEnvironment& calls() const override { return calls_; }
   absl::Status Start() override;
-  void StopWork(absl::Duration grace) override;
+  void StopWork(absl::Duration grace) override { work_.Stop(grace); }
 
  private:
   runtime::Awaitable<void> StartWhenSynced();
@@ -65,18 +64,15 @@ class OrderApp final : public service::App {
   OrderService service_;
   service::EventsRpc events_rpc_;
 
-  // Those that call back into the controller, before what they call; all are stopped before
-  // anything is destroyed.
+  // Those that call back into the controller, before what they call: `work_` stops all of them
+  // before anything is destroyed.
   const std::unique_ptr<SolverChallenges> challenges_;
   service::Issuers issuers_;
   const std::unique_ptr<CertificateAuthorities> authorities_;
   OrderReconciler reconciler_;
   controller::Controller controller_;
   controller::StoreInformer<v1::Order> informer_;
-
-  const std::shared_ptr<runtime::Cancellation> start_cancellation_;
-  controller::Event start_ended_;
-  bool running_ = false;
+  service::BackgroundWork work_;
 };
 
 // Every problem of the configuration, "field: rule" each.

@@ -11,6 +11,7 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/csr.h"
+#include "lib/rpc/refusal.h"
 #include "lib/service/challenge_name.h"
 #include "lib/service/conditions.h"
 #include "lib/store/resource_key.h"
@@ -271,7 +272,7 @@ OrderPass::AwaitableOutcome OrderPass::CreateChallenges() {
     }
     const absl::Status error =
         base::Annotate(results[i].status(), "The solver service did not take a challenge");
-    if (absl::IsInvalidArgument(error)) {
+    if (rpc::IsRefusal(error)) {
       co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(error.message()),
                               Failures());
     }

@@ -2,9 +2,7 @@
 
 #include <utility>
 
-#include "boost/asio/post.hpp"
 #include "lib/base/status_macros.h"
-#include "lib/runtime/run_sync.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
 #include "lib/service/store_config.h"
@@ -78,7 +76,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       dns01_check_(checker_, Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       http01_check_(environment.http, resolver_,
                     Http01CheckOptions{nameservers_, options_.allowed_ranges}),
-      configs_(environment.clock(), FetchFrom(issuer)),
+      configs_(environment.timers, FetchFrom(issuer)),
       issuers_(environment, issuer, [this](const std::string& name) { OnIssuerChange(name); }),
       authorities_(MakeCertificateAuthorities(issuers_)),
       scheduler_(options_.limits, [this](const std::string& key) { controller_.Enqueue(key); }),
@@ -96,7 +94,12 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       propagation_service_(calls_, checker_,
                            Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       events_rpc_(calls_, events_),
-      start_cancellation_(std::make_shared<runtime::Cancellation>()) {
+      work_(environment.executor, environment.timers) {
+  work_.Add(controller_);
+  work_.Add(clean_up_controller_);
+  work_.AddSource([this] { issuers_.Stop(); });
+  work_.AddSource([this] { presentation_informer_.Stop(); });
+  work_.AddSource([this] { challenge_informer_.Stop(); });
   metrics_.Observe(scheduler_);
   challenge_informer_.AddHandler(
       [this](const std::string& key, const auto& before, const auto& now) {
@@ -107,8 +110,6 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
         OnPresentationChange(key, before, now);
       });
 }
-
-SolverApp::~SolverApp() { StopWork(absl::ZeroDuration()); }
 
 SolverEnvironment SolverApp::MakeEnvironment() {
   SolverSettings settings{nameservers_};
@@ -141,53 +142,28 @@ absl::Status SolverApp::Start() {
     CW_ASSIGN_OR_RETURN(responder_,
                         Http01Responder::Start(environment_.executor, environment_.timers,
                                                options_.http01_listen, tokens_));
+    work_.AddSource([this] { responder_->Stop(); });
   }
-  running_ = true;
   // Tokens are answered, and removed, whether or not the issuer service can be reached.
   presentation_informer_.Start();
   clean_up_controller_.Start();
   issuers_.Start();
-  runtime::Spawn(environment_.executor, StartWhenSynced());
+  work_.Spawn(StartWhenSynced());
   return absl::OkStatus();
 }
 
 runtime::Awaitable<void> SolverApp::StartWhenSynced() {
   const base::Clock& clock = environment_.clock();
   const runtime::Context context(clock, clock.MonotonicNow() + kSyncTimeout,
-                                 start_cancellation_);
+                                 work_.cancellation());
   const absl::Status synced = co_await issuers_.WaitForSync(context);
-  if (!start_cancellation_->cancelled()) {
-    if (!synced.ok()) {
-      telemetry::LogWarning("the issuer service cannot be reached yet",
-                            {{"error", synced.message()}});
-    }
-    challenge_informer_.Start();
-    controller_.Start();
+  if (context.cancelled()) co_return;
+  if (!synced.ok()) {
+    telemetry::LogWarning("the issuer service cannot be reached yet",
+                          {{"error", synced.message()}});
   }
-  start_ended_.Set();
-}
-
-void SolverApp::StopWork(absl::Duration grace) {
-  if (!running_) return;
-  running_ = false;
-  start_cancellation_->Cancel();
-  const base::Clock& clock = environment_.clock();
-  std::vector<absl::Status> stopped;
-  stopped.push_back(runtime::RunSyncOn(
-      environment_.executor,
-      start_ended_.Wait(environment_.timers,
-                        runtime::Context::WithTimeout(clock, kSyncTimeout))));
-  stopped.push_back(runtime::RunSyncOn(environment_.executor, controller_.Stop(grace)));
-  stopped.push_back(
-      runtime::RunSyncOn(environment_.executor, clean_up_controller_.Stop(grace)));
-  for (const absl::Status& status : stopped) {
-    if (status.ok()) continue;
-    telemetry::LogWarning("work on challenges was cut off", {{"error", status.message()}});
-  }
-  challenge_informer_.Stop();
-  presentation_informer_.Stop();
-  issuers_.Stop();
-  if (responder_ != nullptr) responder_->Stop();
+  challenge_informer_.Start();
+  controller_.Start();
 }
 
 // What the reconcilers themselves write wakes nobody, but for a final state: what was put out
@@ -220,7 +196,7 @@ void SolverApp::OnPresentationChange(const std::string& key,
 void SolverApp::OnIssuerChange(const std::string& issuer) {
   configs_.Forget(issuer);
   // Off the thread of gRPC, as there may be many challenges.
-  boost::asio::post(environment_.executor, [this, issuer] {
+  work_.Post([this, issuer] {
     for (const std::shared_ptr<const v1::Challenge>& challenge : challenge_informer_.List()) {
       if (IsFinal(challenge->status().state())) continue;
       if (service::IssuerKey(challenge->spec().issuer_ref(),

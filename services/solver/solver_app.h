@@ -9,12 +9,12 @@
 #include "certwright/config/v1/solver_config.pb.h"
 #include "grpcpp/channel.h"
 #include "lib/controller/controller.h"
-#include "lib/controller/event.h"
 #include "lib/controller/store_informer.h"
 #include "lib/dns/propagation.h"
 #include "lib/dns/resolver.h"
 #include "lib/dns/rfc2136.h"
 #include "lib/dns/update_batcher.h"
+#include "lib/service/background_work.h"
 #include "lib/service/call_metrics.h"
 #include "lib/service/environment.h"
 #include "lib/service/events.h"
@@ -45,13 +45,12 @@ class SolverApp final : public service::App {
   // What Open() comes down to, for tests that bring their own store and peer.
   SolverApp(service::Environment environment, std::unique_ptr<store::Store> store,
             std::shared_ptr<grpc::Channel> issuer, SolverOptions options);
-  ~SolverApp() override;
 
   std::vector<rpc::Service*> Services() override;
   const rpc::CallEnvironment& calls() const override { return calls_; }
   // ALREADY_EXISTS if the port of the HTTP-01 listener is in use.
   absl::Status Start() override;
-  void StopWork(absl::Duration grace) override;
+  void StopWork(absl::Duration grace) override { work_.Stop(grace); }
 
  private:
   SolverEnvironment MakeEnvironment();
@@ -86,8 +85,8 @@ class SolverApp final : public service::App {
   Http01Tokens tokens_;
   CachedSolverConfigs configs_;
 
-  // Those that call back into the controllers, before what they call; all are stopped before
-  // anything is destroyed.
+  // Those that call back into the controllers, before what they call: `work_` stops all of them
+  // before anything is destroyed.
   service::Issuers issuers_;
   const std::unique_ptr<CertificateAuthorities> authorities_;
   Scheduler scheduler_;
@@ -102,10 +101,7 @@ class SolverApp final : public service::App {
   PropagationService propagation_service_;
   service::EventsRpc events_rpc_;
   std::unique_ptr<Http01Responder> responder_;
-
-  const std::shared_ptr<runtime::Cancellation> start_cancellation_;
-  controller::Event start_ended_;
-  bool running_ = false;
+  service::BackgroundWork work_;
 };
 
 }  // namespace certwright::solver

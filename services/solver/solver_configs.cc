@@ -40,36 +40,60 @@ const base::Secret* SolverConfig::Find(const meta::v1::SecretKeyRef& ref) const 
 Awaitable<absl::StatusOr<std::shared_ptr<const SolverConfig>>> CachedSolverConfigs::Resolve(
     Context context, SolverName name) {
   const Key key(service::IssuerKey(name.issuer_ref, name.resource_namespace), name.solver_name);
-  uint64_t generation = 0;
-  {
-    base::MutexLock lock(mutex_);
-    generation = generation_;
-    auto it = entries_.find(key);
-    if (it != entries_.end() && clock_.MonotonicNow() < it->second.until) {
-      co_return it->second.config;
+  while (true) {
+    std::shared_ptr<Flight> flight;
+    bool is_mine = false;
+    {
+      base::MutexLock lock(mutex_);
+      auto it = entries_.find(key);
+      if (it != entries_.end() && timers_.clock().MonotonicNow() < it->second.until) {
+        co_return it->second.config;
+      }
+      std::shared_ptr<Flight>& present = flights_[key];
+      is_mine = present == nullptr;
+      if (is_mine) present = std::make_shared<Flight>();
+      flight = present;
     }
+    if (is_mine) co_return co_await Fly(context, key, std::move(name), std::move(flight));
+    CW_CO_RETURN_IF_ERROR(co_await flight->ended.Wait(timers_, context));
+    if (!flight->abandoned) co_return flight->answer;
   }
+}
+
+Awaitable<CachedSolverConfigs::Answer> CachedSolverConfigs::Fly(
+    Context context, Key key, SolverName name, std::shared_ptr<Flight> flight) {
   issuer::v1::ResolveSolverRequest request;
   *request.mutable_issuer_ref() = name.issuer_ref;
   request.set_namespace_(name.resource_namespace);
   request.set_solver_name(name.solver_name);
-  CW_CO_ASSIGN_OR_RETURN(issuer::v1::ResolveSolverResponse response,
-                         co_await fetch_(context, std::move(request)));
-  std::shared_ptr<const SolverConfig> config = ToConfig(std::move(response));
-  base::MutexLock lock(mutex_);
-  std::erase_if(entries_, [now = clock_.MonotonicNow()](const auto& entry) {
-    return entry.second.until <= now;
-  });
-  if (generation == generation_) {
-    entries_[key] = Entry{config, clock_.MonotonicNow() + kLifetime};
+  absl::StatusOr<issuer::v1::ResolveSolverResponse> response =
+      co_await fetch_(context, std::move(request));
+  if (response.ok()) {
+    flight->answer = ToConfig(*std::move(response));
+  } else {
+    flight->answer = response.status();
+    flight->abandoned = !context.Check().ok();
   }
-  co_return config;
+  {
+    base::MutexLock lock(mutex_);
+    const base::MonotonicTime now = timers_.clock().MonotonicNow();
+    std::erase_if(entries_, [now](const auto& entry) { return entry.second.until <= now; });
+    auto it = flights_.find(key);
+    // Another one after Forget().
+    if (it != flights_.end() && it->second == flight) {
+      flights_.erase(it);
+      if (flight->answer.ok()) entries_[key] = Entry{*flight->answer, now + kLifetime};
+    }
+  }
+  flight->ended.Set();
+  co_return flight->answer;
 }
 
 void CachedSolverConfigs::Forget(const std::string& issuer) {
+  const auto is_of_issuer = [&](const auto& entry) { return entry.first.first == issuer; };
   base::MutexLock lock(mutex_);
-  ++generation_;
-  std::erase_if(entries_, [&](const auto& entry) { return entry.first.first == issuer; });
+  std::erase_if(entries_, is_of_issuer);
+  std::erase_if(flights_, is_of_issuer);
 }
 
 CachedSolverConfigs::Fetch FetchFrom(std::shared_ptr<grpc::Channel> channel) {

@@ -1,6 +1,7 @@
 // SolverConfigs: the configuration of issuers' solvers with the credentials they need, from
-// IssuerService.ResolveSolver. What was resolved is used again for a short while, so that the
-// challenges of one order cost one call; it is in memory only, and wiped when dropped.
+// IssuerService.ResolveSolver. What was resolved is used again for a short while, and whoever
+// asks for what is being resolved waits for that, so that the challenges of one order cost one
+// call; it is in memory only, and wiped when dropped.
 //
 // Threading: safe from any thread.
 #pragma once
@@ -23,6 +24,8 @@
 #include "lib/base/secret.h"
 #include "lib/runtime/awaitable.h"
 #include "lib/runtime/context.h"
+#include "lib/runtime/event.h"
+#include "lib/runtime/timers.h"
 
 namespace certwright::solver {
 
@@ -60,30 +63,41 @@ class CachedSolverConfigs final : public SolverConfigs {
       std::function<runtime::Awaitable<absl::StatusOr<issuer::v1::ResolveSolverResponse>>(
           runtime::Context context, issuer::v1::ResolveSolverRequest)>;
 
-  // `clock` must outlive this.
-  CachedSolverConfigs(const base::Clock& clock, Fetch fetch)
-      : clock_(clock), fetch_(std::move(fetch)) {}
+  // `timers` must outlive this.
+  CachedSolverConfigs(runtime::Timers& timers, Fetch fetch)
+      : timers_(timers), fetch_(std::move(fetch)) {}
 
   runtime::Awaitable<absl::StatusOr<std::shared_ptr<const SolverConfig>>> Resolve(
       runtime::Context context, SolverName name) override;
 
-  // Drops what is known of an issuer, as service::IssuerKey() calls it.
+  // Drops what is known of an issuer, as service::IssuerKey() calls it; an answer that is on
+  // its way is not kept, and only for those who wait for it already.
   void Forget(const std::string& issuer);
 
  private:
+  using Answer = absl::StatusOr<std::shared_ptr<const SolverConfig>>;
   // Issuer, solver.
   using Key = std::pair<std::string, std::string>;
+  // A call under way, for all who want its answer. That is read once `ended` is set.
+  struct Flight {
+    runtime::Event ended;
+    Answer answer;
+    // Whoever made the call went away before the answer came: it says nothing to the others.
+    bool abandoned = false;
+  };
   struct Entry {
     std::shared_ptr<const SolverConfig> config;
     base::MonotonicTime until;
   };
 
-  const base::Clock& clock_;
+  runtime::Awaitable<Answer> Fly(runtime::Context context, Key key, SolverName name,
+                                 std::shared_ptr<Flight> flight);
+
+  runtime::Timers& timers_;
   const Fetch fetch_;
   base::Mutex mutex_;
-  // Grows with every Forget(), so that an answer from before it is not kept.
-  uint64_t generation_ CW_GUARDED_BY(mutex_) = 0;
   std::map<Key, Entry> entries_ CW_GUARDED_BY(mutex_);
+  std::map<Key, std::shared_ptr<Flight>> flights_ CW_GUARDED_BY(mutex_);
 };
 
 // Calls the issuer service at `channel`.

@@ -340,10 +340,10 @@ class SolverWorld {
     while (!result.has_value() && !store_->dead()) {
       loop_->restart();
       if (loop_->poll() > 0) continue;
-      if (timers.pending() > 0) {
+      if (store_->under_way() == 0 && timers.pending() > 0) {
         clock.Advance(absl::Milliseconds(5));
       } else {
-        loop_->run_one_for(std::chrono::milliseconds(1));
+        loop_->run_one();
       }
     }
     // Until the store's thread, too, has let go of the loop.

@@ -85,6 +85,8 @@ class Suite {
   absl::StatusOr<std::string> RunCommand(Service service, std::vector<std::string> flags);
   // After Kill(), or after the process ended by itself. Returns once it is healthy.
   absl::Status Restart(Service service);
+  // The same, but returns at once.
+  absl::Status Launch(Service service);
 
  private:
   explicit Suite(SuiteOptions options) : options_(std::move(options)) {}
@@ -92,7 +94,6 @@ class Suite {
   // For a YAML map in the configuration of `service`; empty without TLS.
   std::string TlsConfig(Service service) const;
   void WriteConfiguration();
-  absl::Status Launch(Service service);
 
   SuiteOptions options_;
   std::array<int, 3> ports_{};

@@ -1,6 +1,8 @@
 #include "lib/rpc/tls.h"
 
+#include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -181,10 +183,13 @@ TEST_F(TlsTest, AHalfWrittenFileAndAnExpiredCertificateAreRefused) {
 
 class TlsReloadTest : public TlsTest {
  protected:
+  static constexpr std::chrono::seconds kTimeout{60};
+
   TlsReloadTest() {
     SetTlsObserver([this](const absl::Status& status) {
       base::MutexLock lock(mutex_);
       refusals_.emplace_back(status.message());
+      changed_.notify_all();
     });
     StartTlsServer();
   }
@@ -202,32 +207,33 @@ class TlsReloadTest : public TlsTest {
 
   // Whether a change of this test's files has been refused with such a message.
   bool IsRefused(const std::string& text) {
-    for (int i = 0; i < 500; ++i) {
-      {
-        base::MutexLock lock(mutex_);
-        for (const std::string& refusal : refusals_) {
-          if (absl::StrContains(refusal, folder_) && absl::StrContains(refusal, text)) {
-            return true;
-          }
-        }
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    return false;
+    base::MutexLock lock(mutex_);
+    return changed_.wait_for(mutex_, kTimeout, [&] {
+      return std::ranges::any_of(refusals_, [&](const std::string& refusal) {
+        return absl::StrContains(refusal, folder_) && absl::StrContains(refusal, text);
+      });
+    });
   }
 
-  bool WaitUntilShownDiffersFrom(const std::string& serial) {
-    for (int i = 0; i < 100; ++i) {
-      if (ShownSerial() != serial) return true;
+  // gRPC tells nobody when it has taken a change up: asks until the answer is another.
+  template <typename Condition>
+  static bool AskUntil(Condition condition) {
+    const auto end = std::chrono::steady_clock::now() + kTimeout;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() >= end) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
-    return false;
+    return true;
+  }
+  bool WaitUntilShownDiffersFrom(const std::string& serial) {
+    return AskUntil([&] { return ShownSerial() != serial; });
   }
 
   absl::Status CallOnce() {
     return CallWith(Client(Files("client", authority_, Names({"order.test"}), authority_)));
   }
 
+  std::condition_variable_any changed_;
   std::vector<std::string> refusals_ CW_GUARDED_BY(mutex_);
 };
 
@@ -264,10 +270,10 @@ TEST_F(TlsReloadTest, AnotherCaIsTakenTogetherWithItsPair) {
   CW_EXPECT_OK(CallOnce());
   Files("server", stranger_, Names({"localhost"}, {"127.0.0.1"}), stranger_);
   absl::Status refused;
-  for (int i = 0; i < 100 && refused.ok(); ++i) {
+  EXPECT_TRUE(AskUntil([&] {
     refused = CallOnce();
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+    return !refused.ok();
+  }));
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kUnavailable));
   CW_EXPECT_OK(
       CallWith(Client(Files("stranger", stranger_, Names({"order.test"}), stranger_))));
