@@ -147,8 +147,7 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
   int attempts = 0;
   for (const ChainVariant variant :
        {ChainVariant::kWithPrivateKey, ChainVariant::kForOtherKey, ChainVariant::kMissingName,
-        ChainVariant::kExtraName, ChainVariant::kExpired, ChainVariant::kNotYetValid,
-        ChainVariant::kWrongOrder, ChainVariant::kDuplicate}) {
+        ChainVariant::kExtraName, ChainVariant::kExpired, ChainVariant::kNotYetValid}) {
     SCOPED_TRACE(static_cast<int>(variant));
     Behaviour behaviour;
     behaviour.chain = variant;
@@ -174,17 +173,21 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
   CW_EXPECT_OK(world->VerifySecret("www-tls", {DnsName("www")}));
 }
 
-// Faults 61 and 64.
-TEST(OrderFaultsTest, ARootInTheChainAndOddPemAreTaken) {
+// Faults 61, 64 and 105.
+TEST(OrderFaultsTest, WhatIsClearOfAnOddChainIsTaken) {
   const auto world = StartWorld(BelievingCa());
   ASSERT_NE(world, nullptr);
-  for (const ChainVariant variant : {ChainVariant::kWithRoot, ChainVariant::kOddPem}) {
+  for (const ChainVariant variant :
+       {ChainVariant::kWithRoot, ChainVariant::kOddPem, ChainVariant::kWrongOrder,
+        ChainVariant::kDuplicate, ChainVariant::kRunTogether, ChainVariant::kOldLabels,
+        ChainVariant::kDer}) {
     Behaviour behaviour;
     behaviour.chain = variant;
     world->ca().SetBehaviour(behaviour);
     const std::string name = absl::StrCat("c", static_cast<int>(variant));
     Create(*world, name);
     ExpectIssued(*world, {name});
+    EXPECT_EQ(world->ca().orders_for({DnsName(name)}), 1);
     CW_ASSERT_OK_AND_ASSIGN(const auto secret, world->GetSecret(name + "-tls"));
     EXPECT_THAT(secret.data().at("tls.crt"), Not(HasSubstr(world->ca().root_pem())));
     EXPECT_THAT(secret.data().at("tls.crt"), Not(HasSubstr("\r")));
