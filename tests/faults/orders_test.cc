@@ -160,6 +160,9 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
     const auto* issuing = service::FindCondition(certificate.status().conditions(), "Issuing");
     ASSERT_NE(issuing, nullptr);
     EXPECT_EQ(issuing->reason(), "Failed");
+    // The next order would cost another certificate.
+    EXPECT_GT(service::FromProto(certificate.status().next_attempt_time()),
+              absl::Now() + absl::Minutes(30));
     EXPECT_THAT(issuing->message(), HasSubstr("chain"));
     EXPECT_THAT(issuing->message(), Not(HasSubstr("PRIVATE")));
     EXPECT_EQ(certificate.status().revision(), 1);
