@@ -71,6 +71,10 @@ class Transport {
   };
   runtime::Awaitable<absl::StatusOr<Nonce>> TakeNonce(runtime::Context context);
   runtime::Awaitable<absl::StatusOr<std::string>> FetchNonce(runtime::Context context);
+  // Empty if the answer has none.
+  runtime::Awaitable<absl::StatusOr<std::string>> AskForNonce(runtime::Context context,
+                                                              DirectoryCache::Shared directory,
+                                                              std::string method);
   // One try. `nonce` goes back to the pool if it could not be spent.
   runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Try(runtime::Context context,
                                                              JwsSigner& signer, Call call,
