@@ -1,5 +1,7 @@
 #include "lib/acme/client.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -10,6 +12,7 @@
 #include "boost/json/string.hpp"
 #include "lib/acme/link_header.h"
 #include "lib/acme/problem.h"
+#include "lib/acme/rate_limit_detail.h"
 #include "lib/acme/url.h"
 #include "lib/base/base64.h"
 #include "lib/base/status_macros.h"
@@ -92,15 +95,26 @@ absl::StatusOr<std::string> LocationOf(const http::HttpResponse& response,
   return url;
 }
 
-// CAs refuse an order because of `replaces` in several ways: alreadyReplaced, 404 for an
-// issuer that they do not know, malformed or unauthorized; Pebble answers 500 for a certificate
-// that it does not find. To ask once more costs little, and an odd predecessor must not keep
-// its successor from being issued.
+// Types of problems that are about the account and what it may do, whatever it asks for.
+constexpr std::array<absl::string_view, 7> kAccountProblems = {
+    "accountDoesNotExist",   "agreementRequired",       "badPublicKey",
+    "badSignatureAlgorithm", "externalAccountRequired", "rateLimited",
+    "userActionRequired"};
+
+// Whether a refusal of newOrder may be because of `replaces`, which is only a hint (RFC 9773
+// §5). CAs say so in many ways, also without a problem document, and Pebble answers 500 for a
+// certificate that it does not find. To ask once more costs little, and an odd predecessor must
+// not keep its successor from being issued.
 bool MayBlameReplaces(const absl::Status& status) {
-  const ErrorClass error_class = ClassOf(status);
-  return error_class == ErrorClass::kRetryWithoutReplaces || HttpStatusOf(status) == 404 ||
-         HasProblemType(status, "malformed") || HasProblemType(status, "unauthorized") ||
-         HasProblemType(status, "serverInternal");
+  const int http_status = HttpStatusOf(status).value_or(0);
+  const bool refused = (http_status >= 400 && http_status <= 501) && http_status != 429;
+  if (!refused || ClassOf(status) == ErrorClass::kRetryAt) return false;
+  const std::optional<Problem> problem = ProblemOf(status);
+  if (!problem.has_value()) return true;
+  const std::string type = problem->ShortType();
+  return !IsPause(type, problem->detail) &&
+         std::find(kAccountProblems.begin(), kAccountProblems.end(), type) ==
+             kAccountProblems.end();
 }
 
 absl::Status CheckIdentifiers(const Order& order, const std::vector<Identifier>& asked) {

@@ -222,11 +222,15 @@ TEST_F(AcmeClientTest, NewOrderWithoutUsableLocationIsAnError) {
   }
 }
 
-// Fault 58.
+// Faults 58 and 102.
 TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
+  const std::vector<http::Header> text = {{"Content-Type", "text/plain"}};
   for (const FakeAnswer& refusal :
        {Refuse(409, "alreadyReplaced"), Refuse(404, "malformed"), Refuse(400, "malformed"),
-        Refuse(403, "unauthorized"), Refuse(500, "serverInternal")}) {
+        Refuse(403, "unauthorized"), Refuse(500, "serverInternal"), Refuse(409, "conflict"),
+        Refuse(400, "x:urn:of:another"), Refuse(422, "rejectedIdentifier"),
+        Reply(409, "conflict", text), Reply(400, "", text), Reply(403, "<html>no</html>", text),
+        Reply(409, R"({"error": "conflict"})")}) {
     FakeCa ca;
     AcmeClient client(ca.http, ca.timers, ca.random, ca.Options());
     ca.OnPost("/new-order", {refusal, Reply(201, OrderJson("pending", NameJson("a.test")),
@@ -238,6 +242,26 @@ TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
     ASSERT_EQ(ca.sent().size(), 2u);
     EXPECT_EQ(ca.sent()[0].PayloadObject().at("replaces").as_string(), "aki.serial");
     EXPECT_FALSE(ca.sent()[1].PayloadObject().contains("replaces"));
+  }
+}
+
+// Fault 102.
+TEST_F(AcmeClientTest, WhatReplacesHasNoPartInIsNotAskedAgainWithout) {
+  const std::vector<http::Header> later = {{"Retry-After", "60"}};
+  for (const FakeAnswer& refusal :
+       {Refuse(429, "rateLimited"), Refuse(403, "rateLimited"), Reply(429, ""),
+        Refuse(400, "accountDoesNotExist"), Refuse(403, "externalAccountRequired"),
+        Refuse(403, "userActionRequired"), Refuse(400, "badSignatureAlgorithm"),
+        Reply(502, "<html>gateway</html>"), Reply(503, ""),
+        Refuse(500, "serverInternal", later), Lose()}) {
+    FakeCa ca;
+    AcmeClient client(ca.http, ca.timers, ca.random, ca.Options());
+    ca.OnPost("/new-order", {refusal});
+    NewOrderRequest request;
+    request.identifiers = {DnsIdentifier("a.test")};
+    request.replaces = "aki.serial";
+    EXPECT_FALSE(ca.Run(client.NewOrder(ca.context(), signer_, request)).ok());
+    EXPECT_EQ(ca.Count("POST", "/new-order"), 1);
   }
 }
 
