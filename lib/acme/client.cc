@@ -88,11 +88,10 @@ std::string RevocationPayload(absl::string_view certificate_der,
 // The Location of a resource just made.
 absl::StatusOr<std::string> LocationOf(const http::HttpResponse& response,
                                        absl::string_view what, bool allow_http) {
-  std::string url = http::FindHeader(response.headers, "Location").value_or("");
-  if (!IsCaUrl(url, allow_http)) {
-    return SenselessAnswer(absl::StrCat("no usable Location with the ", what));
-  }
-  return url;
+  const std::string location = http::FindHeader(response.headers, "Location").value_or("");
+  std::optional<std::string> url = ResolveCaUrl(response.url, location, allow_http);
+  if (url.has_value()) return *std::move(url);
+  return SenselessAnswer(absl::StrCat("no usable Location with the ", what));
 }
 
 // Types of problems that are about the account and what it may do, whatever it asks for.
@@ -236,11 +235,19 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::PostNewOrder(runtime::Cont
   };
   Transport::Call call;
   call.kind = RequestKind::kNewOrder;
+  // With its URL an order can be read again; without, another would be made.
+  call.header_suffices = true;
   CW_CO_ASSIGN_OR_RETURN(
       const http::HttpResponse response,
       co_await transport_.PostToEndpoint(context, signer, &Directory::new_order,
                                          std::move(make_payload), std::move(call)));
-  CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "order", options().allow_http));
+  absl::StatusOr<std::string> location = LocationOf(response, "order", options().allow_http);
+  if (!location.ok()) {
+    // There is an order, which nobody can use; to ask again at once would only make another.
+    co_return ErrorWithClass(absl::StatusCode::kFailedPrecondition, location.status().message(),
+                             ErrorClass::kPermanent);
+  }
+  std::string url = *std::move(location);
   absl::StatusOr<Order> order = ParseOrder(response.body, url, options().allow_http);
   if (!order.ok()) {
     // The order exists: it is read again rather than another made, if need be by the caller.
@@ -374,9 +381,10 @@ runtime::Awaitable<absl::StatusOr<CertificateChain>> AcmeClient::Download(
   }
   chain.certificates = *std::move(parsed);
   const std::vector<std::string> links = http::FindHeaders(response->headers, "Link");
-  for (std::string& alternate : LinksByRel(links, "alternate")) {
-    if (IsCaUrl(alternate, options().allow_http) && alternate != url) {
-      chain.alternate_urls.push_back(std::move(alternate));
+  for (const std::string& link : LinksByRel(links, "alternate")) {
+    std::optional<std::string> alternate = ResolveCaUrl(url, link, options().allow_http);
+    if (alternate.has_value() && *alternate != url) {
+      chain.alternate_urls.push_back(*std::move(alternate));
     }
   }
   co_return chain;

@@ -189,6 +189,7 @@ runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Try(runtime::C
   request.headers.push_back({"Accept", std::move(call.accept)});
   request.body = std::move(body->body);
   request.max_response_bytes = call.max_response_bytes;
+  request.header_suffices = call.header_suffices;
   co_return co_await Exchange(http_, context, options(), std::move(request));
 }
 

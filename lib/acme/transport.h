@@ -37,6 +37,8 @@ class Transport {
     bool repeatable = false;
     std::string accept = "application/json";
     std::size_t max_response_bytes = 1 << 20;
+    // As http::HttpRequest has it.
+    bool header_suffices = false;
   };
   // Chooses a directory's endpoint.
   using Endpoint = std::string Directory::*;

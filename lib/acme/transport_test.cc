@@ -292,8 +292,10 @@ TEST_F(TransportTest, NewTermsAreFoundByTheirLinkWhereTheProblemNamesNone) {
       "/order/1",
       {Refuse(403, "userActionRequired",
               {{"Link", "<https://ca.test/terms/v2>; rel=\"terms-of-service\""}}),
+       Refuse(403, "userActionRequired", {{"Link", "</terms/v3>; rel=\"terms-of-service\""}}),
        Refuse(403, "userActionRequired")});
   EXPECT_EQ(ProblemOf(Read().status())->instance, "https://ca.test/terms/v2");
+  EXPECT_EQ(ProblemOf(Read().status())->instance, "https://ca.test/terms/v3");
   EXPECT_EQ(ProblemOf(Read().status())->instance, "");
 }
 
