@@ -389,6 +389,11 @@ absl::Status CheckAcmeSigns(const issuer::v1::CertificateRequestSpec& spec) {
     return absl::InvalidArgumentError("No ACME server signs a CA's certificate.");
   }
   const pki::SubjectAltNames& names = csr.names;
+  if (names.empty()) {
+    return absl::InvalidArgumentError(
+        "The request has a common name but no subject alternative names, where an ACME server "
+        "looks for names; make it anew with the name as one of them.");
+  }
   if (!names.uris.empty() || !names.email_addresses.empty() || !names.other_names.empty() ||
       (names.dns_names.empty() && names.ip_addresses.empty())) {
     return absl::InvalidArgumentError(

@@ -408,6 +408,17 @@ TEST(CheckAcmeSignsTest, RefusesWhatNoAcmeServerSigns) {
             kRefused);
 }
 
+TEST(CheckAcmeSignsTest, SaysWhereAServerLooksForNames) {
+  for (const char* common_name : {"www.example.test", "192.0.2.1", "My Site"}) {
+    pki::CsrSpec csr;
+    csr.subject.common_name = common_name;
+    issuer::v1::CertificateRequestSpec spec;
+    spec.set_request(*pki::CreateCsrPem(csr, *pki::PrivateKey::Generate(pki::KeySpec())));
+    EXPECT_THAT(std::string(CheckAcmeSigns(spec).message()),
+                testing::HasSubstr("a common name but no subject alternative names"));
+  }
+}
+
 std::vector<std::string> ValidateData(const std::string& type, const std::string& key,
                                       std::size_t bytes) {
   Secret secret;
