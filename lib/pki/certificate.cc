@@ -350,7 +350,7 @@ absl::StatusOr<std::vector<Certificate>> ChainFromLeaf(std::vector<Certificate> 
   OpensslErrorScope scope;
   CW_ASSIGN_OR_RETURN(const size_t leaf, FindLeaf(certificates, leaf_key));
   const auto take = [&certificates](size_t index) {
-    Certificate taken = std::move(certificates[index]);
+    Certificate taken = certificates[index];
     std::erase_if(certificates,
                   [&](const Certificate& other) { return other.der == taken.der; });
     return taken;
