@@ -1,5 +1,7 @@
 #include "lib/acme/client.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -10,6 +12,7 @@
 #include "boost/json/string.hpp"
 #include "lib/acme/link_header.h"
 #include "lib/acme/problem.h"
+#include "lib/acme/rate_limit_detail.h"
 #include "lib/acme/url.h"
 #include "lib/base/base64.h"
 #include "lib/base/status_macros.h"
@@ -85,22 +88,32 @@ std::string RevocationPayload(absl::string_view certificate_der,
 // The Location of a resource just made.
 absl::StatusOr<std::string> LocationOf(const http::HttpResponse& response,
                                        absl::string_view what, bool allow_http) {
-  std::string url = http::FindHeader(response.headers, "Location").value_or("");
-  if (!IsCaUrl(url, allow_http)) {
-    return SenselessAnswer(absl::StrCat("no usable Location with the ", what));
-  }
-  return url;
+  const std::string location = http::FindHeader(response.headers, "Location").value_or("");
+  std::optional<std::string> url = ResolveCaUrl(response.url, location, allow_http);
+  if (url.has_value()) return *std::move(url);
+  return SenselessAnswer(absl::StrCat("no usable Location with the ", what));
 }
 
-// CAs refuse an order because of `replaces` in several ways: alreadyReplaced, 404 for an
-// issuer that they do not know, malformed or unauthorized; Pebble answers 500 for a certificate
-// that it does not find. To ask once more costs little, and an odd predecessor must not keep
-// its successor from being issued.
+// Types of problems that are about the account and what it may do, whatever it asks for.
+constexpr std::array<absl::string_view, 7> kAccountProblems = {
+    "accountDoesNotExist",   "agreementRequired",       "badPublicKey",
+    "badSignatureAlgorithm", "externalAccountRequired", "rateLimited",
+    "userActionRequired"};
+
+// Whether a refusal of newOrder may be because of `replaces`, which is only a hint (RFC 9773
+// §5). CAs say so in many ways, also without a problem document, and Pebble answers 500 for a
+// certificate that it does not find. To ask once more costs little, and an odd predecessor must
+// not keep its successor from being issued.
 bool MayBlameReplaces(const absl::Status& status) {
-  const ErrorClass error_class = ClassOf(status);
-  return error_class == ErrorClass::kRetryWithoutReplaces || HttpStatusOf(status) == 404 ||
-         HasProblemType(status, "malformed") || HasProblemType(status, "unauthorized") ||
-         HasProblemType(status, "serverInternal");
+  const int http_status = HttpStatusOf(status).value_or(0);
+  const bool refused = (http_status >= 400 && http_status <= 501) && http_status != 429;
+  if (!refused || ClassOf(status) == ErrorClass::kRetryAt) return false;
+  const std::optional<Problem> problem = ProblemOf(status);
+  if (!problem.has_value()) return true;
+  const std::string type = problem->ShortType();
+  return !IsPause(type, problem->detail) &&
+         std::find(kAccountProblems.begin(), kAccountProblems.end(), type) ==
+             kAccountProblems.end();
 }
 
 absl::Status CheckIdentifiers(const Order& order, const std::vector<Identifier>& asked) {
@@ -222,11 +235,19 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::PostNewOrder(runtime::Cont
   };
   Transport::Call call;
   call.kind = RequestKind::kNewOrder;
+  // With its URL an order can be read again; without, another would be made.
+  call.header_suffices = true;
   CW_CO_ASSIGN_OR_RETURN(
       const http::HttpResponse response,
       co_await transport_.PostToEndpoint(context, signer, &Directory::new_order,
                                          std::move(make_payload), std::move(call)));
-  CW_CO_ASSIGN_OR_RETURN(std::string url, LocationOf(response, "order", options().allow_http));
+  absl::StatusOr<std::string> location = LocationOf(response, "order", options().allow_http);
+  if (!location.ok()) {
+    // There is an order, which nobody can use; to ask again at once would only make another.
+    co_return ErrorWithClass(absl::StatusCode::kFailedPrecondition, location.status().message(),
+                             ErrorClass::kPermanent);
+  }
+  std::string url = *std::move(location);
   absl::StatusOr<Order> order = ParseOrder(response.body, url, options().allow_http);
   if (!order.ok()) {
     // The order exists: it is read again rather than another made, if need be by the caller.
@@ -360,9 +381,10 @@ runtime::Awaitable<absl::StatusOr<CertificateChain>> AcmeClient::Download(
   }
   chain.certificates = *std::move(parsed);
   const std::vector<std::string> links = http::FindHeaders(response->headers, "Link");
-  for (std::string& alternate : LinksByRel(links, "alternate")) {
-    if (IsCaUrl(alternate, options().allow_http) && alternate != url) {
-      chain.alternate_urls.push_back(std::move(alternate));
+  for (const std::string& link : LinksByRel(links, "alternate")) {
+    std::optional<std::string> alternate = ResolveCaUrl(url, link, options().allow_http);
+    if (alternate.has_value() && *alternate != url) {
+      chain.alternate_urls.push_back(*std::move(alternate));
     }
   }
   co_return chain;

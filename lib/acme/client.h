@@ -5,10 +5,10 @@
 // never wait for the CA to get on with an order: that is the caller's state
 // machine (see poll.h).
 //
-// Errors: see problem.h. kRetryNonce and kRetryWithoutReplaces never reach the
-// caller. After an error of NewOrder or Finalize without an answer from the CA
-// (kRetryBackoff, no problem) the step may or may not have happened. Threading:
-// safe from any thread. The client must outlive its calls.
+// Errors: see problem.h. kRetryNonce never reaches the caller. After an error of
+// NewOrder or Finalize without an answer from the CA (kRetryBackoff, no problem)
+// the step may or may not have happened. Threading: safe from any thread. The
+// client must outlive its calls.
 #pragma once
 
 #include <memory>
@@ -51,7 +51,7 @@ struct NewOrderRequest {
 };
 
 struct CertificateChain {
-  std::vector<pki::Certificate> certificates;  // leaf first; never empty
+  std::vector<pki::Certificate> certificates;  // never empty
   std::vector<std::string> alternate_urls;  // for DownloadAlternate(); only the default has any
 };
 
@@ -95,8 +95,9 @@ class AcmeClient {
 
   // The order's identifiers are those asked for, or the call fails. Write the
   // URL down first of all. An order that could not be read has nothing else, not
-  // even a finalize URL, and its identifiers are to be checked when it is read. A
-  // CA that refuses `replaces` is asked once more without.
+  // even a finalize URL, and its identifiers are to be checked when it is read;
+  // one without a URL is kPermanent. A CA that refuses an order with `replaces`
+  // is asked once more without, unless it is a matter of rates or the account.
   runtime::Awaitable<absl::StatusOr<Order>> NewOrder(runtime::Context context,
                                                      JwsSigner& signer,
                                                      NewOrderRequest request);
@@ -120,7 +121,8 @@ class AcmeClient {
                                                              JwsSigner& signer,
                                                              std::string challenge_url);
 
-  // A chain that holds anything but certificates is refused (RFC 8555 §11.4).
+  // A chain that holds anything but certificates is refused (RFC 8555 §11.4). They
+  // are in the CA's order (pki::ChainFromLeaf()).
   // Whether it is the one asked for is for pki::VerifyIssuedChain() to say. A
   // certificate not yet there (404) is NOT_FOUND and kRetryBackoff.
   runtime::Awaitable<absl::StatusOr<CertificateChain>> DownloadCertificate(

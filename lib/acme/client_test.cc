@@ -212,21 +212,49 @@ TEST_F(AcmeClientTest, NewOrderThatCannotBeReadIsKeptByItsUrl) {
   EXPECT_EQ(ca_.Count("POST", "/new-order"), 1);
 }
 
-TEST_F(AcmeClientTest, NewOrderWithoutUsableLocationIsAnError) {
-  ca_.OnPost("/new-order", {Reply(201, OrderJson("pending", NameJson("a.test"))),
-                            Reply(201, OrderJson("pending", NameJson("a.test")),
-                                  {{"Location", "http://ca.test/order/1"}})});
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_THAT(NewOrderFor({"a.test"}),
-                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Location")));
+// Fault 103.
+TEST_F(AcmeClientTest, NewOrderWithoutUsableLocationIsAFailureOfTheCa) {
+  const std::string body = OrderJson("pending", NameJson("a.test"));
+  const std::vector<FakeAnswer> answers = {
+      Reply(201, body),
+      Reply(201, body, {{"Location", "http://ca.test/order/1"}}),
+      Reply(201, body, {{"Location", "https://user@ca.test/order/1"}}),
+      Reply(201, body, {{"Location", "order 1"}}),
+      Reply(200, body, {{"Location", ""}}),
+  };
+  ca_.OnPost("/new-order", answers);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const absl::Status status = NewOrderFor({"a.test"}).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("Location")));
+    EXPECT_EQ(ClassOf(status), ErrorClass::kPermanent);
   }
+  EXPECT_EQ(ca_.Count("POST", "/new-order"), static_cast<int>(answers.size()));
 }
 
-// Fault 58.
+// Fault 103.
+TEST_F(AcmeClientTest, RelativeLocationsAreResolved) {
+  for (const char* location : {"/order/1", "order/1", "./x/../order/1?", "//ca.test/order/1"}) {
+    ca_.OnPost("/new-order", {Reply(201, OrderJson("pending", NameJson("a.test")),
+                                    {{"Location", location}})});
+  }
+  for (int i = 0; i < 4; ++i) {
+    CW_ASSERT_OK_AND_ASSIGN(const Order order, NewOrderFor({"a.test"}));
+    EXPECT_EQ(order.url.substr(0, sizeof kOrderUrl - 1), kOrderUrl);
+  }
+  ca_.OnPost("/new-account",
+             {Reply(201, R"({"status": "valid"})", {{"Location", "account/1"}})});
+  EXPECT_EQ(NewAccount({})->url, kAccountUrl);
+}
+
+// Faults 58 and 102.
 TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
+  const std::vector<http::Header> text = {{"Content-Type", "text/plain"}};
   for (const FakeAnswer& refusal :
        {Refuse(409, "alreadyReplaced"), Refuse(404, "malformed"), Refuse(400, "malformed"),
-        Refuse(403, "unauthorized"), Refuse(500, "serverInternal")}) {
+        Refuse(403, "unauthorized"), Refuse(500, "serverInternal"), Refuse(409, "conflict"),
+        Refuse(400, "x:urn:of:another"), Refuse(422, "rejectedIdentifier"),
+        Reply(409, "conflict", text), Reply(400, "", text), Reply(403, "<html>no</html>", text),
+        Reply(409, R"({"error": "conflict"})")}) {
     FakeCa ca;
     AcmeClient client(ca.http, ca.timers, ca.random, ca.Options());
     ca.OnPost("/new-order", {refusal, Reply(201, OrderJson("pending", NameJson("a.test")),
@@ -238,6 +266,26 @@ TEST_F(AcmeClientTest, RefusedReplacesIsLeftOutOnce) {
     ASSERT_EQ(ca.sent().size(), 2u);
     EXPECT_EQ(ca.sent()[0].PayloadObject().at("replaces").as_string(), "aki.serial");
     EXPECT_FALSE(ca.sent()[1].PayloadObject().contains("replaces"));
+  }
+}
+
+// Fault 102.
+TEST_F(AcmeClientTest, WhatReplacesHasNoPartInIsNotAskedAgainWithout) {
+  const std::vector<http::Header> later = {{"Retry-After", "60"}};
+  for (const FakeAnswer& refusal :
+       {Refuse(429, "rateLimited"), Refuse(403, "rateLimited"), Reply(429, ""),
+        Refuse(400, "accountDoesNotExist"), Refuse(403, "externalAccountRequired"),
+        Refuse(403, "userActionRequired"), Refuse(400, "badSignatureAlgorithm"),
+        Reply(502, "<html>gateway</html>"), Reply(503, ""),
+        Refuse(500, "serverInternal", later), Lose()}) {
+    FakeCa ca;
+    AcmeClient client(ca.http, ca.timers, ca.random, ca.Options());
+    ca.OnPost("/new-order", {refusal});
+    NewOrderRequest request;
+    request.identifiers = {DnsIdentifier("a.test")};
+    request.replaces = "aki.serial";
+    EXPECT_FALSE(ca.Run(client.NewOrder(ca.context(), signer_, request)).ok());
+    EXPECT_EQ(ca.Count("POST", "/new-order"), 1);
   }
 }
 
@@ -327,7 +375,7 @@ std::string ChainPem() {
   return pki::ToPem(intermediate.ChainFor(intermediate.Sign(TestKey().public_key(), spec)));
 }
 
-// Fault 63.
+// Faults 63 and 103.
 TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
   const std::string pem = ChainPem();
   ca_.OnPost("/cert/1", {Reply(200, pem,
@@ -336,7 +384,7 @@ TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
                                  "<https://ca.test/cert/1/2>;rel=\"alternate\", "
                                  "<https://ca.test/dir>;rel=\"index\""},
                                 {"Link",
-                                 "</relative>;rel=alternate, <https://ca.test/cert/1/3>; "
+                                 "<1/5>;rel=alternate, <https://ca.test/cert/1/3>; "
                                  "rel=alternate, <https://ca.test/cert/1>;rel=alternate, "
                                  "<http://ca.test/cert/1/4>;rel=alternate"}})});
   ca_.OnPost("/cert/1/2", {Reply(200, ChainPem())});
@@ -344,7 +392,8 @@ TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
   EXPECT_EQ(chain.certificates.size(), 2u);
   EXPECT_EQ(pki::ToPem(chain.certificates), pem);
   EXPECT_THAT(chain.alternate_urls,
-              ElementsAre("https://ca.test/cert/1/2", "https://ca.test/cert/1/3"));
+              ElementsAre("https://ca.test/cert/1/2", "https://ca.test/cert/1/5",
+                          "https://ca.test/cert/1/3"));
   CW_ASSERT_OK_AND_ASSIGN(
       const CertificateChain alternate,
       ca_.Run(client_.DownloadAlternate(ca_.context(), signer_, chain.alternate_urls[0])));

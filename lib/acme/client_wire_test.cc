@@ -220,6 +220,25 @@ TEST_F(ClientWireTest, ABodyThatIsCutShortIsNotReadHoweverCompleteItLooks) {
   CW_EXPECT_OK(GetOrder());
 }
 
+// Fault 103.
+TEST_F(ClientWireTest, ANewOrderWhoseBodyIsCutShortIsReadByItsUrl) {
+  for (const char* header :
+       {"Content-Length: 5000\r\n\r\n{\"status\":", "Content-Length: 104857600\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n9\r\n{"}) {
+    std::atomic<bool> placed = false;
+    on_post_ = [&](TestConnection& connection) {
+      if (placed.exchange(true)) return connection.Answer(200, OrderJson());
+      connection.Write(absl::StrCat("HTTP/1.1 201 Created\r\nLocation: order/1\r\n", header));
+      return false;
+    };
+    Start();
+    CW_ASSERT_OK_AND_ASSIGN(const Order order, NewOrder());
+    EXPECT_EQ(order.url, Url("/order/1"));
+    EXPECT_EQ(order.finalize, Url("/finalize"));
+    EXPECT_TRUE(placed);
+  }
+}
+
 // Fault 20.
 TEST_F(ClientWireTest, ABodyWithoutEndIsGivenUpAtItsCapOrItsTime) {
   request_timeout_ = absl::Milliseconds(300);

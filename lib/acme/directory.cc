@@ -6,6 +6,7 @@
 #include "lib/acme/problem.h"
 #include "lib/acme/url.h"
 #include "lib/base/status_macros.h"
+#include "lib/telemetry/log.h"
 
 namespace certwright::acme {
 namespace {
@@ -95,6 +96,7 @@ absl::StatusOr<DirectoryCache::Shared> DirectoryCache::Finish(absl::StatusOr<Sha
   {
     base::MutexLock lock(mutex_);
     fetch = std::move(fetch_);
+    if (fetched.ok()) WarnOfUnusable(**fetched);
     const base::MonotonicTime now = timers_.clock().MonotonicNow();
     const bool caller_left = fetched.status().code() == absl::StatusCode::kCancelled ||
                              fetched.status().code() == absl::StatusCode::kDeadlineExceeded;
@@ -118,6 +120,15 @@ absl::StatusOr<DirectoryCache::Shared> DirectoryCache::Finish(absl::StatusOr<Sha
   }
   fetch->Set();
   return fetched;
+}
+
+void DirectoryCache::WarnOfUnusable(const Directory& fetched) const {
+  if (directory_ != nullptr && directory_->unusable == fetched.unusable) return;
+  for (const std::string& member : fetched.unusable) {
+    telemetry::LogWarning(
+        "a member of the CA's directory is not used, as it is no absolute https URL",
+        {{"directory", options_.directory_url}, {"member", member}});
+  }
 }
 
 }  // namespace certwright::acme

@@ -49,6 +49,8 @@ class DirectoryCache {
   runtime::Awaitable<absl::StatusOr<Shared>> Fetch(runtime::Context context);
   // Keeps what was fetched, wakes those who wait, and says what to answer.
   absl::StatusOr<Shared> Finish(absl::StatusOr<Shared> fetched);
+  // Once, and again if it is about others.
+  void WarnOfUnusable(const Directory& fetched) const CW_REQUIRES(mutex_);
   bool Usable() const CW_REQUIRES(mutex_);
 
   http::HttpClient& http_;

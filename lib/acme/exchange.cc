@@ -83,10 +83,12 @@ absl::Status CheckAnswer(const http::HttpResponse& response, absl::Time now) {
     if (parsed.ok()) problem = *std::move(parsed);
   }
   // Where to go to agree to new terms (RFC 8555 §7.3.3).
-  if (problem.ShortType() == "userActionRequired" && problem.instance.empty()) {
+  if (problem.ShortType() == "userActionRequired") {
     const std::vector<std::string> terms =
         LinksByRel(http::FindHeaders(response.headers, "Link"), "terms-of-service");
-    if (!terms.empty()) problem.instance = terms.front();
+    if (problem.instance.empty() && !terms.empty()) problem.instance = terms.front();
+    problem.instance = ResolveCaUrl(response.url, problem.instance, /*allow_http=*/true)
+                           .value_or(problem.instance);
   }
   return ProblemStatus(response.status, problem, RetryAfterOf(response, now), now);
 }

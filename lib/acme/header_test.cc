@@ -95,6 +95,39 @@ TEST(UrlTest, RefusesWhatIsNoHttpUrl) {
   EXPECT_FALSE(IsHttpsUrl("http://ca.test/"));
 }
 
+// Fault 103.
+TEST(ResolveCaUrlTest, ResolvesAgainstTheUrlOfTheRequest) {
+  for (const auto& [reference, url] : {
+           std::pair{"https://ca.test/order/1", "https://ca.test/order/1"},
+           // As the CA spells it, which it will compare.
+           {"https://CA.test:443/order/1", "https://CA.test:443/order/1"},
+           {"https://ca.test/order/1#part", "https://ca.test/order/1"},
+           {"/order/1", "https://ca.test:8443/order/1"},
+           {"order/1?a=b", "https://ca.test:8443/acme/order/1?a=b"},
+           {"../order/1", "https://ca.test:8443/order/1"},
+           {"./1", "https://ca.test:8443/acme/1"},
+           {"//other.test/order/1", "https://other.test/order/1"},
+       }) {
+    EXPECT_EQ(ResolveCaUrl("https://ca.test:8443/acme/new-order", reference, false), url)
+        << reference;
+  }
+}
+
+// Fault 103.
+TEST(ResolveCaUrlTest, GivesNothingThatMayNotBeAsked) {
+  for (const char* reference :
+       {"", "#part", "http://ca.test/order/1", "ftp://ca.test/1", "mailto:a@ca.test",
+        "https://user@ca.test/1", "//user@ca.test/1", "https:/order/1", "///order/1", "a b",
+        "javascript:alert(1)", "https://ca.test/\r\nX: y"}) {
+    EXPECT_EQ(ResolveCaUrl("https://ca.test/new-order", reference, false), std::nullopt)
+        << reference;
+  }
+  EXPECT_EQ(ResolveCaUrl("http://ca.test/new-order", "/order/1", false), std::nullopt);
+  EXPECT_EQ(ResolveCaUrl("http://ca.test/new-order", "/order/1", true),
+            "http://ca.test/order/1");
+  EXPECT_EQ(ResolveCaUrl("", "/order/1", true), std::nullopt);
+}
+
 TEST(NextPollDelayTest, GrowsFromTwentyMillisecondsToFiveSeconds) {
   base::FixedRandom random;
   auto delay = [&](int attempt) {

@@ -221,11 +221,20 @@ absl::StatusOr<Directory> ParseDirectory(absl::string_view body, bool allow_http
   };
   Directory directory;
   for (const Endpoint& endpoint : kEndpoints) {
-    CW_ASSIGN_OR_RETURN(std::string url,
-                        UrlMember(object, "directory", endpoint.name, allow_http));
-    if (url.empty() && endpoint.required)
-      return Wrong("directory", endpoint.name, "is missing");
-    directory.*endpoint.url = std::move(url);
+    const boost::json::value* value = object.if_contains(
+        boost::json::string_view(endpoint.name.data(), endpoint.name.size()));
+    const bool present = value != nullptr && !value->is_null();
+    std::string url = StringMember(object, endpoint.name);
+    const bool usable = IsCaUrl(url, allow_http);
+    if (endpoint.required && !usable) {
+      return Wrong("directory", endpoint.name,
+                   present ? "is not an absolute https URL" : "is missing");
+    }
+    if (usable) {
+      directory.*endpoint.url = std::move(url);
+    } else if (present) {
+      directory.unusable.emplace_back(endpoint.name);
+    }
   }
   const boost::json::object* meta = ObjectMember(object, "meta");
   if (meta != nullptr) directory.meta = MetaFrom(*meta);

@@ -45,6 +45,8 @@ struct Directory {
   std::string key_change;
   std::string renewal_info;
   DirectoryMeta meta;
+  // Optional members that are no URLs at which the CA may be asked, and so are left out above.
+  std::vector<std::string> unusable;
 };
 
 struct Account {
@@ -106,7 +108,8 @@ struct RenewalInfo {
   std::optional<absl::Time> retry_at;
 };
 
-// URLs at which the CA is to be asked must be https, unless `allow_http`.
+// URLs at which the CA is to be asked must be absolute and https, unless `allow_http`. The
+// directory's optional ones that are not are left out.
 absl::StatusOr<Directory> ParseDirectory(absl::string_view body, bool allow_http = false);
 absl::StatusOr<Account> ParseAccount(absl::string_view body, std::string url);
 absl::StatusOr<Order> ParseOrder(absl::string_view body, std::string url,

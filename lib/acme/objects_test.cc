@@ -235,6 +235,39 @@ TEST(ParseDirectoryTest, ReadsMeta) {
   EXPECT_EQ(directory.meta.profiles.at("odd"), "");
 }
 
+// Fault 104.
+TEST(ParseDirectoryTest, LeavesOutOptionalMembersThatCannotBeUsed) {
+  for (const char* value : {R"("http://ca.test/x")", R"("/x")", R"("x")", R"("not a URL")",
+                            R"("https://")", R"("")", "42", "{}"}) {
+    for (const char* member : {"newAuthz", "revokeCert", "keyChange", "renewalInfo"}) {
+      CW_ASSERT_OK_AND_ASSIGN(
+          const Directory directory,
+          ParseDirectory(absl::StrCat("{", kEndpoints, ", \"", member, "\": ", value, "}")));
+      EXPECT_THAT(directory.unusable, ElementsAre(member)) << value;
+      EXPECT_EQ(directory.new_authz + directory.revoke_cert + directory.key_change +
+                    directory.renewal_info,
+                "");
+      EXPECT_EQ(directory.new_order, "https://ca.test/o");
+    }
+  }
+  EXPECT_THAT(
+      ParseDirectory(absl::StrCat("{", kEndpoints, R"(, "keyChange": null})"))->unusable,
+      IsEmpty());
+}
+
+// Fault 104.
+TEST(ParseDirectoryTest, NamesTheRequiredMemberThatCannotBeUsed) {
+  for (const char* member : {"newNonce", "newAccount", "newOrder"}) {
+    for (const char* value : {R"("http://ca.test/x")", R"("/x")", "42", "null"}) {
+      const std::string body =
+          absl::StrCat("{", kEndpoints, ", \"", member, "\": ", value, "}");
+      EXPECT_THAT(ParseDirectory(body),
+                  StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(member)))
+          << body;
+    }
+  }
+}
+
 TEST(ParseDirectoryTest, RefusesMissingAndInsecureEndpoints) {
   EXPECT_THAT(ParseDirectory(R"({"newNonce": "https://ca.test/n"})"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("newAccount")));
@@ -248,8 +281,7 @@ TEST(ParseDirectoryTest, RefusesMissingAndInsecureEndpoints) {
 TEST(ParseTest, RefusesEachUrlThatIsNotHttpsUnlessAllowed) {
   const std::string directory = R"({"newNonce": "https://ca.test/1",
       "newAccount": "https://ca.test/2", "newOrder": "https://ca.test/3",
-      "newAuthz": "https://ca.test/4", "revokeCert": "https://ca.test/5",
-      "keyChange": "https://ca.test/6", "renewalInfo": "https://ca.test/7"})";
+      "newAuthz": null})";
   const std::string order = OrderJson("valid", R"(, "certificate": "https://ca.test/cert/1")");
   const std::string challenge = absl::StrCat(R"({"type": "dns-01", "status": "pending",
       "url": "https://ca.test/chall/1", "token": ")",
@@ -273,7 +305,7 @@ TEST(ParseTest, RefusesEachUrlThatIsNotHttpsUnlessAllowed) {
       ++urls;
     }
   }
-  EXPECT_EQ(urls, 7 + 4 + 1);
+  EXPECT_EQ(urls, 3 + 4 + 1);
   // One of an authorization is left out, like others that cannot be used.
   const std::string authorization =
       absl::StrCat(R"({"status": "pending",

@@ -54,7 +54,7 @@ constexpr TypeRule kTypeRules[] = {
     {"invalidContact", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
     {"unsupportedContact", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
     {"invalidProfile", ErrorClass::kPermanent, absl::StatusCode::kFailedPrecondition},
-    {"alreadyReplaced", ErrorClass::kRetryWithoutReplaces, absl::StatusCode::kAborted},
+    {"alreadyReplaced", ErrorClass::kPermanent, absl::StatusCode::kFailedPrecondition},
     {"alreadyRevoked", ErrorClass::kAlreadyDone, absl::StatusCode::kAlreadyExists},
     {"externalAccountRequired", ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
     {"userActionRequired", ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
@@ -308,8 +308,6 @@ absl::string_view ErrorClassName(ErrorClass error_class) {
       return "retry with backoff";
     case ErrorClass::kRetryAt:
       return "retry at a time";
-    case ErrorClass::kRetryWithoutReplaces:
-      return "retry without replaces";
     case ErrorClass::kRereadOrder:
       return "re-read the order";
     case ErrorClass::kReregister:

@@ -48,17 +48,16 @@ struct Problem {
 
 // What the answer asks of the client; the worst is last, and decides for a problem of parts.
 enum class ErrorClass {
-  kNone,                  // the status is OK
-  kAlreadyDone,           // what was asked for is so already
-  kRetryNonce,            // repeat with the nonce of that answer; AcmeClient does so itself
-  kRetryBackoff,          // a fault on the way or in the CA: again, later and later
-  kRetryAt,               // not before RetryAtOf()
-  kRetryWithoutReplaces,  // repeat newOrder without `replaces`; AcmeClient does so itself
-  kRereadOrder,           // the order is in another state than thought
-  kReregister,            // the CA does not know the account: register its key once more
-  kNewOrder,              // this order is dead, another may succeed
-  kOperator,              // a person must act; trying again is harmless but useless
-  kPermanent,             // the same request will be refused for ever
+  kNone,          // the status is OK
+  kAlreadyDone,   // what was asked for is so already
+  kRetryNonce,    // repeat with the nonce of that answer; AcmeClient does so itself
+  kRetryBackoff,  // a fault on the way or in the CA: again, later and later
+  kRetryAt,       // not before RetryAtOf()
+  kRereadOrder,   // the order is in another state than thought
+  kReregister,    // the CA does not know the account: register its key once more
+  kNewOrder,      // this order is dead, another may succeed
+  kOperator,      // a person must act; trying again is harmless but useless
+  kPermanent,     // the same request will be refused for ever
 };
 absl::string_view ErrorClassName(ErrorClass error_class);
 

@@ -46,7 +46,7 @@ TEST(ClassifyTest, FollowsTheProblemType) {
       {400, "badCSR", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
       {400, "badPublicKey", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
       {400, "invalidProfile", ErrorClass::kPermanent, absl::StatusCode::kFailedPrecondition},
-      {409, "alreadyReplaced", ErrorClass::kRetryWithoutReplaces, absl::StatusCode::kAborted},
+      {409, "alreadyReplaced", ErrorClass::kPermanent, absl::StatusCode::kFailedPrecondition},
       {400, "alreadyRevoked", ErrorClass::kAlreadyDone, absl::StatusCode::kAlreadyExists},
       {403, "externalAccountRequired", ErrorClass::kOperator,
        absl::StatusCode::kFailedPrecondition},

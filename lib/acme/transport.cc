@@ -27,6 +27,15 @@ std::string NextNonce(const http::HttpResponse& response) {
   return nonce;
 }
 
+// Whether it was answered that this will not be done, which another method may change.
+bool IsRefusal(const absl::Status& status) {
+  const int http_status = HttpStatusOf(status).value_or(0);
+  if (http_status == 501) return true;
+  const ErrorClass error_class = ClassOf(status);
+  return http_status != 0 &&
+         (error_class == ErrorClass::kPermanent || error_class == ErrorClass::kOperator);
+}
+
 }  // namespace
 
 Transport::Transport(http::HttpClient& http, runtime::Timers& timers, base::Random& random,
@@ -128,19 +137,16 @@ runtime::Awaitable<absl::StatusOr<std::string>> Transport::FetchNonce(
   for (bool first = true;; first = false) {
     CW_CO_ASSIGN_OR_RETURN(const DirectoryCache::Shared directory,
                            co_await directory_.Get(context));
-    http::HttpRequest request;
-    request.method = "HEAD";
-    request.url = directory->new_nonce;
-    request.headers.push_back({"Cache-Control", "no-cache"});
-    absl::StatusOr<http::HttpResponse> response =
-        co_await Exchange(http_, context, options(), std::move(request));
-    if (!response.ok()) co_return base::Annotate(response.status(), "newNonce");
-    const absl::Status status = CheckAnswer(*response, clock().Now());
-    if (status.ok()) {
-      std::string nonce = NextNonce(*response);
-      if (nonce.empty()) co_return SenselessAnswer("newNonce gave no valid Replay-Nonce");
-      co_return nonce;
+    absl::StatusOr<std::string> nonce = co_await AskForNonce(context, directory, "HEAD");
+    // A CA must serve both (RFC 8555 §7.2), but what stands before it may not let HEAD through.
+    if (nonce.ok() ? nonce->empty() : IsRefusal(nonce.status())) {
+      nonce = co_await AskForNonce(context, directory, "GET");
     }
+    if (nonce.ok() && nonce->empty()) {
+      co_return SenselessAnswer("newNonce gave no valid Replay-Nonce");
+    }
+    if (nonce.ok()) co_return nonce;
+    const absl::Status status = nonce.status();
     bool moved = false;
     if (first) moved = co_await HasMoved(context, status, directory, &Directory::new_nonce);
     if (moved) continue;
@@ -148,6 +154,18 @@ runtime::Awaitable<absl::StatusOr<std::string>> Transport::FetchNonce(
     const bool refused = ClassOf(status) == ErrorClass::kPermanent;
     co_return base::Annotate(refused ? SenselessAnswer(status.message()) : status, "newNonce");
   }
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> Transport::AskForNonce(
+    runtime::Context context, DirectoryCache::Shared directory, std::string method) {
+  http::HttpRequest request;
+  request.method = std::move(method);
+  request.url = directory->new_nonce;
+  request.headers.push_back({"Cache-Control", "no-cache"});
+  CW_CO_ASSIGN_OR_RETURN(const http::HttpResponse response,
+                         co_await Exchange(http_, context, options(), std::move(request)));
+  CW_CO_RETURN_IF_ERROR(CheckAnswer(response, clock().Now()));
+  co_return NextNonce(response);
 }
 
 runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Try(runtime::Context context,
@@ -171,6 +189,7 @@ runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Try(runtime::C
   request.headers.push_back({"Accept", std::move(call.accept)});
   request.body = std::move(body->body);
   request.max_response_bytes = call.max_response_bytes;
+  request.header_suffices = call.header_suffices;
   co_return co_await Exchange(http_, context, options(), std::move(request));
 }
 

@@ -37,6 +37,8 @@ class Transport {
     bool repeatable = false;
     std::string accept = "application/json";
     std::size_t max_response_bytes = 1 << 20;
+    // As http::HttpRequest has it.
+    bool header_suffices = false;
   };
   // Chooses a directory's endpoint.
   using Endpoint = std::string Directory::*;
@@ -71,6 +73,10 @@ class Transport {
   };
   runtime::Awaitable<absl::StatusOr<Nonce>> TakeNonce(runtime::Context context);
   runtime::Awaitable<absl::StatusOr<std::string>> FetchNonce(runtime::Context context);
+  // Empty if the answer has none.
+  runtime::Awaitable<absl::StatusOr<std::string>> AskForNonce(runtime::Context context,
+                                                              DirectoryCache::Shared directory,
+                                                              std::string method);
   // One try. `nonce` goes back to the pool if it could not be spent.
   runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Try(runtime::Context context,
                                                              JwsSigner& signer, Call call,

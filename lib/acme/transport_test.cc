@@ -66,9 +66,50 @@ TEST_F(TransportTest, NoncesComeFromAnswersAndOnlyTheFirstFromNewNonce) {
 
 TEST_F(TransportTest, ARefusalOfNewNonceIsAnOutageAndNoRefusalOfTheRequest) {
   ca_.http.On("HEAD", "https://ca.test/nonce").Reply(400, "");
+  ca_.http.On("GET", "https://ca.test/nonce").Reply(400, "");
   const auto result = Read();
   EXPECT_THAT(result, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("newNonce")));
   EXPECT_EQ(ClassOf(result.status()), ErrorClass::kRetryBackoff);
+}
+
+// Fault 104.
+TEST_F(TransportTest, ANewNonceThatDoesNotTakeHeadIsAskedByGet) {
+  for (const int refusal : {405, 501, 404, 403, 200}) {
+    FakeCa ca;
+    CaOptions options = ca.Options();
+    ca.http.On("GET", "https://ca.test/bare-directory")
+        .Reply(200, R"({"newNonce": "https://ca.test/get-nonce",
+                        "newAccount": "https://ca.test/a", "newOrder": "https://ca.test/o"})");
+    options.directory_url = "https://ca.test/bare-directory";
+    Transport bare(ca.http, ca.timers, ca.random, options);
+    ca.http.On("HEAD", "https://ca.test/get-nonce").Reply(refusal, "");
+    ca.http.On("GET", "https://ca.test/get-nonce")
+        .Reply(204, "", {{"Replay-Nonce", ca.FreshNonce()}});
+    ca.OnPost("/order/1", {Reply(200, "{}")});
+    Transport::Call call;
+    call.url = "https://ca.test/order/1";
+    EXPECT_THAT(ca.Run(bare.Post(ca.context(), signer_, call)), IsOk()) << refusal;
+    EXPECT_EQ(ca.Count("GET", "/get-nonce"), 1);
+    EXPECT_EQ(ca.Count("GET", "/bare-directory"), 1);
+  }
+}
+
+// Fault 104.
+TEST_F(TransportTest, AnOutageOfNewNonceIsNotAskedAgainByGet) {
+  for (const int status : {500, 503, 429}) {
+    FakeCa ca;
+    CaOptions options = ca.Options();
+    options.directory_url = "https://ca.test/bare-directory";
+    ca.http.On("GET", options.directory_url)
+        .Reply(200, R"({"newNonce": "https://ca.test/get-nonce",
+                        "newAccount": "https://ca.test/a", "newOrder": "https://ca.test/o"})");
+    Transport bare(ca.http, ca.timers, ca.random, options);
+    ca.http.On("HEAD", "https://ca.test/get-nonce").Reply(status, "");
+    Transport::Call call;
+    call.url = "https://ca.test/order/1";
+    EXPECT_FALSE(ca.Run(bare.Post(ca.context(), signer_, call)).ok());
+    EXPECT_EQ(ca.Count("GET", "/get-nonce"), 0) << status;
+  }
 }
 
 TEST_F(TransportTest, ErrorAnswersGiveNoncesToo) {
@@ -247,11 +288,14 @@ TEST_F(TransportTest, SuccessThatCarriesAProblemIsAnError) {
 }
 
 TEST_F(TransportTest, NewTermsAreFoundByTheirLinkWhereTheProblemNamesNone) {
-  ca_.OnPost("/order/1",
-             {Refuse(403, "userActionRequired",
-                     {{"Link", "<https://ca.test/terms/v2>; rel=\"terms-of-service\""}}),
-              Refuse(403, "userActionRequired")});
+  ca_.OnPost(
+      "/order/1",
+      {Refuse(403, "userActionRequired",
+              {{"Link", "<https://ca.test/terms/v2>; rel=\"terms-of-service\""}}),
+       Refuse(403, "userActionRequired", {{"Link", "</terms/v3>; rel=\"terms-of-service\""}}),
+       Refuse(403, "userActionRequired")});
   EXPECT_EQ(ProblemOf(Read().status())->instance, "https://ca.test/terms/v2");
+  EXPECT_EQ(ProblemOf(Read().status())->instance, "https://ca.test/terms/v3");
   EXPECT_EQ(ProblemOf(Read().status())->instance, "");
 }
 

@@ -21,6 +21,22 @@ bool IsCaUrl(absl::string_view url, bool allow_http) {
   return allow_http ? IsHttpUrl(url) : IsHttpsUrl(url);
 }
 
+std::optional<std::string> ResolveCaUrl(absl::string_view url, absl::string_view reference,
+                                        bool allow_http) {
+  // A fragment is never sent (RFC 9110 §7.1), so it must not be signed either.
+  reference = reference.substr(0, reference.find('#'));
+  std::string resolved(reference);
+  if (!IsHttpUrl(reference)) {
+    const std::optional<http::Url> base = http::ParseUrl(url);
+    if (!base.has_value()) return std::nullopt;
+    const std::optional<http::Url> target = http::ResolveUrl(*base, reference);
+    if (!target.has_value()) return std::nullopt;
+    resolved = target->text;
+  }
+  if (!IsCaUrl(resolved, allow_http)) return std::nullopt;
+  return resolved;
+}
+
 bool SameOrigin(absl::string_view a, absl::string_view b) {
   const std::optional<std::string> origin = OriginOf(a);
   return origin.has_value() && origin == OriginOf(b);

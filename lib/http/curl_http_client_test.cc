@@ -287,6 +287,41 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenAnswer{"HeaderCut", "HTTP/1.1 200 OK\r\nContent-Le", false}),
     [](const auto& info) { return info.param.name; });
 
+// Fault 103.
+TEST_F(CurlClientTest, TheHeaderOfASuccessSufficesWhereThatIsWanted) {
+  struct Case {
+    const char* bytes;
+    bool suffices;
+  };
+  for (const Case& c : {
+           Case{"HTTP/1.1 201 Created\r\nLocation: /1\r\nContent-Length: 9\r\n\r\npart", true},
+           Case{"HTTP/1.1 201 Created\r\nLocation: /1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "9\r\npart",
+                true},
+           Case{"HTTP/1.1 201 Created\r\nLocation: /1\r\nContent-Length: 104857600\r\n\r\n",
+                true},
+           Case{"HTTP/1.1 201 Created\r\nLocation: /1\r\nContent-Le", false},
+           Case{"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\npart", false},
+           Case{"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\npart", false},
+           Case{"", false},
+       }) {
+    TestServer server([&c](TestConnection& connection) {
+      connection.ReadRequest();
+      connection.Write(c.bytes);
+    });
+    HttpRequest request = Get(server.Url("/"));
+    EXPECT_FALSE(Send(request).ok()) << c.bytes;
+    request.header_suffices = true;
+    const absl::StatusOr<HttpResponse> response = Send(request);
+    ASSERT_EQ(response.ok(), c.suffices) << c.bytes;
+    if (!response.ok()) continue;
+    EXPECT_EQ(response->status, 201);
+    EXPECT_EQ(response->body, "");
+    EXPECT_EQ(FindHeader(response->headers, "Location"), "/1");
+    EXPECT_EQ(response->url, server.Url("/"));
+  }
+}
+
 TEST_F(CurlClientTest, RefusesABodyAnnouncedAsTooLarge) {
   TestServer server([](TestConnection& connection) {
     connection.ReadRequest();

@@ -300,16 +300,18 @@ std::size_t CurlTransfer::OnBody(char* bytes, std::size_t size, std::size_t coun
 }
 
 absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
-  if (code != CURLE_OK) {
-    response_ = HttpResponse();
+  long status = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  const bool suffices =
+      request_.header_suffices && header_lines_.complete() && status >= 200 && status < 300;
+  if (code != CURLE_OK) response_ = HttpResponse();
+  if (code != CURLE_OK && !suffices) {
     long new_connections = 0;
     curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &new_connections);
     reused_connection_ended_ =
         new_connections == 0 && header_lines_.bytes() == 0 && IsBrokenConnection(code);
     return Explain(code);
   }
-  long status = 0;
-  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   // libcurl is content with a connection that ends within the header.
   if (status < 100 || !header_lines_.complete()) {
     response_ = HttpResponse();

@@ -58,6 +58,9 @@ struct HttpRequest {
   // Refuse http URLs, that of this request and those that it is redirected to.
   bool https_only = false;
   std::size_t max_response_bytes = 1 << 20;
+  // The header of a 2xx answer is enough: if its body breaks off or is over the cap, the answer
+  // counts without one.
+  bool header_suffices = false;
   absl::Duration connect_timeout = absl::Seconds(10);
   // If set, asked for each address (textual IPv4 or IPv6, without brackets)
   // before it is connected to, also after redirects; false forbids it.

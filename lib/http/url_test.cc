@@ -92,6 +92,46 @@ TEST(ResolveUrlTest, ResolvesReferences) {
   }
 }
 
+// The examples of RFC 3986 §5.4, but for those that are no URL of HTTP or the base itself.
+TEST(ResolveUrlTest, ResolvesAsTheRfcShows) {
+  const std::optional<Url> base = ParseUrl("http://a/b/c/d;p?q");
+  ASSERT_TRUE(base.has_value());
+  for (const auto& [reference, text] : {
+           std::pair{"g", "http://a/b/c/g"},
+           {"./g", "http://a/b/c/g"},
+           {"g/", "http://a/b/c/g/"},
+           {"/g", "http://a/g"},
+           {"//g", "http://g/"},
+           {"?y", "http://a/b/c/d;p?y"},
+           {"g?y", "http://a/b/c/g?y"},
+           {"g?y#s", "http://a/b/c/g?y"},
+           {";x", "http://a/b/c/;x"},
+           {"g;x?y", "http://a/b/c/g;x?y"},
+           {".", "http://a/b/c/"},
+           {"./", "http://a/b/c/"},
+           {"..", "http://a/b/"},
+           {"../", "http://a/b/"},
+           {"../g", "http://a/b/g"},
+           {"../..", "http://a/"},
+           {"../../g", "http://a/g"},
+           {"../../../../g", "http://a/g"},
+           {"/./g", "http://a/g"},
+           {"/../g", "http://a/g"},
+           {"g.", "http://a/b/c/g."},
+           {"..g", "http://a/b/c/..g"},
+           {"./../g", "http://a/b/g"},
+           {"./g/.", "http://a/b/c/g/"},
+           {"g/./h", "http://a/b/c/g/h"},
+           {"g/../h", "http://a/b/c/h"},
+           {"g;x=1/../y", "http://a/b/c/y"},
+           {"g?y/../x", "http://a/b/c/g?y/../x"},
+       }) {
+    const std::optional<Url> url = ResolveUrl(*base, reference);
+    ASSERT_TRUE(url.has_value()) << reference;
+    EXPECT_EQ(url->text, text) << reference;
+  }
+}
+
 TEST(ResolveUrlTest, RefusesReferencesThatAreNone) {
   const std::optional<Url> base = ParseUrl("http://a.test/" + std::string(2000, 'x') + "/");
   ASSERT_TRUE(base.has_value());

@@ -2,11 +2,13 @@
 
 #include <openssl/asn1.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "lib/base/status_macros.h"
@@ -22,7 +24,66 @@ namespace {
 constexpr size_t kMaxChainPemBytes = 256 * 1024;
 constexpr size_t kMaxChainLength = 20;
 constexpr absl::string_view kCertificateLabel = "CERTIFICATE";
+constexpr absl::string_view kTrustedLabel = "TRUSTED CERTIFICATE";
+// The first octet of a sequence.
+constexpr absl::string_view kDerSequence = "\x30";
 constexpr absl::Duration kClockTolerance = absl::Hours(1);
+
+bool IsCertificateLabel(absl::string_view label) {
+  return label == kCertificateLabel || label == "X509 CERTIFICATE" ||
+         label == "X.509 CERTIFICATE" || label == kTrustedLabel;
+}
+
+// Takes the sequence at the start off `der`; empty if there is none.
+std::string TakeSequence(absl::string_view& der) {
+  const auto* begin = reinterpret_cast<const unsigned char*>(der.data());
+  const unsigned char* content = begin;
+  long length = 0;
+  int tag = 0;
+  int tag_class = 0;
+  const int form =
+      ASN1_get_object(&content, &length, &tag, &tag_class, static_cast<long>(der.size()));
+  if (form != V_ASN1_CONSTRUCTED || tag != V_ASN1_SEQUENCE) return "";
+  const std::string sequence(der.substr(0, content - begin + length));
+  der.remove_prefix(sequence.size());
+  return sequence;
+}
+
+absl::StatusOr<std::vector<std::string>> CertificatesInDer(absl::string_view der) {
+  std::vector<std::string> certificates;
+  while (!der.empty()) {
+    if (certificates.size() == kMaxChainLength) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("DER has more than ", kMaxChainLength, " certificates"));
+    }
+    certificates.push_back(TakeSequence(der));
+    if (certificates.back().empty()) {
+      return absl::InvalidArgumentError("what begins as DER goes on as something else");
+    }
+  }
+  return certificates;
+}
+
+absl::StatusOr<std::vector<std::string>> CertificatesInPem(absl::string_view pem) {
+  CW_ASSIGN_OR_RETURN(
+      std::vector<PemBlock> blocks,
+      ParsePem(pem, {.max_bytes = kMaxChainPemBytes, .max_blocks = kMaxChainLength}));
+  if (blocks.empty()) return absl::InvalidArgumentError("the text holds no PEM block");
+  // Labels before contents: what holds a key must not be looked at any further.
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (IsCertificateLabel(blocks[i].label)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("PEM block ", i + 1, " is not a CERTIFICATE; the whole is refused"));
+  }
+  std::vector<std::string> certificates;
+  for (PemBlock& block : blocks) {
+    absl::string_view der = block.der;
+    // OpenSSL's own notes follow the certificate.
+    certificates.push_back(block.label == kTrustedLabel ? TakeSequence(der)
+                                                        : std::move(block.der));
+  }
+  return certificates;
+}
 
 // nullptr unless all of `der` is one certificate.
 OpensslPtr<X509> ToX509(absl::string_view der) {
@@ -173,28 +234,64 @@ absl::Status CheckLeaf(const Certificate& leaf, const ChainExpectation& expected
   return absl::OkStatus();
 }
 
+bool IsCa(const Certificate& certificate) { return X509_check_ca(certificate.x509.get()) != 0; }
+
+// OK if `issuer` has signed `subject`.
+absl::Status CheckIssued(const Certificate& issuer, const Certificate& subject) {
+  const int result = X509_check_issued(issuer.x509.get(), subject.x509.get());
+  if (result != X509_V_OK) {
+    return absl::FailedPreconditionError(X509_verify_cert_error_string(result));
+  }
+  if (X509_verify(subject.x509.get(), X509_get0_pubkey(issuer.x509.get())) != 1) {
+    return OpensslError(absl::StatusCode::kFailedPrecondition, "the signature is another's");
+  }
+  return absl::OkStatus();
+}
+
 // OK if the certificate at `issuer` (counted from 0) signed the one before it.
 absl::Status CheckLink(const std::vector<Certificate>& chain, size_t issuer) {
-  X509* subject_x509 = chain[issuer - 1].x509.get();
-  X509* issuer_x509 = chain[issuer].x509.get();
-  // What a reader counts: the subject is certificate number `issuer`, from 1.
-  const std::string link =
-      absl::StrCat("certificate ", issuer, " is not signed by certificate ", issuer + 1);
   if (chain[issuer].der == chain[issuer - 1].der) {
     return Failed(absl::StrCat("certificate ", issuer + 1, " repeats the one before it"));
   }
-  int result = X509_check_issued(issuer_x509, subject_x509);
-  if (result != X509_V_OK) {
-    return Failed(absl::StrCat(link, ": ", X509_verify_cert_error_string(result)));
+  // What a reader counts: the subject is certificate number `issuer`, from 1.
+  const absl::Status issued = CheckIssued(chain[issuer], chain[issuer - 1]);
+  if (!issued.ok()) {
+    return Failed(absl::StrCat("certificate ", issuer, " is not signed by certificate ",
+                               issuer + 1, ": ", issued.message()));
   }
-  if (X509_check_ca(issuer_x509) == 0) {
+  if (!IsCa(chain[issuer])) {
     return Failed(absl::StrCat("certificate ", issuer + 1, " is not a CA's"));
   }
-  if (X509_verify(subject_x509, X509_get0_pubkey(issuer_x509)) != 1) {
-    return OpensslError(absl::StatusCode::kFailedPrecondition,
-                        absl::StrCat("issued certificate chain: ", link));
-  }
   return absl::OkStatus();
+}
+
+absl::Status NoChain(absl::string_view why) {
+  return absl::FailedPreconditionError(absl::StrCat("certificate chain: ", why));
+}
+
+// Where the certificate for `key` is. The first one counts whatever follows: a CA's certificate
+// may be there twice, signed by several.
+absl::StatusOr<size_t> FindLeaf(const std::vector<Certificate>& certificates,
+                                const PublicKey& key) {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < certificates.size(); ++i) {
+    const bool is_double =
+        !found.empty() && certificates[found.front()].der == certificates[i].der;
+    if (certificates[i].public_key == key && !is_double) found.push_back(i);
+  }
+  if (found.empty() && certificates.size() == 1) {
+    return NoChain(absl::StrCat("its certificate is for another key (",
+                                certificates.front().public_key.Description(), ")"));
+  }
+  if (found.empty()) {
+    return NoChain(
+        absl::StrCat("none of its ", certificates.size(), " certificates is for the key"));
+  }
+  if (found.size() > 1 && found.front() != 0) {
+    return NoChain(absl::StrCat("certificates ", found[0] + 1, " and ", found[1] + 1,
+                                " are both for the key"));
+  }
+  return found.front();
 }
 
 OpensslPtr<X509_STORE> MakeStore(const std::vector<Certificate>& roots, absl::Time now) {
@@ -222,32 +319,55 @@ DecodeCache<Certificate>& KnownCertificates() {
 
 }  // namespace
 
-absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view pem) {
+absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view text) {
   constexpr absl::string_view kWhat = "certificate chain";
   OpensslErrorScope scope;
-  absl::StatusOr<std::vector<PemBlock>> blocks =
-      ParsePem(pem, {.max_bytes = kMaxChainPemBytes, .max_blocks = kMaxChainLength});
-  if (!blocks.ok()) return base::Annotate(blocks.status(), kWhat);
-  if (blocks->empty()) {
-    return absl::InvalidArgumentError("certificate chain: the text holds no PEM block");
+  const bool is_der =
+      absl::StartsWith(text, kDerSequence) && !absl::StrContains(text, "-----BEGIN ");
+  if (text.size() > kMaxChainPemBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kWhat, " is longer than ", kMaxChainPemBytes, " bytes"));
   }
-  // Labels before contents: what holds a key must not be looked at any further.
-  for (size_t i = 0; i < blocks->size(); ++i) {
-    if ((*blocks)[i].label != kCertificateLabel) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          kWhat, ": PEM block ", i + 1, " is not a CERTIFICATE; the whole is refused"));
-    }
-  }
+  absl::StatusOr<std::vector<std::string>> ders =
+      is_der ? CertificatesInDer(text) : CertificatesInPem(text);
+  if (!ders.ok()) return base::Annotate(ders.status(), kWhat);
   std::vector<Certificate> chain;
-  chain.reserve(blocks->size());
-  for (PemBlock& block : *blocks) {
+  chain.reserve(ders->size());
+  for (std::string& der : *ders) {
     absl::StatusOr<Certificate> certificate =
-        KnownCertificates().Get(std::move(block.der), DecodeCertificate);
+        KnownCertificates().Get(std::move(der), DecodeCertificate);
     if (!certificate.ok()) {
       return base::Annotate(certificate.status(),
                             absl::StrCat(kWhat, ": certificate ", chain.size() + 1));
     }
     chain.push_back(*std::move(certificate));
+  }
+  return chain;
+}
+
+absl::StatusOr<std::vector<Certificate>> ChainFromLeaf(std::vector<Certificate> certificates,
+                                                       const PublicKey& leaf_key) {
+  OpensslErrorScope scope;
+  CW_ASSIGN_OR_RETURN(const size_t leaf, FindLeaf(certificates, leaf_key));
+  const auto take = [&certificates](size_t index) {
+    Certificate taken = certificates[index];
+    std::erase_if(certificates,
+                  [&](const Certificate& other) { return other.der == taken.der; });
+    return taken;
+  };
+  std::vector<Certificate> chain;
+  chain.push_back(take(leaf));
+  while (!IsSelfSigned(chain.back())) {
+    const auto issuer =
+        std::find_if(certificates.begin(), certificates.end(), [&](const Certificate& other) {
+          return IsCa(other) && CheckIssued(other, chain.back()).ok();
+        });
+    if (issuer == certificates.end()) break;
+    chain.push_back(take(issuer - certificates.begin()));
+  }
+  if (chain.size() == 1 && !certificates.empty() && !IsSelfSigned(chain.front())) {
+    return NoChain(absl::StrCat("the certificate for the key is signed by none of the ",
+                                certificates.size(), " others"));
   }
   return chain;
 }

@@ -49,10 +49,19 @@ struct Certificate {
   std::string Pem() const;
 };
 
-// All certificates of a PEM text, in order. At most 256 KiB and 20 certificates. Text between
-// blocks is tolerated (RFC 7468 §2), CRLF and a missing last newline too; any block that is
-// not a CERTIFICATE refuses the whole (RFC 8555 §11.4: a CA must never hand out a key).
-absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view pem);
+// All certificates of a PEM text, or of DER, one after the other, in order. At most 256 KiB and
+// 20 certificates. Blocks with the labels of old tools (RFC 7468 §5.1) and OpenSSL's TRUSTED
+// CERTIFICATE count as certificates; any other block refuses the whole (RFC 8555 §11.4: a CA
+// must never hand out a key). What is tolerated around blocks: see pem.h.
+absl::StatusOr<std::vector<Certificate>> ParseChainPem(absl::string_view text);
+
+// The chain that `certificates` hold, from the one for `leaf_key` upwards, each signed by the
+// next, however they are sorted. Certificates that are no part of it are left out: doubles, and
+// those of other paths, of which the one that comes first counts. FAILED_PRECONDITION if no
+// certificate is for that key, if it is not clear which, or if there are others but none that
+// signed it. Nothing else is checked.
+absl::StatusOr<std::vector<Certificate>> ChainFromLeaf(std::vector<Certificate> certificates,
+                                                       const PublicKey& leaf_key);
 
 std::string ToPem(const std::vector<Certificate>& chain);
 

@@ -1,6 +1,8 @@
 #include "lib/pki/certificate.h"
 
+#include <algorithm>
 #include <thread>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -103,6 +105,41 @@ TEST_F(ChainTest, ParseToleratesCarriageReturnsAndTextAround) {
   EXPECT_EQ(parsed[1].der, chain[1].der);
   text.pop_back();
   CW_EXPECT_OK(ParseChainPem(text));
+}
+
+// Fault 105.
+TEST_F(ChainTest, ParseTakesTheFormsThatToolsWrite) {
+  const std::vector<Certificate> chain = Issue();
+  const std::string leaf = chain[0].Pem();
+  const std::string issuer = chain[1].Pem();
+  // What `openssl x509 -trustout -addtrust serverAuth` puts behind a certificate.
+  const std::string trust("\x30\x0c\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01", 14);
+  for (const std::string& text :
+       {"\xef\xbb\xbf" + leaf + issuer, leaf + "\xef\xbb\xbf" + issuer,
+        leaf.substr(0, leaf.size() - 1) + issuer,
+        absl::StrReplaceAll(leaf + issuer, {{"\n", ""}}),
+        EncodePem("X509 CERTIFICATE", chain[0].der) + issuer,
+        EncodePem("X.509 CERTIFICATE", chain[0].der) + issuer,
+        EncodePem("TRUSTED CERTIFICATE", chain[0].der + trust) +
+            EncodePem("TRUSTED CERTIFICATE", chain[1].der),
+        chain[0].der + chain[1].der}) {
+    CW_ASSERT_OK_AND_ASSIGN(const std::vector<Certificate> parsed, ParseChainPem(text));
+    EXPECT_EQ(ToPem(parsed), leaf + issuer);
+  }
+  CW_ASSERT_OK_AND_ASSIGN(const std::vector<Certificate> one, ParseChainPem(chain[0].der));
+  EXPECT_EQ(one.size(), 1u);
+}
+
+// Fault 105.
+TEST_F(ChainTest, ParseRefusesDerThatIsNotOnlyCertificates) {
+  const std::string der = root_.certificate().der;
+  std::string many;
+  for (int i = 0; i < 21; ++i) many += der;
+  for (const std::string& text :
+       {der + "x", der + std::string("\x30\x00", 2), der.substr(0, der.size() - 1), many,
+        std::string("\x30\x80", 2) + der}) {
+    EXPECT_THAT(ParseChainPem(text), StatusIs(kInvalid));
+  }
 }
 
 // Fault 59.
@@ -211,6 +248,72 @@ TEST_F(ChainTest, VerifyRefusesARepeatedCertificate) {
   std::vector<Certificate> chain = Issue();
   chain.insert(chain.begin(), chain.front());
   EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("certificate 2 repeats")));
+}
+
+// Fault 105.
+TEST_F(ChainTest, FromLeafSortsWhateverIsClear) {
+  const TestCa lower = intermediate_.MakeIntermediate("Lower");
+  const Certificate leaf = lower.Sign(public_key_, spec_);
+  const std::vector<Certificate> chain = {leaf, lower.certificate(),
+                                          intermediate_.certificate(), root_.certificate()};
+  const TestCa stranger("Stranger");
+  std::vector<Certificate> given = chain;
+  std::sort(given.begin(), given.end(),
+            [](const Certificate& a, const Certificate& b) { return a.der < b.der; });
+  do {
+    CW_ASSERT_OK_AND_ASSIGN(const auto sorted, ChainFromLeaf(given, public_key_));
+    EXPECT_EQ(ToPem(sorted), ToPem(chain));
+    CW_EXPECT_OK(Verify(sorted));
+  } while (std::next_permutation(
+      given.begin(), given.end(),
+      [](const Certificate& a, const Certificate& b) { return a.der < b.der; }));
+  for (const std::vector<Certificate>& extra : {std::vector<Certificate>{leaf},
+                                                {root_.certificate(), lower.certificate()},
+                                                {stranger.certificate()}}) {
+    given = extra;
+    given.insert(given.end(), chain.begin(), chain.end());
+    given.insert(given.end(), extra.begin(), extra.end());
+    CW_ASSERT_OK_AND_ASSIGN(const auto sorted, ChainFromLeaf(given, public_key_));
+    EXPECT_EQ(ToPem(sorted), ToPem(chain));
+  }
+  CW_ASSERT_OK_AND_ASSIGN(const auto alone, ChainFromLeaf({leaf}, public_key_));
+  EXPECT_EQ(alone.size(), 1u);
+}
+
+TEST_F(ChainTest, FromLeafFollowsThePathThatComesFirst) {
+  // One intermediate, signed by two roots.
+  const TestCa other("Other Root");
+  TestCertificateSpec spec;
+  spec.common_name = intermediate_.certificate().subject_common_name;
+  spec.is_ca = true;
+  const Certificate crossed = other.Sign(intermediate_.key().public_key(), spec);
+  const Certificate leaf = intermediate_.Sign(public_key_, spec_);
+  for (const auto& [first, second, top] :
+       {std::tuple{intermediate_.certificate(), crossed, root_.certificate()},
+        std::tuple{crossed, intermediate_.certificate(), other.certificate()}}) {
+    CW_ASSERT_OK_AND_ASSIGN(
+        const auto chain,
+        ChainFromLeaf({leaf, first, second, root_.certificate(), other.certificate()},
+                      public_key_));
+    EXPECT_EQ(ToPem(chain), ToPem({leaf, first, top}));
+  }
+}
+
+// Fault 105.
+TEST_F(ChainTest, FromLeafRefusesWhatIsNotClear) {
+  const std::vector<Certificate> chain = Issue();
+  const Certificate again = intermediate_.Sign(public_key_, spec_);
+  const PublicKey other = PrivateKey::Generate({})->public_key();
+  const Certificate others = intermediate_.Sign(other, spec_);
+  EXPECT_THAT(ChainFromLeaf({others}, public_key_),
+              StatusIs(kFailed, HasSubstr("another key")));
+  EXPECT_THAT(ChainFromLeaf({others, chain[1]}, public_key_),
+              StatusIs(kFailed, HasSubstr("none of its 2")));
+  EXPECT_THAT(ChainFromLeaf({chain[1], chain[0], again}, public_key_),
+              StatusIs(kFailed, HasSubstr("certificates 2 and 3 are both")));
+  EXPECT_THAT(ChainFromLeaf({chain[0], root_.certificate()}, public_key_),
+              StatusIs(kFailed, HasSubstr("signed by none of the 1")));
+  EXPECT_THAT(ChainFromLeaf({}, public_key_), StatusIs(kFailed));
 }
 
 TEST_F(ChainTest, VerifyRefusesASignatureByAnotherKeyOfTheSameName) {

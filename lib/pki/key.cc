@@ -8,6 +8,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/openssl.h"
@@ -18,6 +19,8 @@ namespace certwright::pki {
 namespace {
 
 constexpr size_t kMaxKeyPemBytes = 16 * 1024;
+// A key and what tools write beside it: parameters, a whole chain.
+constexpr size_t kMaxBlocksBesideKey = 32;
 constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 8192;
 
@@ -85,6 +88,23 @@ bool HalvesMatch(EVP_PKEY* key) {
          EVP_DigestVerifyInit(verifier.get(), nullptr, digest, nullptr, key) == 1 &&
          EVP_DigestVerify(verifier.get(), signature.data(), length, message, sizeof message) ==
              1;
+}
+
+// The one block that holds a private key of whatever kind.
+absl::StatusOr<const PemBlock*> FindKeyBlock(const std::vector<PemBlock>& blocks) {
+  const PemBlock* found = nullptr;
+  for (const PemBlock& block : blocks) {
+    if (!absl::EndsWith(block.label, "PRIVATE KEY")) continue;
+    if (found != nullptr) {
+      return absl::InvalidArgumentError(
+          "private key: the text holds more than one; leave the one that is meant");
+    }
+    found = &block;
+  }
+  if (found != nullptr) return found;
+  return absl::InvalidArgumentError(blocks.empty()
+                                        ? "private key: the text holds no PEM block"
+                                        : "private key: no PEM block of the text holds one");
 }
 
 // nullptr if `block` is not, to its last octet, a key of the kind that its label promises.
@@ -235,15 +255,14 @@ absl::StatusOr<PrivateKey> PrivateKey::Generate(KeySpec spec) {
 
 absl::StatusOr<PrivateKey> PrivateKey::ParsePem(absl::string_view pem) {
   OpensslErrorScope scope;
-  CW_ASSIGN_OR_RETURN(std::vector<PemBlock> blocks,
-                      pki::ParsePem(pem, {.max_bytes = kMaxKeyPemBytes, .max_blocks = 1}));
+  CW_ASSIGN_OR_RETURN(
+      std::vector<PemBlock> blocks,
+      pki::ParsePem(pem, {.max_bytes = kMaxKeyPemBytes, .max_blocks = kMaxBlocksBesideKey}));
   absl::Cleanup wipe = [&] {
     for (PemBlock& block : blocks) base::Wipe(block.der);
   };
-  if (blocks.empty()) {
-    return absl::InvalidArgumentError("private key: the text holds no PEM block");
-  }
-  OpensslPtr<EVP_PKEY> key = DecodeBlock(blocks.front());
+  CW_ASSIGN_OR_RETURN(const PemBlock* block, FindKeyBlock(blocks));
+  OpensslPtr<EVP_PKEY> key = DecodeBlock(*block);
   if (key == nullptr) {
     return OpensslError(absl::StatusCode::kInvalidArgument,
                         "private key: the PEM block is no unencrypted PKCS#8, PKCS#1 or SEC1 "

@@ -61,7 +61,8 @@ class PrivateKey {
  public:
   // INVALID_ARGUMENT for a size that the algorithm does not have.
   static absl::StatusOr<PrivateKey> Generate(KeySpec spec);
-  // PKCS#8, PKCS#1 or SEC1 PEM, at most 16 KiB, unencrypted, exactly one block. The private
+  // PKCS#8, PKCS#1 or SEC1 PEM, at most 16 KiB, unencrypted. Exactly one block is a private
+  // key; those beside it that are none (parameters, certificates) are passed over. The private
   // and the public part are checked to belong together.
   static absl::StatusOr<PrivateKey> ParsePem(absl::string_view pem);
 

@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 #include "lib/pki/pem.h"
@@ -48,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(KeyEncoding::kPkcs1, KeyEncoding::kPkcs8)));
 
 TEST(KeyEncodingTest, LabelFollowsAlgorithmAndEncoding) {
-  EXPECT_THAT(KeyPem(kRsa2048, KeyEncoding::kPkcs1), HasSubstr("BEGIN RSA PRIVATE KEY"));
+  EXPECT_THAT(EncodePem("RSA PRIVATE KEY", "x"), HasSubstr("BEGIN RSA PRIVATE KEY"));
   EXPECT_THAT(KeyPem(kP256, KeyEncoding::kPkcs1), HasSubstr("BEGIN EC PRIVATE KEY"));
   EXPECT_THAT(KeyPem(kEd25519, KeyEncoding::kPkcs1), HasSubstr("BEGIN PRIVATE KEY"));
   EXPECT_THAT(KeyPem(kP256, KeyEncoding::kPkcs8), HasSubstr("BEGIN PRIVATE KEY"));
@@ -75,6 +76,50 @@ TEST(PrivateKeyTest, ParseRefusesWhatIsNotExactlyOneKeyBlock) {
   EXPECT_THAT(PrivateKey::ParsePem(std::string(20000, ' ') + pem),
               StatusIs(kInvalid, HasSubstr("longer than")));
   EXPECT_THAT(PrivateKey::ParsePem(EncodePem("CERTIFICATE", "x")), StatusIs(kInvalid));
+}
+
+// `pem` as tools and people leave it.
+std::vector<std::string> OddTexts(const std::string& pem) {
+  const std::string parameters = EncodePem("EC PARAMETERS", "\x06\x05\x2b\x81\x04\x00\x22");
+  const std::string certificate = EncodePem("CERTIFICATE", "not looked at");
+  const std::string one_line = absl::StrReplaceAll(pem, {{"\n", " "}});
+  return {parameters + pem,
+          pem + certificate + certificate,
+          certificate + "Bag Attributes\n    localKeyID: 01 02\n" + pem,
+          "\xef\xbb\xbf" + pem,
+          "\xef\xbb\xbf" + absl::StrReplaceAll(parameters + pem, {{"\n", "\r\n"}}),
+          absl::StrReplaceAll(pem, {{"\n", "\r"}}),
+          one_line,
+          "# the key of www\n\n  " + one_line};
+}
+
+// Fault 105.
+TEST(PrivateKeyTest, ParseTakesTheOneKeyAmongWhatIsBesideIt) {
+  for (const KeySpec spec : {kP256, KeySpec{KeyAlgorithm::kEcdsa, 521}, kEd25519}) {
+    CW_ASSERT_OK_AND_ASSIGN(const PrivateKey key, PrivateKey::Generate(spec));
+    for (const KeyEncoding encoding : {KeyEncoding::kPkcs1, KeyEncoding::kPkcs8}) {
+      for (const std::string& text : OddTexts(std::string(key.ToPem(encoding).Reveal()))) {
+        CW_ASSERT_OK_AND_ASSIGN(const PrivateKey parsed, PrivateKey::ParsePem(text));
+        EXPECT_EQ(parsed.public_key(), key.public_key());
+      }
+    }
+  }
+}
+
+// Fault 105.
+TEST(PrivateKeyTest, ParseRefusesAChoiceOfKeys) {
+  const std::string pem = KeyPem(kP256);
+  for (const std::string& other :
+       {KeyPem(kP256), pem, KeyPem(kRsa2048, KeyEncoding::kPkcs1),
+        EncodePem("ENCRYPTED PRIVATE KEY", "x"), EncodePem("OPENSSH PRIVATE KEY", "x")}) {
+    for (const std::string& text : {pem + other, other + pem}) {
+      EXPECT_THAT(PrivateKey::ParsePem(text), StatusIs(kInvalid, HasSubstr("more than one")));
+    }
+  }
+  for (const char* label : {"CERTIFICATE", "EC PARAMETERS", "PUBLIC KEY"}) {
+    EXPECT_THAT(PrivateKey::ParsePem(EncodePem(label, "x")),
+                StatusIs(kInvalid, HasSubstr("no PEM block of the text")));
+  }
 }
 
 TEST(PrivateKeyTest, ParseRefusesEncryptedKeys) {
@@ -134,6 +179,24 @@ TEST(PemTest, ToleratesTextAndCarriageReturnsAroundBlocks) {
   EXPECT_EQ(blocks[1].der, "ABCD");
 }
 
+TEST(PemTest, NeedsNoLineBreaks) {
+  for (const char* text : {
+           "-----BEGIN A-----QUJD-----END A----------BEGIN B-----QUJDRA==-----END B-----",
+           "-----BEGIN A----- QUJD -----END A----- \t-----BEGIN B----- QUJD RA== -----END "
+           "B-----",
+           "\xef\xbb\xbf-----BEGIN A-----\nQUJD\n-----END A-----\n\xef\xbb\xbf-----BEGIN "
+           "B-----\nQUJD\nRA==\n-----END B-----\n",
+           "-----BEGIN A-----\rQUJD\r-----END A----- # of a\r-----BEGIN B-----\rQUJDRA==\r"
+           "-----END B-----\r",
+       }) {
+    CW_ASSERT_OK_AND_ASSIGN(const std::vector<PemBlock> blocks, ParsePem(text, {1000, 2}));
+    ASSERT_EQ(blocks.size(), 2u) << text;
+    EXPECT_EQ(blocks[0].label + blocks[1].label, "AB");
+    EXPECT_EQ(blocks[0].der, "ABC");
+    EXPECT_EQ(blocks[1].der, "ABCD");
+  }
+}
+
 TEST(PemTest, RefusesMalformedBlocks) {
   for (const char* text : {
            "-----BEGIN A-----\nQUJD\n",                     // not closed
@@ -147,6 +210,10 @@ TEST(PemTest, RefusesMalformedBlocks) {
            "-----BEGIN A-----\nQ=JD\n-----END A-----\n",    // padding inside
            "-----BEGIN A-----\n-----END A-----\n",          // empty
            "-----BEGIN A-----\n-----BEGIN A-----\nQUJD\n-----END A-----\n",  // nested
+           "-----BEGIN A-----\nQUJD\n-----END A----- x -----BEGIN A-----\nQUJD\n"
+           "-----END A-----\n",                            // after text
+           "-----BEGIN A------\nQUJD\n-----END A-----\n",  // a hyphen more
+           "-----BEGIN a-----\nQUJD\n-----END a-----\n",   // no label that there is
        }) {
     EXPECT_THAT(ParsePem(text, {1000, 9}), StatusIs(kInvalid)) << text;
   }

@@ -12,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -61,15 +62,16 @@ bool HasForeignAscii(absl::string_view text) {
   });
 }
 
-// `name` with U-labels turned into A-labels and the A-labels in it checked (RFC 5891 §5).
-absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
-  std::string lower = absl::AsciiStrToLower(name);
-  if (IsPlainAscii(lower) && !absl::StrContains(lower, "xn--")) return lower;
-  for (unsigned char c : name) {
-    if (c <= ' ' || c == 0x7f) return absl::InvalidArgumentError("has a blank or a control");
-  }
+bool HasControl(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c <= ' ' || c == 0x7f; });
+}
+
+// `part` of a name, which has characters beyond ASCII, with U-labels turned into A-labels
+// (RFC 5891 §5). It is more than one label where one of the other full stops is in it.
+absl::StatusOr<std::string> ToALabels(const std::string& part) {
   char* raw = nullptr;
-  int result = idn2_to_ascii_8z(lower.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  int result = idn2_to_ascii_8z(part.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   std::unique_ptr<char, void (*)(void*)> ascii(raw, idn2_free);
   if (result != IDN2_OK) {
     return absl::InvalidArgumentError(
@@ -79,11 +81,50 @@ absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
   char* raw_unicode = nullptr;
   result = idn2_to_unicode_8z8z(ascii.get(), &raw_unicode, 0);
   std::unique_ptr<char, void (*)(void*)> unicode(raw_unicode, idn2_free);
-  if (HasForeignAscii(name) || result != IDN2_OK || HasForeignAscii(unicode.get())) {
+  if (HasForeignAscii(part) || result != IDN2_OK || HasForeignAscii(unicode.get())) {
     return absl::InvalidArgumentError(
         "has a character other than letters, digits and hyphens in an internationalized name");
   }
   return absl::AsciiStrToLower(ascii.get());
+}
+
+// U+0080 to U+009F. `text` is UTF-8.
+bool HasC1Control(absl::string_view text) {
+  for (size_t at = text.find('\xc2'); at != absl::string_view::npos;
+       at = text.find('\xc2', at + 1)) {
+    if (static_cast<unsigned char>(text[at + 1]) < 0xa0) return true;
+  }
+  return false;
+}
+
+// Whether `label` is an A-label that decodes (RFC 3492) to something that can be shown. Whether
+// IDNA 2008 has such a name is for the CA to judge: some that it has not exist, of emoji for
+// example.
+bool DecodesToText(const std::string& label) {
+  char* raw = nullptr;
+  const int result = idn2_to_unicode_8z8z(label.c_str(), &raw, 0);
+  const std::unique_ptr<char, void (*)(void*)> unicode(raw, idn2_free);
+  return result == IDN2_OK && !HasC1Control(unicode.get());
+}
+
+// `name` in lower case, its U-labels turned into A-labels and those that it has checked.
+absl::StatusOr<std::string> ToAsciiLabels(absl::string_view name) {
+  const std::string lower = absl::AsciiStrToLower(name);
+  const bool is_ascii = IsPlainAscii(lower);
+  if (is_ascii && !absl::StrContains(lower, "xn--")) return lower;
+  if (HasControl(name)) return absl::InvalidArgumentError("has a blank or a control");
+  std::vector<std::string> labels = absl::StrSplit(lower, '.');
+  for (std::string& label : labels) {
+    if (!IsPlainAscii(label)) {
+      CW_ASSIGN_OR_RETURN(label, ToALabels(label));
+    } else if (absl::StartsWith(label, "xn--") && !HasForeignAscii(label) &&
+               label.size() <= kMaxDnsLabelLength && !DecodesToText(label)) {
+      return absl::InvalidArgumentError(
+          "has a label that begins with \"xn--\" but encodes no internationalized one "
+          "(RFC 3492)");
+    }
+  }
+  return absl::StrJoin(labels, ".");
 }
 
 // The rule that `label` breaks; empty if none.
@@ -123,17 +164,38 @@ absl::string_view BrokenDnsRule(absl::string_view base) {
   return "";
 }
 
-bool IsDotAtom(absl::string_view text) {
+// `beyond_ascii`: UTF-8 as RFC 6531 allows it.
+bool IsDotAtom(absl::string_view text, bool beyond_ascii) {
   constexpr absl::string_view kSymbols = "!#$%&'*+-/=?^_`{|}~";
+  if (beyond_ascii && (!base::IsUtf8(text) || HasC1Control(text))) return false;
   for (absl::string_view atom : absl::StrSplit(text, '.')) {
     if (atom.empty()) return false;
     for (unsigned char c : atom) {
-      if (!absl::ascii_isalnum(c) && !absl::StrContains(kSymbols, static_cast<char>(c))) {
+      if (!absl::ascii_isalnum(c) && !absl::StrContains(kSymbols, static_cast<char>(c)) &&
+          !(beyond_ascii && c >= 0x80)) {
         return false;
       }
     }
   }
   return true;
+}
+
+absl::StatusOr<std::string> NormalizeAddress(absl::string_view address, bool beyond_ascii) {
+  constexpr absl::string_view kKind = "e-mail address";
+  size_t at = address.rfind('@');
+  if (at == absl::string_view::npos) return NameError(kKind, address, "has no \"@\"");
+  absl::string_view local = address.substr(0, at);
+  if (local.size() > kMaxEmailLocalLength || !IsDotAtom(local, beyond_ascii)) {
+    return NameError(kKind, address,
+                     "has a local part that is no dot-atom of at most 64 octets");
+  }
+  absl::StatusOr<std::string> domain = NormalizeDnsName(address.substr(at + 1));
+  if (!domain.ok()) return NameError(kKind, address, "has a domain that is no DNS name");
+  if (absl::StartsWith(*domain, "*."))
+    return NameError(kKind, address, "has a wildcard domain");
+  std::string normal = absl::StrCat(local, "@", *domain);
+  if (normal.size() > kMaxEmailLength) return NameError(kKind, address, "is over 254 octets");
+  return normal;
 }
 
 bool IsUriScheme(absl::string_view scheme) {
@@ -239,21 +301,23 @@ absl::StatusOr<std::string> NormalizeIpAddress(absl::string_view address) {
 }
 
 absl::StatusOr<std::string> NormalizeEmail(absl::string_view address) {
-  constexpr absl::string_view kKind = "e-mail address";
-  size_t at = address.rfind('@');
-  if (at == absl::string_view::npos) return NameError(kKind, address, "has no \"@\"");
-  absl::string_view local = address.substr(0, at);
-  if (local.size() > kMaxEmailLocalLength || !IsDotAtom(local)) {
-    return NameError(kKind, address,
-                     "has a local part that is no dot-atom of at most 64 octets");
+  return NormalizeAddress(address, /*beyond_ascii=*/false);
+}
+
+absl::StatusOr<std::string> MailtoUrl(absl::string_view address) {
+  constexpr absl::string_view kUnescaped = "-._~!$'*+@";
+  CW_ASSIGN_OR_RETURN(const std::string normal,
+                      NormalizeAddress(address, /*beyond_ascii=*/true));
+  std::string url = "mailto:";
+  for (const char c : normal) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (absl::ascii_isalnum(octet) || absl::StrContains(kUnescaped, c)) {
+      url += c;
+    } else {
+      absl::StrAppendFormat(&url, "%%%02X", octet);
+    }
   }
-  absl::StatusOr<std::string> domain = NormalizeDnsName(address.substr(at + 1));
-  if (!domain.ok()) return NameError(kKind, address, "has a domain that is no DNS name");
-  if (absl::StartsWith(*domain, "*."))
-    return NameError(kKind, address, "has a wildcard domain");
-  std::string normal = absl::StrCat(local, "@", *domain);
-  if (normal.size() > kMaxEmailLength) return NameError(kKind, address, "is over 254 octets");
-  return normal;
+  return url;
 }
 
 absl::StatusOr<std::string> NormalizeUri(absl::string_view uri) {

@@ -39,6 +39,7 @@ struct SubjectAltNames {
 
 // The only spelling in which the rest of the suite handles a DNS name: lower case, without
 // the trailing dot, U-labels turned into A-labels (IDNA2008 with UTS #46, non-transitional).
+// A-labels need only decode (RFC 3492): which of them it certifies is for the CA to say.
 //
 // Allowed: labels of 1 to 63 letters, digits and inner hyphens (RFC 1123 §2.1), 253 octets in
 // all, 64 labels at most (finding a zone costs a query per label), and one leading "*." label.
@@ -53,6 +54,10 @@ absl::StatusOr<std::string> NormalizeIpAddress(absl::string_view address);
 // `local@domain`, ASCII, the local part a dot-atom whose case is kept (RFC 5321 §4.1.2), the
 // domain a DNS name without wildcard.
 absl::StatusOr<std::string> NormalizeEmail(absl::string_view address);
+
+// "mailto:…" (RFC 6068 §2) for an address as NormalizeEmail() takes it, but whose local part
+// may hold UTF-8 (RFC 6531).
+absl::StatusOr<std::string> MailtoUrl(absl::string_view address);
 
 // An absolute URI (RFC 3986 §3) of at most 2048 ASCII characters; only the scheme is
 // lower-cased, as what else may be is the scheme's business.

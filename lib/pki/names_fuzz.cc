@@ -78,6 +78,14 @@ void CheckNameConstraints(absl::string_view text) {
   }
 }
 
+void CheckMailto(absl::string_view address) {
+  const absl::StatusOr<std::string> url = MailtoUrl(address);
+  CW_FUZZ_CHECK(url.ok() || !NormalizeEmail(address).ok());
+  if (!url.ok()) return CheckMessage(url.status());
+  CW_FUZZ_CHECK(url->size() <= 3 * 254);
+  for (const char c : *url) CW_FUZZ_CHECK(c > ' ' && c <= '~' && c != '"' && c != '<');
+}
+
 void CheckSets(absl::string_view text) {
   SubjectAltNames names;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -106,6 +114,7 @@ CW_FUZZ_TARGET(input) {
   CheckDnsName(Normal(input, NormalizeDnsName, 253));
   CheckIpAddress(Normal(input, NormalizeIpAddress, 45));
   Normal(input, NormalizeEmail, 254);
+  CheckMailto(input);
   Normal(input, NormalizeUri, 2048);
   CheckSets(input);
   CheckLiteralSubject(input);

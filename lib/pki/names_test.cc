@@ -15,6 +15,7 @@ using testing::Not;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
+// Fault 106.
 TEST(NormalizeDnsNameTest, GivesTheOneSpelling) {
   for (auto [text, expected] : {
            std::pair{"example.com", "example.com"},
@@ -37,6 +38,15 @@ TEST(NormalizeDnsNameTest, GivesTheOneSpelling) {
             "*.xn--bcher-kva.example"},
            // Non-transitional: sharp s is a letter of its own, not "ss".
            {"fa\xc3\x9f.example", "xn--fa-hia.example"},
+           // What IDNA 2008 does not have, and exists: emoji, symbols, unassigned characters.
+           {"xn--e28h.example.test", "xn--e28h.example.test"},
+           {"*.XN--LS8H.Example.test", "*.xn--ls8h.example.test"},
+           {"www.xn--i-7iq.test.", "www.xn--i-7iq.test"},
+           {"a.xn--7w7c.xn--e28h.test", "a.xn--7w7c.xn--e28h.test"},
+           // Beside names in Unicode, too.
+           {"xn--e28h.b\xc3\xbc"
+            "cher.example",
+            "xn--e28h.xn--bcher-kva.example"},
            // Ideographic full stops, also as the trailing dot.
            {"\xe4\xbe\x8b\xe3\x80\x82\xe4\xbe\x8b\xe3\x80\x82", "xn--fsq.xn--fsq"},
        }) {
@@ -45,6 +55,7 @@ TEST(NormalizeDnsNameTest, GivesTheOneSpelling) {
   }
 }
 
+// Fault 106.
 TEST(NormalizeDnsNameTest, SaysWhichRuleIsBroken) {
   const std::string label64(64, 'a');
   for (auto [text, rule] : std::vector<std::pair<std::string, std::string>>{
@@ -80,7 +91,18 @@ TEST(NormalizeDnsNameTest, SaysWhichRuleIsBroken) {
            {label64 + ".example", "63 octets"},
            {std::string("a\0b.example", 11), "blank or a control"},
            {"\xff\xfe.example", "internationalized"},
-           {"xn--a.example", "internationalized"},
+           // IDNA 2008 is for names in Unicode.
+           {"\xf0\x9f\x98\x80.example", "internationalized"},
+           {"i\xe2\x9d\xa4.example", "internationalized"},
+           {"\xe2\x92\x88.example", "internationalized"},
+           // A-labels that decode to nothing, to too much or to a control.
+           {"xn--zz.example", "RFC 3492"},
+           {"xn--24.example", "RFC 3492"},
+           {"www.xn--999999999.example", "RFC 3492"},
+           {"xn--a.example", "RFC 3492"},
+           {"b\xc3\xbc.xn--zz", "RFC 3492"},
+           {"xn--.example", "RFC 3492"},
+           {"xn--" + std::string(60, 'a') + ".example", "63 octets"},
            {std::string(2000, 'a'), "too long"},
        }) {
     EXPECT_THAT(NormalizeDnsName(text), StatusIs(kInvalid, HasSubstr(rule))) << text;
@@ -160,6 +182,38 @@ TEST(NormalizeEmailTest, SaysWhichRuleIsBroken) {
        }) {
     EXPECT_THAT(NormalizeEmail(text), StatusIs(kInvalid, HasSubstr(rule))) << text;
   }
+}
+
+// Fault 106.
+TEST(MailtoUrlTest, EscapesWhatAUrlCannotHold) {
+  for (const auto& [address, url] : {
+           std::pair{"jo.doe@Example.test", "mailto:jo.doe@example.test"},
+           {"j\xc3\xb6rg@example.test", "mailto:j%C3%B6rg@example.test"},
+           {"\xe4\xbe\x8b@b\xc3\xbc"
+            "cher.test",
+            "mailto:%E4%BE%8B@xn--bcher-kva.test"},
+           {"\xf0\x9f\x98\x80@xn--e28h.test", "mailto:%F0%9F%98%80@xn--e28h.test"},
+           {"a+b!c$d'e*f-g_h~i@x.test", "mailto:a+b!c$d'e*f-g_h~i@x.test"},
+           {"a%b?c#d&e=f/g@x.test", "mailto:a%25b%3Fc%23d%26e%3Df%2Fg@x.test"},
+           {"{a|b}^`@x.test", "mailto:%7Ba%7Cb%7D%5E%60@x.test"},
+       }) {
+    EXPECT_THAT(MailtoUrl(address), IsOkAndHolds(std::string(url))) << address;
+  }
+}
+
+// Fault 106.
+TEST(MailtoUrlTest, RefusesWhatIsNoAddress) {
+  for (const std::string& address :
+       {std::string("nobody"), std::string("\xff@x.test"), std::string("a\xc2\x85@x.test"),
+        std::string("a b@x.test"), std::string("a,b@x.test"), std::string("a@x.test,b@x.test"),
+        std::string("a@*.x.test"), std::string("\xc3\xb6..a@x.test"), std::string("a\n@x.test"),
+        std::string(33, '\xc3') + "@x.test"}) {
+    EXPECT_THAT(MailtoUrl(address), StatusIs(kInvalid)) << address;
+  }
+  std::string longest;
+  for (int i = 0; i < 32; ++i) longest += "\xc3\xb6";
+  CW_EXPECT_OK(MailtoUrl(longest + "@x.test"));
+  EXPECT_THAT(MailtoUrl("a" + longest + "@x.test"), StatusIs(kInvalid, HasSubstr("64 octets")));
 }
 
 TEST(NormalizeUriTest, LowersTheScheme) {

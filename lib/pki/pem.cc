@@ -1,5 +1,6 @@
 #include "lib/pki/pem.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/base/secret.h"
+#include "lib/base/status_macros.h"
 
 namespace certwright::pki {
 namespace {
@@ -18,16 +20,29 @@ constexpr absl::string_view kEnd = "-----END ";
 constexpr absl::string_view kDashes = "-----";
 constexpr size_t kBase64LineLength = 64;
 
+constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 // Narrower than RFC 7468's labels, which may hold any printable character but a hyphen.
 bool IsLabel(absl::string_view label) {
   if (label.empty() || label.size() > 64) return false;
   for (unsigned char c : label) {
-    if (!absl::ascii_isupper(c) && !absl::ascii_isdigit(c) && c != ' ') return false;
+    if (!absl::ascii_isupper(c) && !absl::ascii_isdigit(c) && c != ' ' && c != '.') {
+      return false;
+    }
   }
   return true;
 }
 
-// Reads one text; its members hold the state between lines.
+// Whether what follows `text` begins a line, but for blanks and a byte order mark.
+bool EndsAtLineStart(absl::string_view text) {
+  const size_t line_end = text.find_last_of("\r\n");
+  if (line_end != absl::string_view::npos) text.remove_prefix(line_end + 1);
+  text = absl::StripAsciiWhitespace(text);
+  absl::ConsumePrefix(&text, kByteOrderMark);
+  return absl::StripAsciiWhitespace(text).empty();
+}
+
+// Reads one text; its members hold the state between boundaries.
 class PemReader {
  public:
   explicit PemReader(PemLimits limits) : limits_(limits) {}
@@ -38,53 +53,67 @@ class PemReader {
 
   absl::StatusOr<std::vector<PemBlock>> Read(absl::string_view text) {
     base64_.reserve(text.size());
-    while (!text.empty()) {
-      size_t end = text.find('\n');
-      absl::string_view line = absl::StripAsciiWhitespace(text.substr(0, end));
-      text = end == absl::string_view::npos ? "" : text.substr(end + 1);
-      absl::Status status = inside_ ? InsideLine(line) : OutsideLine(line);
-      if (!status.ok()) return status;
-    }
+    while (!text.empty()) CW_RETURN_IF_ERROR(inside_ ? ReadInside(text) : ReadOutside(text));
     if (inside_) return Error("has no END line");
     return std::exchange(blocks_, {});
   }
 
  private:
-  absl::Status OutsideLine(absl::string_view line) {
-    absl::string_view label = line;
-    if (absl::ConsumePrefix(&label, kBegin) && absl::ConsumeSuffix(&label, kDashes) &&
-        IsLabel(label)) {
-      if (blocks_.size() == limits_.max_blocks) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("PEM text has more than ", limits_.max_blocks, " blocks"));
-      }
-      inside_ = true;
-      label_ = std::string(label);
-      return absl::OkStatus();
-    }
+  // Both take what they have read off `text`.
+
+  // Up to and with the next BEGIN boundary, if there is one.
+  absl::Status ReadOutside(absl::string_view& text) {
+    const size_t boundary = std::min(text.find("-----BEGIN"), text.find("-----END"));
+    const absl::string_view before = text.substr(0, boundary);
+    text.remove_prefix(before.size());
+    if (text.empty()) return absl::OkStatus();
+    absl::string_view label;
     // A boundary that this reader overlooks but another finds could hide a key.
-    if (absl::StrContains(line, "-----BEGIN") || absl::StrContains(line, "-----END")) {
+    if (!EndsAtLineStart(before) || !absl::ConsumePrefix(&text, kBegin) ||
+        !TakeLabel(text, label) || !IsLabel(label)) {
       return Error("has a boundary that is malformed or not on a line of its own");
     }
+    if (blocks_.size() == limits_.max_blocks) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("PEM text has more than ", limits_.max_blocks, " blocks"));
+    }
+    inside_ = true;
+    label_ = std::string(label);
     return absl::OkStatus();
   }
 
-  absl::Status InsideLine(absl::string_view line) {
-    if (absl::ConsumePrefix(&line, kEnd)) {
-      if (!absl::ConsumeSuffix(&line, kDashes) || line != label_) {
-        return Error("has an END line that does not match its BEGIN line");
-      }
-      return CloseBlock();
+  // Up to and with the END boundary.
+  absl::Status ReadInside(absl::string_view& text) {
+    const absl::string_view content = text.substr(0, text.find(kDashes));
+    text.remove_prefix(content.size());
+    CW_RETURN_IF_ERROR(AddBase64(content));
+    if (text.empty()) return absl::OkStatus();
+    absl::string_view label;
+    if (!absl::ConsumePrefix(&text, kEnd) || !TakeLabel(text, label) || label != label_) {
+      return Error("has an END line that does not match its BEGIN line");
     }
-    if (absl::StrContains(line, ':')) {
+    return CloseBlock();
+  }
+
+  static bool TakeLabel(absl::string_view& text, absl::string_view& label) {
+    const size_t end = text.find(kDashes);
+    if (end == absl::string_view::npos) return false;
+    label = text.substr(0, end);
+    text.remove_prefix(end + kDashes.size());
+    return true;
+  }
+
+  absl::Status AddBase64(absl::string_view content) {
+    if (absl::StrContains(content, ':')) {
       return Error("has headers; encrypted PEM is not supported");
     }
-    for (unsigned char c : line) {
+    for (unsigned char c : content) {
+      if (absl::ascii_isspace(c)) continue;
       if (!absl::ascii_isalnum(c) && c != '+' && c != '/' && c != '=') {
         return Error("has a character that is not base64");
       }
+      base64_ += static_cast<char>(c);
     }
-    base64_.append(line.data(), line.size());
     return absl::OkStatus();
   }
 

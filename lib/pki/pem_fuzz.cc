@@ -1,5 +1,6 @@
-// PEM text, and the certificates in it. The first octet of the input chooses between a whole
-// text and the DER inside of one block.
+// PEM text, and the certificates and keys in it. The first octet of the input chooses between a
+// whole text, the DER inside of one block, and DER alone.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,24 @@ void CheckCertificate(const Certificate& certificate) {
   }
 }
 
+// Sorted from `leaf`, it has nothing twice and nothing new, and every link holds.
+void CheckSorted(const std::vector<Certificate>& chain, const Certificate& leaf) {
+  const auto sorted = ChainFromLeaf(chain, leaf.public_key);
+  if (!sorted.ok()) return;
+  CW_FUZZ_CHECK(!sorted->empty() && sorted->size() <= chain.size());
+  CW_FUZZ_CHECK(sorted->front().public_key == leaf.public_key);
+  for (const Certificate& certificate : *sorted) {
+    const auto is_it = [&](const Certificate& other) { return other.der == certificate.der; };
+    CW_FUZZ_CHECK(std::count_if(sorted->begin(), sorted->end(), is_it) == 1);
+    CW_FUZZ_CHECK(std::any_of(chain.begin(), chain.end(), is_it));
+  }
+  const Certificate& first = sorted->front();
+  const auto verified =
+      VerifyIssuedChain(*sorted, {&first.public_key, first.names, first.not_before});
+  CW_FUZZ_CHECK(sorted->size() == 1 || verified.ok() || !first.other_name_kinds.empty() ||
+                first.not_after <= first.not_before);
+}
+
 void CheckChain(absl::string_view pem) {
   const absl::StatusOr<std::vector<Certificate>> chain = ParseChainPem(pem);
   if (!chain.ok()) return;
@@ -50,6 +69,8 @@ void CheckChain(absl::string_view pem) {
   CW_FUZZ_CHECK(again.ok() && again->size() == chain->size());
   const Certificate& leaf = chain->front();
   CW_FUZZ_CHECK(again->front().der == leaf.der);
+  CheckSorted(*chain, leaf);
+  CheckSorted(*chain, chain->back());
   (void)VerifyIssuedChain(*chain, {&leaf.public_key, leaf.names, leaf.not_before});
   (void)VerifyAgainstRoots(*chain, {TopmostCertificate(*chain)}, leaf.not_before);
   // Before and after its time it is not to be delivered.
@@ -57,6 +78,20 @@ void CheckChain(absl::string_view pem) {
        {leaf.not_before - absl::Hours(2), leaf.not_after + absl::Seconds(1)}) {
     CW_FUZZ_CHECK(!VerifyIssuedChain(*chain, {&leaf.public_key, leaf.names, now}).ok());
   }
+}
+
+// A key is found among other blocks, wherever they are.
+void CheckKey(absl::string_view text) {
+  const absl::StatusOr<PrivateKey> key = PrivateKey::ParsePem(text);
+  if (!key.ok()) return;
+  const std::string beside = EncodePem("EC PARAMETERS", "beside");
+  const absl::StatusOr<PrivateKey> again =
+      PrivateKey::ParsePem(beside + std::string(key->ToPem().Reveal()) + beside);
+  CW_FUZZ_CHECK(again.ok() && again->public_key() == key->public_key());
+  // With another of its kind beside it, it is not clear which is meant.
+  CW_FUZZ_CHECK(!PrivateKey::ParsePem(std::string(key->ToPem().Reveal()) +
+                                      EncodePem("PRIVATE KEY", "other"))
+                     .ok());
 }
 
 void CheckText(absl::string_view pem) {
@@ -78,6 +113,10 @@ CW_FUZZ_TARGET(input) {
   const char choice = input.front();
   input.remove_prefix(1);
   switch (choice) {
+    case 'd':
+      return CheckChain(input);
+    case 'k':
+      return CheckKey(input);
     case 'c':
       return CheckText(EncodePem("CERTIFICATE", input));
     case 'r':

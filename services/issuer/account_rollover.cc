@@ -9,6 +9,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/pki/jose.h"
 #include "lib/rpc/status.h"
+#include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/telemetry/log.h"
 
@@ -21,6 +22,8 @@ using issuer::v1::Secret;
 constexpr absl::Duration kSaveTimeout = absl::Seconds(10);
 constexpr int kMaxTries = 5;
 constexpr char kNotTaken[] = "the CA did not take the new account key";
+// False while the account has its old key, as the CA has refused the last change.
+constexpr char kRolloverCondition[] = "AccountKeyRolledOver";
 
 // The only change of an account key in this process, if it is held.
 class Claim {
@@ -72,16 +75,39 @@ absl::Status UnderWay() {
   return absl::AbortedError("the account key is being changed already; try again in a moment");
 }
 
-// Whether the CA, or what stands before it, has said no: not that it was not reached.
-bool IsRefusal(const absl::Status& error) {
-  switch (acme::ClassOf(error)) {
-    case acme::ErrorClass::kReregister:
-    case acme::ErrorClass::kOperator:
-    case acme::ErrorClass::kPermanent:
-      return true;
-    default:
-      return false;
+// Whether keyChange got an answer, after which nothing of it is on its way any more. A gateway
+// that did not wait for the CA's is none.
+bool WasAnswered(const absl::Status& answer) {
+  if (answer.ok()) return true;
+  const std::optional<int> http_status = acme::HttpStatusOf(answer);
+  if (http_status.has_value()) {
+    return *http_status != 408 && *http_status != 502 && *http_status != 504;
   }
+  // It was not even sent.
+  return acme::ClassOf(answer) == acme::ErrorClass::kPermanent;
+}
+
+// Whether a CA that was asked for an account answered, but not about the account.
+bool IsNoAnswer(const absl::Status& error) {
+  const acme::ErrorClass error_class = acme::ClassOf(error);
+  return acme::HttpStatusOf(error).has_value() &&
+         (error_class == acme::ErrorClass::kPermanent ||
+          error_class == acme::ErrorClass::kOperator);
+}
+
+// What is told about a keyChange that the CA answered with `answer`, and did not do.
+absl::Status NotTaken(const absl::Status& answer) {
+  if (answer.ok()) {
+    return rpc::FailedPrecondition(
+        "CA_REFUSED",
+        absl::StrCat(kNotTaken, ": it said that it did, but the account has the old one"));
+  }
+  // Trying again will not help where the CA has no such thing.
+  if (acme::HttpStatusOf(answer) == 501) {
+    return rpc::FailedPrecondition("CA_REFUSED",
+                                   absl::StrCat(kNotTaken, ": ", answer.message()));
+  }
+  return CaError(kNotTaken, answer);
 }
 
 absl::Status CheckMayRollOver(const AnyIssuer& issuer) {
@@ -130,7 +156,9 @@ runtime::Awaitable<absl::StatusOr<pki::PublicKey>> AccountRollover::RollOver(
     CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kAddNext, *keys.next));
   }
   const pki::PublicKey next = keys.next->public_key();
-  CW_CO_RETURN_IF_ERROR(co_await Complete(context, std::move(issuer), std::move(keys), is_new));
+  CW_CO_ASSIGN_OR_RETURN(
+      const End end, co_await Complete(context, std::move(issuer), std::move(keys), is_new));
+  if (!end.refusal.ok()) co_return end.refusal;
   co_return next;
 }
 
@@ -145,8 +173,9 @@ runtime::Awaitable<absl::StatusOr<bool>> AccountRollover::Finish(runtime::Contex
     CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kDropNext, *keys->next));
     co_return true;
   }
-  CW_CO_RETURN_IF_ERROR(
-      co_await Complete(context, std::move(issuer), *std::move(keys), /*is_new=*/false));
+  const absl::StatusOr<End> end =
+      co_await Complete(context, std::move(issuer), *std::move(keys), /*is_new=*/false);
+  if (!end.ok()) co_return end.status();
   co_return true;
 }
 
@@ -212,69 +241,82 @@ runtime::Awaitable<absl::StatusOr<AccountRollover::Holder>> AccountRollover::Hol
   if (acme::ClassOf(account.status()) == acme::ErrorClass::kReregister) {
     co_return Holder::kNobody;
   }
-  if (!account.ok()) {
-    co_return CaError("the CA was asked whose the new account key is", account.status());
-  }
+  if (!account.ok()) co_return account.status();
   // An issuer that was made anew does not know its account yet.
   const std::string& uri = issuer.status.acme().uri();
   co_return uri.empty() || account->url == uri ? Holder::kThisAccount : Holder::kAnotherAccount;
 }
 
-runtime::Awaitable<absl::StatusOr<AccountRollover::Holder>> AccountRollover::AskCa(
-    runtime::Context context, const AnyIssuer& issuer, const Keys& keys,
-    absl::Status& refusal) {
-  if (!IsRegisteredWith(issuer, keys.present.public_key())) co_return Holder::kNobody;
+runtime::Awaitable<absl::StatusOr<AccountRollover::Holder>> AccountRollover::HolderOfNext(
+    runtime::Context context, const AnyIssuer& issuer, const Keys& keys) {
+  absl::StatusOr<Holder> holder = co_await HolderOf(context, issuer, *keys.next);
+  if (!holder.ok() && IsNoAnswer(holder.status())) {
+    // Some CAs refuse to speak of keys that they do not know. An account has but one key.
+    const absl::StatusOr<Holder> present = co_await HolderOf(context, issuer, keys.present);
+    if (present.ok() && *present == Holder::kThisAccount) co_return Holder::kNobody;
+  }
+  if (holder.ok()) co_return holder;
+  co_return CaError("the CA was asked whose the new account key is", holder.status());
+}
+
+runtime::Awaitable<absl::Status> AccountRollover::ChangeKey(runtime::Context context,
+                                                            const AnyIssuer& issuer,
+                                                            const Keys& keys) {
   const auto client = accounts_.ClientFor(issuer.spec.acme());
   const std::string& uri = issuer.status.acme().uri();
   acme::LocalJwsSigner signer(keys.present, uri);
-  refusal =
-      co_await client->KeyChange(context, signer, uri, keys.present.public_key(), *keys.next);
-  if (refusal.ok()) co_return Holder::kThisAccount;
-  // The answer may have been lost, or another process may have been first.
-  const auto found = co_await HolderOf(context, issuer, *keys.next);
-  if (!found.ok()) co_return CaError(kNotTaken, refusal);
-  co_return *found;
+  co_return co_await client->KeyChange(context, signer, uri, keys.present.public_key(),
+                                       *keys.next);
 }
 
-runtime::Awaitable<absl::Status> AccountRollover::Complete(runtime::Context context,
-                                                           AnyIssuer issuer, Keys keys,
-                                                           bool is_new) {
+runtime::Awaitable<absl::StatusOr<AccountRollover::End>> AccountRollover::Complete(
+    runtime::Context context, AnyIssuer issuer, Keys keys, bool is_new) {
   Holder holder = Holder::kNobody;
   if (!is_new) {
-    CW_CO_ASSIGN_OR_RETURN(holder, co_await HolderOf(context, issuer, *keys.next));
+    CW_CO_ASSIGN_OR_RETURN(holder, co_await HolderOfNext(context, issuer, keys));
   }
-  absl::Status refusal;
-  if (holder == Holder::kNobody) {
-    CW_CO_ASSIGN_OR_RETURN(holder, co_await AskCa(context, issuer, keys, refusal));
+  End end;
+  absl::Status answer;
+  const bool ask = IsRegisteredWith(issuer, keys.present.public_key());
+  if (holder == Holder::kNobody && ask) {
+    answer = co_await ChangeKey(context, issuer, keys);
+    // Whatever was answered: the answer may have been lost, another process may have been
+    // first, and some CAs say yes and do nothing.
+    const absl::StatusOr<Holder> found = co_await HolderOfNext(context, issuer, keys);
+    if (!found.ok()) co_return answer.ok() ? found.status() : CaError(kNotTaken, answer);
+    holder = *found;
+    // A request without an answer may arrive yet.
+    if (holder == Holder::kNobody && !WasAnswered(answer)) {
+      co_return CaError(kNotTaken, answer);
+    }
   }
-  switch (holder) {
-    case Holder::kThisAccount:
-      CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kPromoteNext, *keys.next));
-      telemetry::LogInfo("account key changed",
-                         {{"issuer", issuer.metadata.name()},
-                          {"account", issuer.status.acme().uri()},
-                          {"thumbprint", pki::JwkThumbprint(keys.next->public_key())}});
-      co_return absl::OkStatus();
-    case Holder::kAnotherAccount:
-      CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kDropNext, *keys.next));
-      co_return rpc::FailedPrecondition("CA_REFUSED",
-                                        "another account has the new key already; try again");
-    case Holder::kNobody:
-      break;
+  if (holder == Holder::kThisAccount) {
+    CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kPromoteNext, *keys.next));
+    telemetry::LogInfo("account key changed",
+                       {{"issuer", issuer.metadata.name()},
+                        {"account", issuer.status.acme().uri()},
+                        {"thumbprint", pki::JwkThumbprint(keys.next->public_key())}});
+    co_return end;
   }
-  if (refusal.ok() || IsRefusal(refusal)) {
-    CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kDropNext, *keys.next));
+  if (holder == Holder::kAnotherAccount) {
+    end.refusal = rpc::FailedPrecondition("CA_REFUSED",
+                                          "another account has the new key already; try again");
+  } else if (ask) {
+    end.refusal = NotTaken(answer);
   }
-  co_return refusal.ok() ? refusal : CaError(kNotTaken, refusal);
+  CW_CO_RETURN_IF_ERROR(co_await Apply(issuer, Change::kDropNext, *keys.next,
+                                       std::string(end.refusal.message())));
+  co_return end;
 }
 
 runtime::Awaitable<absl::Status> AccountRollover::Apply(AnyIssuer issuer, Change change,
-                                                        pki::PrivateKey next) {
+                                                        pki::PrivateKey next,
+                                                        std::string why_dropped) {
   const auto context = runtime::Context::WithTimeout(environment_.clock(), kSaveTimeout);
   const std::string resource_namespace = issuer.metadata.namespace_();
   absl::Status applied;
   for (int tries = 0; tries < kMaxTries; ++tries) {
-    applied = co_await TryApply(context, issuer, change, next);
+    applied = co_await TryApply(context, issuer, change, next, why_dropped);
     if (!absl::IsAborted(applied)) break;
     CW_CO_ASSIGN_OR_RETURN(
         issuer, co_await accounts_.FindIssuer(context, issuer.ref, resource_namespace));
@@ -306,10 +348,30 @@ absl::Status AccountRollover::ApplyTo(Secret& secret, const meta::v1::SecretKeyR
   return absl::OkStatus();
 }
 
+issuer::v1::IssuerStatus AccountRollover::ApplyTo(const AnyIssuer& issuer, Change change,
+                                                  const pki::PrivateKey& next,
+                                                  const std::string& why_dropped) const {
+  issuer::v1::IssuerStatus status = issuer.status;
+  if (change == Change::kPromoteNext) {
+    if (!status.acme().uri().empty()) {
+      status.mutable_acme()->set_account_key_thumbprint(pki::JwkThumbprint(next.public_key()));
+    }
+    service::RemoveCondition(*status.mutable_conditions(), kRolloverCondition);
+  }
+  if (change == Change::kDropNext && !why_dropped.empty()) {
+    service::SetCondition(*status.mutable_conditions(),
+                          {kRolloverCondition, false, "Refused",
+                           absl::StrCat("The account keeps its key: ", why_dropped)},
+                          issuer.metadata.generation(), environment_.clock().Now());
+  }
+  return status;
+}
+
 runtime::Awaitable<absl::Status> AccountRollover::TryApply(runtime::Context context,
                                                            const AnyIssuer& issuer,
                                                            Change change,
-                                                           const pki::PrivateKey& next) {
+                                                           const pki::PrivateKey& next,
+                                                           const std::string& why_dropped) {
   const meta::v1::SecretKeyRef ref = issuer.spec.acme().private_key_secret_ref();
   CW_CO_ASSIGN_OR_RETURN(Secret read, co_await stores_.secrets.Get(
                                           context, SecretNamespaceOf(issuer), ref.name()));
@@ -320,13 +382,10 @@ runtime::Awaitable<absl::Status> AccountRollover::TryApply(runtime::Context cont
   CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_secret,
                          stores_.secrets.UpdateMutation(current.value, changed.value));
   if (put_secret.has_value()) mutations.push_back(*std::move(put_secret));
-  if (change == Change::kPromoteNext && !issuer.status.acme().uri().empty()) {
-    issuer::v1::IssuerStatus status = issuer.status;
-    status.mutable_acme()->set_account_key_thumbprint(pki::JwkThumbprint(next.public_key()));
-    CW_CO_ASSIGN_OR_RETURN(std::optional<store::Mutation> put_status,
-                           accounts_.StatusMutation(issuer, std::move(status)));
-    if (put_status.has_value()) mutations.push_back(*std::move(put_status));
-  }
+  CW_CO_ASSIGN_OR_RETURN(
+      std::optional<store::Mutation> put_status,
+      accounts_.StatusMutation(issuer, ApplyTo(issuer, change, next, why_dropped)));
+  if (put_status.has_value()) mutations.push_back(*std::move(put_status));
   if (mutations.empty()) co_return absl::OkStatus();
   const auto committed = co_await stores_.secrets.store().Commit(context, std::move(mutations));
   co_return committed.status();

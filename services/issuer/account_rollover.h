@@ -33,13 +33,15 @@ class AccountRollover {
       : environment_(environment), stores_(stores), accounts_(accounts) {}
 
   // Returns the account's new key once it has it. FAILED_PRECONDITION if it may not have one,
-  // or the CA refuses; ABORTED while another rollover of it is under way. After UNAVAILABLE and
-  // the like the new key is kept, to be tried again by Finish() or the next RollOver().
+  // or the CA refuses; ABORTED while another rollover of it is under way. Where the CA's answer
+  // leaves the account with its old key, the new one is dropped, and the issuer goes on and has
+  // the condition AccountKeyRolledOver that says why. Where there is no answer, the new key is
+  // kept, to be tried again by Finish() or the next RollOver().
   runtime::Awaitable<absl::StatusOr<pki::PublicKey>> RollOver(runtime::Context context,
                                                               AnyIssuer issuer);
 
-  // Finishes what a rollover has left; true if there was anything. ABORTED while one is under
-  // way. Other errors leave it as it is.
+  // Finishes what a rollover has left, one way or the other; true if there was anything.
+  // ABORTED while one is under way. Other errors leave it as it is.
   runtime::Awaitable<absl::StatusOr<bool>> Finish(runtime::Context context, AnyIssuer issuer);
 
  private:
@@ -50,6 +52,11 @@ class AccountRollover {
   // Whose a key is, at the CA.
   enum class Holder { kThisAccount, kAnotherAccount, kNobody };
   enum class Change { kAddNext, kPromoteNext, kDropNext };
+  // How a rollover has ended. Then the Secret holds one key.
+  struct End {
+    // Why the account keeps its key; OK if it has the new one, or none is known of.
+    absl::Status refusal;
+  };
 
   runtime::Awaitable<absl::StatusOr<Keys>> ReadKeys(runtime::Context context,
                                                     const AnyIssuer& issuer);
@@ -58,23 +65,30 @@ class AccountRollover {
   runtime::Awaitable<absl::StatusOr<Holder>> HolderOf(runtime::Context context,
                                                       const AnyIssuer& issuer,
                                                       pki::PrivateKey key);
-  // Has the CA give the account keys.next, if it has the account, and says whose that key is
-  // then. `refusal` is why the CA did not; OK if it was not asked.
-  runtime::Awaitable<absl::StatusOr<Holder>> AskCa(runtime::Context context,
-                                                   const AnyIssuer& issuer, const Keys& keys,
-                                                   absl::Status& refusal);
-  // `is_new`: the CA cannot know keys.next yet.
-  runtime::Awaitable<absl::Status> Complete(runtime::Context context, AnyIssuer issuer,
-                                            Keys keys, bool is_new);
+  // Whose keys.next is.
+  runtime::Awaitable<absl::StatusOr<Holder>> HolderOfNext(runtime::Context context,
+                                                          const AnyIssuer& issuer,
+                                                          const Keys& keys);
+  // The CA's answer to keyChange.
+  runtime::Awaitable<absl::Status> ChangeKey(runtime::Context context, const AnyIssuer& issuer,
+                                             const Keys& keys);
+  // `is_new`: the CA cannot know keys.next yet. Errors leave keys.next where it is.
+  runtime::Awaitable<absl::StatusOr<End>> Complete(runtime::Context context, AnyIssuer issuer,
+                                                   Keys keys, bool is_new);
   // Changes the Secret, and the issuer's status with it, so that `next` is where it should be.
   // Not cut off by the end of a caller's context.
-  runtime::Awaitable<absl::Status> Apply(AnyIssuer issuer, Change change, pki::PrivateKey next);
+  runtime::Awaitable<absl::Status> Apply(AnyIssuer issuer, Change change, pki::PrivateKey next,
+                                         std::string why_dropped = "");
   runtime::Awaitable<absl::Status> TryApply(runtime::Context context, const AnyIssuer& issuer,
-                                            Change change, const pki::PrivateKey& next);
+                                            Change change, const pki::PrivateKey& next,
+                                            const std::string& why_dropped);
 
-  // The same in `secret` alone.
+  // The same in `secret` alone, and in the status alone.
   static absl::Status ApplyTo(issuer::v1::Secret& secret, const meta::v1::SecretKeyRef& ref,
                               Change change, const pki::PrivateKey& next);
+  issuer::v1::IssuerStatus ApplyTo(const AnyIssuer& issuer, Change change,
+                                   const pki::PrivateKey& next,
+                                   const std::string& why_dropped) const;
 
   std::string SecretNamespaceOf(const AnyIssuer& issuer) const;
   // "<namespace>/<name>/<key>" of the account key.

@@ -28,6 +28,9 @@ class AccountRolloverTest : public AccountWorld {
     EXPECT_EQ(Stored("next-tls.key"), "");
     return rpc::ErrorReasonOf(status);
   }
+  std::string Rolled() {
+    return ConditionOf(Read(stores_->issuers, "ca"), "AccountKeyRolledOver");
+  }
   // The account has the key of the Secret, alone, and its issuer knows.
   void ExpectSettled() {
     ASSERT_NE(Stored(), "");
@@ -139,6 +142,123 @@ TEST_F(AccountRolloverTest, AKeyThatTheCaRefusesIsDropped) {
   ExpectSettled();
 }
 
+// Fault 113.
+TEST_F(AccountRolloverTest, AnyAnswerThatLeavesTheOldKeyEndsTheRollover) {
+  Register();
+  const std::string old_key = Stored();
+  const std::vector<http::Header> text = {{"Content-Type", "text/plain"}};
+  for (const acme::FakeAnswer& answer :
+       {Refuse(501, "notImplemented"), acme::Reply(501, "", text), acme::Reply(405, "", text),
+        acme::Reply(404, "", text), Refuse(400, "malformed"), Refuse(403, "unauthorized"),
+        Refuse(429, "rateLimited"), Refuse(500, "serverInternal"), acme::Reply(503, "", text),
+        acme::Reply(302, "", text), Refuse(409, "malformed"),
+        // It says that it did.
+        acme::Reply(200, "{}"), acme::Reply(204, "")}) {
+    ca_.faults["/key-change"] = {{answer}};
+    const absl::Status refused = RollOver();
+    EXPECT_FALSE(refused.ok());
+    EXPECT_THAT(refused.message(), HasSubstr("did not take the new account key"));
+    EXPECT_EQ(Stored(), old_key);
+    ExpectSettled();
+    EXPECT_EQ(Rolled(), "False Refused");
+    // The next pass has nothing to do.
+    CW_EXPECT_OK(Pass());
+    ExpectSettled();
+  }
+  CW_ASSERT_OK(RollOver());
+  ExpectSettled();
+  EXPECT_NE(Stored(), old_key);
+  EXPECT_EQ(Rolled(), "");
+}
+
+// Fault 113.
+TEST_F(AccountRolloverTest, WhatWillNeverWorkIsNoOutage) {
+  Register();
+  for (const acme::FakeAnswer& answer :
+       {Refuse(501, "notImplemented"), acme::Reply(501, ""), acme::Reply(405, ""),
+        acme::Reply(404, ""), Refuse(400, "malformed"), acme::Reply(200, "{}")}) {
+    ca_.faults["/key-change"] = {{answer}};
+    EXPECT_EQ(ReasonOfRefusal(), "CA_REFUSED");
+  }
+  for (const acme::FakeAnswer& answer :
+       {Refuse(503, "serverInternal"), Refuse(500, "serverInternal")}) {
+    ca_.faults["/key-change"] = {{answer}};
+    EXPECT_THAT(RollOver(), StatusIs(absl::StatusCode::kUnavailable));
+  }
+}
+
+// Fault 113.
+TEST_F(AccountRolloverTest, ACaWithoutKeyChangeInItsDirectoryEndsTheRollover) {
+  ca_.http.On("GET", "https://ca.test/plain")
+      .Reply(200, R"({"newNonce": "https://ca.test/nonce",
+                      "newAccount": "https://ca.test/new-account",
+                      "newOrder": "https://ca.test/new-order", "keyChange": "/key-change"})");
+  issuer::v1::Issuer plain = MakeIssuer();
+  plain.mutable_spec()->mutable_acme()->set_server("https://ca.test/plain");
+  CreateIssuer(plain);
+  CW_ASSERT_OK(Pass());
+  const std::string old_key = Stored();
+  EXPECT_EQ(ReasonOfRefusal(), "CA_REFUSED");
+  EXPECT_EQ(Stored(), old_key);
+  EXPECT_EQ(Changes(), 0);
+  ExpectSettled();
+  EXPECT_EQ(Rolled(), "False Refused");
+}
+
+// Fault 113.
+TEST_F(AccountRolloverTest, AfterARestartARefusedRolloverIsEndedAndTheIssuerGoesOn) {
+  Register();
+  const std::string old_key = Stored();
+  for (const acme::FakeAnswer& answer :
+       {Refuse(501, "notImplemented"), acme::Reply(405, ""), Refuse(403, "unauthorized")}) {
+    StoreNextKey();
+    EXPECT_THAT(FindAccount(), StatusIs(absl::StatusCode::kUnavailable));
+    ca_.faults["/key-change"] = {{answer}};
+    CW_EXPECT_OK(Pass());
+    EXPECT_EQ(Stored(), old_key);
+    ExpectSettled();
+    EXPECT_EQ(Rolled(), "False Refused");
+  }
+}
+
+// Fault 113.
+TEST_F(AccountRolloverTest, ACaThatDoesNotSpeakOfUnknownKeysIsAskedAboutThePresentOne) {
+  Register();
+  const std::string old_key = Stored();
+  for (const acme::FakeAnswer& no_answer :
+       {Refuse(400, "malformed"), Refuse(403, "unauthorized"), acme::Reply(404, "")}) {
+    ca_.faults["/key-change"] = {{Refuse(501, "notImplemented")}};
+    ca_.faults["/new-account"] = {{no_answer}};
+    EXPECT_EQ(ReasonOfRefusal(), "CA_REFUSED");
+    EXPECT_EQ(Stored(), old_key);
+    ExpectSettled();
+    // The same after a restart.
+    StoreNextKey();
+    ca_.faults["/key-change"] = {{Refuse(501, "notImplemented")}};
+    ca_.faults["/new-account"] = {{no_answer}};
+    CW_EXPECT_OK(Pass());
+    ExpectSettled();
+  }
+}
+
+// Fault 113.
+TEST_F(AccountRolloverTest, ALostAnswerKeepsTheKeyThoughNobodyHasItYet) {
+  Register();
+  // The change may still be on its way.
+  for (const acme::FakeAnswer& lost :
+       {Lose(), acme::Reply(504, ""), acme::Reply(502, "<html>gateway</html>")}) {
+    ca_.faults["/key-change"] = {{lost}};
+    EXPECT_THAT(RollOver(), StatusIs(absl::StatusCode::kUnavailable));
+    EXPECT_NE(Stored("next-tls.key"), "");
+    EXPECT_EQ(Rolled(), "");
+    EXPECT_THAT(FindAccount(), StatusIs(absl::StatusCode::kUnavailable));
+  }
+  const std::string next = Stored("next-tls.key");
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Stored(), next);
+  ExpectSettled();
+}
+
 // Fault 34.
 TEST_F(AccountRolloverTest, AKeyThatAnotherAccountHasIsDropped) {
   Register();
@@ -219,6 +339,36 @@ TEST_F(AccountRolloverTest, AKeyThatNoAccountWaitsForIsDropped) {
   ExpectSettled();
 }
 
+TEST_F(AccountRolloverTest, AKeyIsSharedByClusterIssuersToo) {
+  const auto cluster = [this](const std::string& name, const std::string& server) {
+    issuer::v1::ClusterIssuer issuer;
+    issuer.mutable_metadata()->set_name(name);
+    *issuer.mutable_spec() = MakeIssuer().spec();
+    issuer.mutable_spec()->mutable_acme()->set_server(server);
+    CW_ASSERT_OK(Await(stores_->cluster_issuers.Create(Context(), issuer)));
+  };
+  const auto roll_over = [this](const std::string& name) {
+    meta::v1::IssuerRef ref;
+    ref.set_kind(meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
+    ref.set_name(name);
+    return Await(
+               rollover_.RollOver(Context(), *Await(accounts_.FindIssuer(Context(), ref, ""))))
+        .status();
+  };
+  cluster("here", "https://ca.test/directory");
+  CW_ASSERT_OK(Pass("ClusterIssuer here"));
+  cluster("elsewhere", "https://other.test/directory");
+  EXPECT_EQ(rpc::ErrorReasonOf(roll_over("here")), "KEY_IS_SHARED");
+  EXPECT_THAT(std::string(roll_over("here").message()), HasSubstr("ClusterIssuer elsewhere"));
+  CW_ASSERT_OK(Await(stores_->cluster_issuers.Delete(Context(), "", "elsewhere")));
+  // One at the same server has the same account; one of a namespace has another Secret.
+  cluster("twin", "https://ca.test/directory");
+  issuer::v1::Issuer apart = MakeIssuer("apart");
+  apart.mutable_spec()->mutable_acme()->set_server("https://other.test/directory");
+  CreateIssuer(apart);
+  CW_EXPECT_OK(roll_over("here"));
+}
+
 TEST_F(AccountRolloverTest, SaysWhyAnAccountMayHaveNoNewKey) {
   CreateIssuer();
   EXPECT_THAT(RollOver(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("ca-account-key")));
@@ -232,6 +382,7 @@ TEST_F(AccountRolloverTest, SaysWhyAnAccountMayHaveNoNewKey) {
   CreateIssuer(elsewhere);
   EXPECT_EQ(ReasonOfRefusal(), "KEY_IS_SHARED");
   CW_ASSERT_OK(Await(stores_->issuers.Delete(Context(), "web", "elsewhere")));
+  EXPECT_EQ(Changes(), 0);
 
   issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
   issuer.mutable_spec()->mutable_acme()->set_disable_account_key_generation(true);

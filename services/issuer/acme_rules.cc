@@ -54,8 +54,12 @@ void CheckAcmeSigns(const AskedOfAcme& asked, const issuer::v1::AcmeIssuer& issu
   violations.Require(names.email_addresses.empty(), "spec.emailAddresses", kOnlyDnsAndIp);
   violations.Require(names.other_names.empty(), "spec.otherNames", kOnlyDnsAndIp);
   const std::size_t count = names.dns_names.size() + names.ip_addresses.size();
-  violations.Require(count > 0, "spec.dnsNames",
-                     "must hold a name, or spec.ipAddresses an address, for an ACME server");
+  violations.Require(
+      count > 0, "spec.dnsNames",
+      asked.common_name.empty()
+          ? "must hold a name, or spec.ipAddresses an address, for an ACME server"
+          : "must hold the common name or another, or spec.ipAddresses an address: an ACME "
+            "server looks for names among the subject alternative names only");
   violations.Require(
       count <= kMaxNames, "spec.dnsNames",
       absl::StrCat("must be, with spec.ipAddresses, at most ", kMaxNames, " names"));

@@ -67,6 +67,17 @@ TEST(CheckAcmeSignsTest, RefusesWhatNoAcmeServerSigns) {
   EXPECT_THAT(Broken([](auto& asked) { asked.names.ip_addresses = {"192.0.2.1"}; }), IsEmpty());
 }
 
+TEST(CheckAcmeSignsTest, SaysWhereAServerLooksForNames) {
+  for (const char* common_name : {"www.example.test", "192.0.2.1", "My Site"}) {
+    AskedOfAcme asked;
+    asked.common_name = common_name;
+    rpc::Violations violations;
+    CheckAcmeSigns(asked, IssuerWith(true, true), violations);
+    EXPECT_THAT(std::string(violations.ToStatus().message()),
+                testing::HasSubstr("among the subject alternative names only"));
+  }
+}
+
 // Fault 109.
 TEST(CheckAcmeSignsTest, AnOrderHasAtMostAHundredNames) {
   for (const int more : {0, 1, 50}) {

@@ -16,7 +16,9 @@ AskedOfAcme AskedBy(const issuer::v1::CertificateSpec& spec) {
   AskedOfAcme asked{std::move(csr.names), std::move(csr.subject.common_name), csr.is_ca};
   if (spec.literal_subject().empty()) return asked;
   const auto der = pki::EncodeLiteralSubject(spec.literal_subject());
-  if (der.ok()) asked.common_name = pki::DecodeSubject(*der)->common_name;
+  if (!der.ok()) return asked;
+  absl::StatusOr<pki::Subject> subject = pki::DecodeSubject(*der);
+  if (subject.ok()) asked.common_name = std::move(subject->common_name);
   return asked;
 }
 

@@ -30,6 +30,7 @@ TEST(IssuanceFailureTest, EachTypeOfProblemHasItsClass) {
            Case{"badPublicKey", FailureClass::kRefused},
            Case{"invalidProfile", FailureClass::kRefused},
            Case{"malformed", FailureClass::kRefused},
+           Case{"unusableCertificate", FailureClass::kRefused},
            Case{"somethingNew", FailureClass::kRefused},
        }) {
     EXPECT_EQ(ClassOfProblem(c.type), c.failure) << c.type;

@@ -84,11 +84,16 @@ bool Has(const google::protobuf::RepeatedPtrField<issuer::v1::IssuerOutage>& out
 
 template <typename T>
 Events EventsOfIssuer(const T* before, const T& now) {
-  const Condition* ready =
-      ChangedCondition(ConditionsOf(before), now.status().conditions(), "Ready");
-  if (ready == nullptr) return {};
-  return {{Holds(*ready) ? EVENT_SEVERITY_NORMAL : EVENT_SEVERITY_WARNING, ready->reason(),
-           ready->message()}};
+  Events events;
+  for (const char* type : {"Ready", "AccountKeyRolledOver"}) {
+    const Condition* changed =
+        ChangedCondition(ConditionsOf(before), now.status().conditions(), type);
+    if (changed == nullptr) continue;
+    const bool is_ready = changed->type() == "Ready";
+    events.push_back({Holds(*changed) ? EVENT_SEVERITY_NORMAL : EVENT_SEVERITY_WARNING,
+                      is_ready ? changed->reason() : type, changed->message()});
+  }
+  return events;
 }
 
 }  // namespace

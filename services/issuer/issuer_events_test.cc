@@ -164,6 +164,10 @@ TEST(IssuerEventsTest, TellOfReadiness) {
   EXPECT_THAT(Texts(EventsOf(&before, now)),
               ElementsAre("Normal ACMEAccountRegistered: The account is there."));
   EXPECT_THAT(EventsOf(&now, now), IsEmpty());
+  before = now;
+  Set(now, "AccountKeyRolledOver", false, "Refused", "The account keeps its key.");
+  EXPECT_THAT(Texts(EventsOf(&before, now)),
+              ElementsAre("Warning AccountKeyRolledOver: The account keeps its key."));
 }
 
 }  // namespace

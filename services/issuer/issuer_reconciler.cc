@@ -12,6 +12,7 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/pki/jose.h"
+#include "lib/pki/names.h"
 #include "lib/service/conditions.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/store/resource_key.h"
@@ -59,7 +60,8 @@ std::string KeyOf(const AnyIssuer& issuer) {
 
 std::vector<std::string> ContactsOf(const issuer::v1::AcmeIssuer& spec) {
   if (spec.email().empty()) return {};
-  return {"mailto:" + spec.email()};
+  // What is stored was validated.
+  return {pki::MailtoUrl(spec.email()).value()};
 }
 
 controller::Result After(absl::Duration delay) {

@@ -153,6 +153,23 @@ TEST_F(IssuerReconcilerTest, ANewEmailIsToldToTheCa) {
   EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().last_registered_email(), "b@ca.test");
 }
 
+// Fault 106.
+TEST_F(IssuerReconcilerTest, AnEmailInUnicodeIsEscaped) {
+  ca_.OnPost("/new-account", {Registered()});
+  ca_.OnPost("/account/1", {Reply(200, R"({"status": "valid"})")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  for (const auto& [email, contact] :
+       {std::pair{"j\u00f6rg@b\u00fccher.test", "mailto:j%C3%B6rg@xn--bcher-kva.test"},
+        {"\u4f8b@ca.test", "mailto:%E4%BE%8B@ca.test"},
+        {"a?b&c@ca.test", "mailto:a%3Fb%26c@ca.test"}}) {
+    SetEmail(email);
+    CW_ASSERT_OK(Pass());
+    EXPECT_EQ(ca_.sent().back().payload, absl::StrCat(R"({"contact":[")", contact, R"("]})"));
+    EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().last_registered_email(), email);
+  }
+}
+
 TEST_F(IssuerReconcilerTest, AnotherKeyIsRegisteredAnew) {
   ca_.OnPost("/new-account", {Registered()});
   CreateIssuer();

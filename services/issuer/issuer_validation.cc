@@ -42,10 +42,18 @@ void CheckSecretRef(const meta::v1::SecretKeyRef& ref, const std::string& field,
   rpc::CheckName(ref.name(), field + ".name", violations);
 }
 
-void CheckCaBundle(const std::string& pem, const char* field, Violations& violations) {
-  violations.Require(
-      pem.size() <= kMaxCaBundle && (pem.empty() || pki::ParseChainPem(pem).ok()), field,
-      "must be PEM certificates, at most 256 KiB");
+// Brings the bundle into the one spelling that libcurl, which reads less than we do, takes.
+void NormalizeCaBundle(std::string& pem, const char* field, Violations& violations) {
+  if (pem.empty()) return;
+  const auto certificates = pem.size() <= kMaxCaBundle
+                                ? pki::ParseChainPem(pem)
+                                : absl::InvalidArgumentError("it is longer");
+  if (certificates.ok()) {
+    pem = pki::ToPem(*certificates);
+  } else {
+    violations.Add(field, absl::StrCat("must be PEM certificates, at most 256 KiB: ",
+                                       certificates.status().message()));
+  }
 }
 
 void ValidateSelector(issuer::v1::Selector& selector, const std::string& field,
@@ -203,8 +211,8 @@ void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& 
   violations.Require(acme::IsHttpsUrl(acme.server()), "spec.acme.server",
                      "must be the https URL of an ACME directory");
   if (!acme.email().empty()) {
-    const auto email = pki::NormalizeEmail(acme.email());
-    violations.Require(email.ok(), "spec.acme.email", "must be one e-mail address");
+    violations.Require(pki::MailtoUrl(acme.email()).ok(), "spec.acme.email",
+                       "must be one e-mail address");
   }
   meta::v1::SecretKeyRef& key = *acme.mutable_private_key_secret_ref();
   if (key.name().empty()) key.set_name(absl::StrCat(issuer_name.substr(0, 50), "-account-key"));
@@ -222,7 +230,7 @@ void ValidateAcme(const std::string& issuer_name, AcmeIssuer& acme, Violations& 
   }
   violations.Require(acme.preferred_chain().size() <= kMaxPreferredChain,
                      "spec.acme.preferredChain", "must be at most 64 characters");
-  CheckCaBundle(acme.ca_bundle(), "spec.acme.caBundle", violations);
+  NormalizeCaBundle(*acme.mutable_ca_bundle(), "spec.acme.caBundle", violations);
   if (acme.renewal_information() == issuer::v1::RENEWAL_INFORMATION_UNSPECIFIED) {
     acme.set_renewal_information(issuer::v1::RENEWAL_INFORMATION_ARI);
   }
@@ -276,7 +284,7 @@ void ValidateVault(issuer::v1::VaultIssuer& vault, Violations& violations) {
   if (!vault.namespace_().empty()) {
     ValidateVaultPath(*vault.mutable_namespace_(), "spec.vault.namespace", violations);
   }
-  CheckCaBundle(vault.ca_bundle(), "spec.vault.caBundle", violations);
+  NormalizeCaBundle(*vault.mutable_ca_bundle(), "spec.vault.caBundle", violations);
   switch (vault.auth_case()) {
     case issuer::v1::VaultIssuer::kTokenSecretRef:
       DefaultKey(*vault.mutable_token_secret_ref(), "token");

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
+#include "lib/pki/pem.h"
 #include "lib/pki/test_ca.h"
 
 namespace certwright::issuer_service {
@@ -116,6 +117,39 @@ void ExpectViolations(const std::vector<Rule>& rules, const std::string& prefix)
     IssuerSpec spec = Minimal();
     rule.violate(*spec.mutable_acme());
     EXPECT_THAT(Validate(spec), ElementsAre(prefix + rule.field)) << spec.DebugString();
+  }
+}
+
+// Fault 106.
+TEST(ValidateIssuerSpecTest, TakesEmailAddressesInUnicode) {
+  for (const char* email :
+       {"j\u00f6rg@example.test", "\u4f8b@b\u00fccher.test", "o'neil+ca@xn--e28h.test"}) {
+    IssuerSpec spec = Minimal();
+    spec.mutable_acme()->set_email(email);
+    EXPECT_THAT(Validate(spec), IsEmpty()) << email;
+    EXPECT_EQ(spec.acme().email(), email);
+  }
+}
+
+// Fault 105.
+TEST(ValidateIssuerSpecTest, BringsABundleIntoTheFormThatLibcurlReads) {
+  const pki::TestCa one("One");
+  const pki::TestCa two("Two");
+  const std::string normal = one.certificate().Pem() + two.certificate().Pem();
+  const std::string unbroken =
+      one.certificate().Pem().substr(0, one.certificate().Pem().size() - 1);
+  for (const std::string& bundle :
+       {normal, "\xef\xbb\xbf" + normal, "# One\n" + normal, unbroken + two.certificate().Pem(),
+        pki::EncodePem("X509 CERTIFICATE", one.certificate().der) +
+            pki::EncodePem("TRUSTED CERTIFICATE", two.certificate().der)}) {
+    IssuerSpec acme = Minimal();
+    acme.mutable_acme()->set_ca_bundle(bundle);
+    EXPECT_THAT(Validate(acme), IsEmpty());
+    EXPECT_EQ(acme.acme().ca_bundle(), normal);
+    IssuerSpec vault = MinimalVault();
+    vault.mutable_vault()->set_ca_bundle(bundle);
+    EXPECT_THAT(Validate(vault), IsEmpty());
+    EXPECT_EQ(vault.vault().ca_bundle(), normal);
   }
 }
 

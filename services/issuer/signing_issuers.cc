@@ -261,6 +261,8 @@ runtime::Awaitable<absl::StatusOr<SigningIssuers::Authority>> SigningIssuers::Lo
   if (!chain.ok()) co_return NotNow(base::Annotate(chain.status(), where));
   auto key = pki::PrivateKey::ParsePem(key_pem.Reveal());
   if (!key.ok()) co_return NotNow(base::Annotate(key.status(), where));
+  chain = pki::ChainFromLeaf(*std::move(chain), key->public_key());
+  if (!chain.ok()) co_return base::Annotate(chain.status(), where);
   pki::Certificate first = chain->front();
   chain->erase(chain->begin());
   Authority authority{{std::move(first), *std::move(chain), *std::move(key)}, ""};

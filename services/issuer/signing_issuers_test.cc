@@ -4,8 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/pki/pem.h"
 #include "lib/pki/test_ca.h"
 #include "services/issuer/fake_vault.h"
 #include "services/issuer/issuer_testing.h"
@@ -234,6 +236,36 @@ TEST_F(SigningIssuersTest, ACaIssuerIsReadyOnlyWithAFittingKeyPair) {
   CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "ca")));
   StoreCa(root_, root_.key());
   EXPECT_TRUE(Check(CaIssuer()).ready);
+}
+
+// Fault 105.
+TEST_F(SigningIssuersTest, ACasKeyPairIsTakenAsToolsWriteIt) {
+  const pki::TestCa intermediate = root_.MakeIntermediate("Intermediate");
+  const std::string root = root_.certificate().Pem();
+  const std::string certificate = intermediate.certificate().Pem();
+  const std::string key(intermediate.key().ToPem(pki::KeyEncoding::kPkcs1).Reveal());
+  const std::string parameters = pki::EncodePem("EC PARAMETERS", "P-256");
+  for (const auto& [chain_text, key_text] : std::vector<std::pair<std::string, std::string>>{
+           {certificate + root, parameters + key},
+           {root + certificate, key + certificate},
+           {"\xef\xbb\xbf" + certificate + certificate + root, "\xef\xbb\xbf" + key},
+           {intermediate.certificate().der + root_.certificate().der,
+            absl::StrReplaceAll(key, {{"\n", "\r\n"}})},
+           {pki::EncodePem("TRUSTED CERTIFICATE", intermediate.certificate().der) + root,
+            absl::StrReplaceAll(key, {{"\n", " "}})}}) {
+    issuer::v1::Secret secret;
+    secret.mutable_metadata()->set_namespace_("web");
+    secret.mutable_metadata()->set_name("ca");
+    (*secret.mutable_data())[kCertificateKey] = chain_text;
+    (*secret.mutable_data())[kPrivateKeyKey] = key_text;
+    CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+    EXPECT_EQ(Check(CaIssuer()).reason, "KeyPairVerified");
+    const auto signed_chain = Sign(CaIssuer(), Request());
+    ASSERT_EQ(signed_chain.size(), 2u);
+    EXPECT_EQ(signed_chain[1].der, intermediate.certificate().der);
+    EXPECT_EQ(ca_pem_, root);
+    CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "ca")));
+  }
 }
 
 TEST_F(SigningIssuersTest, ALeafIsNoCa) {

@@ -17,7 +17,9 @@ using Chain = std::vector<pki::Certificate>;
 
 constexpr std::size_t kMaxAlternates = 10;
 
-absl::Status Verify(const Chain& chain, const CertificateToDownload& wanted) {
+// Sorts the chain that the CA handed out, and checks it.
+absl::Status TakeChain(const CertificateToDownload& wanted, Chain& chain) {
+  CW_ASSIGN_OR_RETURN(chain, pki::ChainFromLeaf(std::move(chain), wanted.public_key));
   pki::ChainExpectation expectation;
   expectation.public_key = &wanted.public_key;
   expectation.names = wanted.names;
@@ -40,7 +42,7 @@ runtime::Awaitable<std::vector<Chain>> AllChains(runtime::Context context,
   chains.push_back(std::move(offered.certificates));
   for (absl::StatusOr<acme::CertificateChain>& result : results) {
     const absl::Status usable =
-        result.ok() ? Verify(result->certificates, wanted) : result.status();
+        result.ok() ? TakeChain(wanted, result->certificates) : result.status();
     if (usable.ok()) {
       chains.push_back(std::move(result->certificates));
     } else {
@@ -56,7 +58,7 @@ runtime::Awaitable<absl::StatusOr<DownloadedCertificate>> DownloadVerified(
     runtime::Context context, CertificateAuthority& authority, CertificateToDownload wanted) {
   CW_CO_ASSIGN_OR_RETURN(acme::CertificateChain offered,
                          co_await authority.DownloadCertificate(context, wanted.url));
-  const absl::Status verified = Verify(offered.certificates, wanted);
+  const absl::Status verified = TakeChain(wanted, offered.certificates);
   if (!verified.ok()) {
     co_return acme::ErrorWithClass(
         absl::StatusCode::kFailedPrecondition,

@@ -1,4 +1,5 @@
 // What OrderReconciler does when an order cannot be had, or not now.
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -264,6 +265,77 @@ TEST_F(OrderFailuresTest, ACertificateThatIsNotTheOneOrderedIsAnError) {
   EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
   EXPECT_THAT(Read().status().reason(), HasSubstr("other.test"));
   EXPECT_EQ(Read().status().certificate(), "");
+}
+
+// Fault 105.
+TEST_F(OrderFailuresTest, ACertificateOfNoUseIsFinalAndOfATypeOfItsOwn) {
+  using Chain = std::vector<pki::Certificate>;
+  const pki::TestCa root("Root");
+  const pki::TestCa intermediate = root.MakeIntermediate();
+  int number = 0;
+  for (const std::function<Chain(pki::Certificate)>& arrange :
+       std::vector<std::function<Chain(pki::Certificate)>>{
+           // A gap, no leaf, and two leaves none of which is first.
+           [&](auto leaf) {
+             return Chain{leaf, root.certificate()};
+           },
+           [&](auto) {
+             return Chain{intermediate.certificate(), root.certificate()};
+           },
+           [&](auto leaf) {
+             return Chain{intermediate.certificate(), leaf, ca_->IssueBy(intermediate)};
+           }}) {
+    const std::string name = absl::StrCat("o", ++number);
+    ca_->rearrange = [&](Chain& chain) { chain = arrange(ca_->IssueBy(intermediate)); };
+    Create({name + ".test"}, name);
+    Pass(name);
+    Prove();
+    Pass(name);
+    const v1::OrderStatus status = Read(name).status();
+    EXPECT_EQ(status.state(), v1::ORDER_STATE_ERRORED);
+    ASSERT_THAT(status.failures(), SizeIs(1));
+    EXPECT_EQ(status.failures(0).type(), "unusableCertificate");
+    EXPECT_THAT(status.failures(0).detail(), HasSubstr("chain"));
+    EXPECT_THAT(status.reason(), HasSubstr(status.failures(0).detail()));
+    EXPECT_EQ(ca_->Count("DownloadCertificate"), number);
+  }
+}
+
+// Fault 103.
+TEST_F(OrderFailuresTest, AnOrderThatCanNeverBeReadIsGivenUpAfterTenMinutes) {
+  ca_->garbles_new_orders = true;
+  Create({"a.test"});
+  const absl::Status senseless =
+      acme::ErrorWithClass(absl::StatusCode::kUnavailable, "the answer makes no sense",
+                           acme::ErrorClass::kRetryBackoff);
+  for (int i = 0; i < 10; ++i) {
+    ca_->FailNext("GetOrder", senseless);
+    EXPECT_FALSE(TryPass()->ok());
+    EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
+    clock_.Advance(absl::Minutes(1));
+  }
+  ca_->FailNext("GetOrder", senseless);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("makes no sense"));
+  EXPECT_EQ(ca_->Count("NewOrder"), 1);
+}
+
+TEST_F(OrderFailuresTest, AnOrderThatIsBornExpiredSaysWhoseClockThatIs) {
+  for (const absl::Time expires :
+       {absl::UnixEpoch(), clock_.Now() - absl::Seconds(1), clock_.Now()}) {
+    const std::string name = absl::StrCat("o", absl::ToUnixSeconds(expires));
+    ca_->expires = expires;
+    Create({name + ".test"}, name);
+    Pass(name);
+    EXPECT_EQ(Read(name).status().state(), v1::ORDER_STATE_EXPIRED);
+    EXPECT_THAT(Read(name).status().reason(),
+                HasSubstr(absl::StrCat(
+                    "had expired already, at ",
+                    absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", expires, absl::UTCTimeZone()))));
+    EXPECT_THAT(Read(name).status().reason(), HasSubstr("clock"));
+  }
+  EXPECT_THAT(Read("o0").status().reason(), HasSubstr("1970-01-01T00:00:00Z"));
 }
 
 // Fault 62.

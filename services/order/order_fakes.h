@@ -42,6 +42,8 @@ class FakeAuthority final : public CertificateAuthority {
   int processing_polls = 1;
   std::optional<absl::Time> retry_at;
   std::vector<std::string> wrong_names;  // what is issued instead of what was ordered
+  // What is done to the chain before it is handed out, if anything.
+  std::function<void(std::vector<pki::Certificate>&)> rearrange;
   std::vector<std::string> alternate_urls;
   std::map<std::string, std::vector<pki::Certificate>> alternates;
   // While a call is under way; may be empty.
@@ -141,6 +143,7 @@ class FakeAuthority final : public CertificateAuthority {
                                            [&]() -> absl::StatusOr<acme::CertificateChain> {
                                              acme::CertificateChain chain;
                                              chain.certificates = ca_.ChainFor(Issue());
+                                             if (rearrange) rearrange(chain.certificates);
                                              chain.alternate_urls = alternate_urls;
                                              return chain;
                                            });

@@ -40,6 +40,9 @@ constexpr absl::Duration kSharedOrderRetry = absl::Seconds(5);
 constexpr absl::Duration kIssuerServiceRetry = absl::Seconds(5);
 // What is done on a best-effort basis may take so long.
 constexpr absl::Duration kTidyTimeout = absl::Seconds(10);
+// How long an order that could not be read when it was placed, and so has no end that is known,
+// is asked for.
+constexpr absl::Duration kUnreadOrderLimit = absl::Minutes(10);
 
 std::optional<controller::Result> GoOn() { return std::nullopt; }
 
@@ -404,15 +407,21 @@ OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step
   // Being stopped says nothing about the order.
   if (!context_.Check().ok()) co_return error;
   ErrorAction action = DecideOnError(error, step, Now());
-  if (step == Step::kDownload && absl::IsNotFound(error) && HasExpired()) {
-    // What the CA has not handed out for as long as the order lasted will not come any more.
+  // What the CA has not handed out for as long as the order lasted will not come any more.
+  const bool never_comes = step == Step::kDownload && absl::IsNotFound(error) && HasExpired();
+  const bool unreadable =
+      step == Step::kReadOrder && action.recovery == Recovery::kBackoff && IsUnreadable();
+  if (never_comes || unreadable) {
     action.recovery = Recovery::kFail;
-    action.failed_state = v1::ORDER_STATE_EXPIRED;
+    action.failed_state = never_comes ? v1::ORDER_STATE_EXPIRED : v1::ORDER_STATE_ERRORED;
   }
   if (action.recovery == Recovery::kFail) {
     Failures failures;
     const std::optional<acme::Problem> problem = acme::ProblemOf(error);
     if (problem.has_value()) AddProblem(*problem, "", failures);
+    if (!problem.has_value() && step == Step::kDownload && !never_comes) {
+      AddUnusableCertificate(error.message(), failures);
+    }
     co_return co_await Fail(action.failed_state, std::string(error.message()),
                             std::move(failures));
   }
@@ -460,10 +469,7 @@ OrderPass::AwaitableOutcome OrderPass::FailByCa(v1::OrderState state) {
                                       authorizations, Pointers(challenges_));
   std::string sentence;
   if (failures.empty() && state == v1::ORDER_STATE_EXPIRED) {
-    const bool at_ca = order().status().state() == v1::ORDER_STATE_PROCESSING;
-    sentence = absl::StrCat("The order was not completed in time: ",
-                            at_ca ? "the CA is still working on it"
-                                  : DescribePending(order(), Pointers(challenges_)));
+    sentence = DescribeExpiry(order(), Pointers(challenges_));
   }
   co_return co_await Fail(state, std::move(sentence), std::move(failures));
 }
@@ -499,6 +505,11 @@ OrderPass::AwaitableOutcome OrderPass::CleanUp() {
 bool OrderPass::HasExpired() const {
   return order().status().has_expires() &&
          Now() >= service::FromProto(order().status().expires());
+}
+
+bool OrderPass::IsUnreadable() const {
+  return order().status().finalize_url().empty() &&
+         Now() >= service::FromProto(order().status().placed_time()) + kUnreadOrderLimit;
 }
 
 controller::Result OrderPass::WakeAt(absl::Time when) const {

@@ -81,6 +81,8 @@ class OrderPass {
   const v1::Order& order() const { return record_.order(); }
   v1::OrderStatus& status() { return record_.status(); }
   bool HasExpired() const;
+  // Whether the order was never read though there was time enough.
+  bool IsUnreadable() const;
   controller::Result WakeAt(absl::Time when) const;
 
   const OrderEnvironment& environment_;

@@ -1,5 +1,6 @@
 #include "services/order/order_reconciler.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -344,6 +345,42 @@ TEST_F(OrderReconcilerTest, IssuesForAddresses) {
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
   CW_ASSERT_OK_AND_ASSIGN(const auto chain, pki::ParseChainPem(Read().status().certificate()));
   EXPECT_THAT(chain[0].names.ip_addresses, UnorderedElementsAre("192.0.2.1", "2001:db8::1"));
+}
+
+// Faults 61 and 105.
+TEST_F(OrderReconcilerTest, TakesAChainInWhateverOrderItComes) {
+  using Chain = std::vector<pki::Certificate>;
+  const pki::TestCa intermediate = pki::TestCa("Root").MakeIntermediate("Intermediate");
+  const pki::Certificate above = intermediate.certificate();
+  const pki::Certificate stranger = pki::TestCa("Stranger").certificate();
+  int number = 0;
+  for (const std::function<Chain(pki::Certificate)>& arrange :
+       std::vector<std::function<Chain(pki::Certificate)>>{
+           [&](auto leaf) {
+             return Chain{above, leaf};
+           },
+           [&](auto leaf) {
+             return Chain{leaf, leaf, above};
+           },
+           [&](auto leaf) {
+             return Chain{above, leaf, above};
+           },
+           [&](auto leaf) {
+             return Chain{leaf, stranger, above};
+           }}) {
+    const std::string name = absl::StrCat("o", ++number);
+    ca_->rearrange = [&](Chain& chain) { chain = arrange(ca_->IssueBy(intermediate)); };
+    Create({name + ".test"}, name);
+    Pass(name);
+    Prove();
+    Pass(name);
+    ASSERT_EQ(Read(name).status().state(), v1::ORDER_STATE_VALID) << number;
+    CW_ASSERT_OK_AND_ASSIGN(const auto chain,
+                            pki::ParseChainPem(Read(name).status().certificate()));
+    ASSERT_EQ(chain.size(), 2u);
+    EXPECT_EQ(chain[0].public_key, key_.public_key());
+    EXPECT_EQ(chain[1].subject_common_name, "Intermediate");
+  }
 }
 
 // Fault 63.

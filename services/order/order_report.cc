@@ -124,6 +124,21 @@ std::string DescribePending(const v1::Order& order,
                       " not valid yet: ", JoinShown(open, "; "));
 }
 
+std::string DescribeExpiry(const v1::Order& order,
+                           const std::vector<const solver::v1::Challenge*>& challenges) {
+  const v1::OrderStatus& status = order.status();
+  const absl::Time expires = service::FromProto(status.expires());
+  if (status.has_expires() && expires <= service::FromProto(status.placed_time())) {
+    return absl::StrCat("The CA made an order that had expired already, at ",
+                        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", expires, absl::UTCTimeZone()),
+                        ": the CA is at fault, or this machine's clock is ahead of it");
+  }
+  const bool at_ca = status.state() == v1::ORDER_STATE_PROCESSING;
+  return absl::StrCat(
+      "The order was not completed in time: ",
+      at_ca ? "the CA is still working on it" : DescribePending(order, challenges));
+}
+
 std::string DescribeToProve(const v1::Order& order) {
   std::vector<std::string> names;
   for (const v1::Authorization& authorization : order.status().authorizations()) {
@@ -152,6 +167,12 @@ void AddProblem(const acme::Problem& problem, const std::string& identifier,
   failure.set_identifier(identifier);
   failure.set_type(problem.ShortType());
   failure.set_detail(problem.detail.empty() ? problem.title : problem.detail);
+}
+
+void AddUnusableCertificate(absl::string_view why, Failures& failures) {
+  v1::Failure& failure = *failures.Add();
+  failure.set_type("unusableCertificate");
+  failure.set_detail(std::string(why));
 }
 
 Failures CollectFailures(const v1::Order& order, const acme::Order* ca_order,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "certwright/order/v1/order.pb.h"
 #include "certwright/solver/v1/challenge.pb.h"
@@ -23,6 +24,10 @@ void SetNotReady(v1::Order& order, const std::string& reason, const std::string&
 std::string DescribePending(const v1::Order& order,
                             const std::vector<const solver::v1::Challenge*>& challenges);
 
+// Why an order has expired.
+std::string DescribeExpiry(const v1::Order& order,
+                           const std::vector<const solver::v1::Challenge*>& challenges);
+
 // "2 names have to be proven: a.example, *.b.example."
 std::string DescribeToProve(const v1::Order& order);
 
@@ -31,6 +36,10 @@ using Failures = google::protobuf::RepeatedPtrField<v1::Failure>;
 // The parts of a problem that name an identifier, or else the whole for `identifier`.
 void AddProblem(const acme::Problem& problem, const std::string& identifier,
                 Failures& failures);
+
+// Says that the certificate which the CA has issued is of no use. Its type is none of ACME's:
+// another order would cost another certificate, which may be no better.
+void AddUnusableCertificate(absl::string_view why, Failures& failures);
 
 // What went wrong for which name, of an order that failed: by what the CA says where it says
 // something, else by what the challenges say. `authorizations` holds those that could be read.

@@ -27,6 +27,11 @@ enum class ChainVariant {
   kWithoutIntermediate,
   // CRLF, comments and no last newline: nothing wrong at all.
   kOddPem,
+  // Nor is there with these: a byte order mark, and no line break between two certificates;
+  // labels of old tools; no PEM, but DER.
+  kRunTogether,
+  kOldLabels,
+  kDer,
 };
 
 struct Refusal {
@@ -46,6 +51,10 @@ struct RenewalWindow {
 };
 
 struct Behaviour {
+  // Location and Link name paths only (RFC 9110 §10.2.2).
+  bool relative_urls = false;
+  // newNonce takes HEAD as well as GET.
+  bool takes_head = true;
   // Lists come in any order.
   bool shuffle = false;
   // Percent of good nonces that are refused.

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "boost/json/parse.hpp"
 #include "lib/acme/renewal_info.h"
 #include "lib/base/status_macros.h"
@@ -36,6 +37,13 @@ pki::TestIdentity MakeIdentity(const pki::TestCa& ca, TlsTrouble trouble) {
       return pki::TestCa("Unknown TLS").Issue(names);
   }
   std::abort();
+}
+
+void MakeUrlsRelative(const std::string& base, Reply& reply) {
+  for (http::Header& header : reply.headers) {
+    if (header.name != "Location" && header.name != "Link") continue;
+    header.value = absl::StrReplaceAll(header.value, {{base, ""}});
+  }
 }
 
 }  // namespace
@@ -112,6 +120,7 @@ Reply CaServer::Handle(const Request& request) {
     if (route.endpoint != Endpoint::kDirectory) {
       AddHeader(reply, "Link", absl::StrCat("<", call.Url("/directory"), ">;rel=\"index\""));
     }
+    if (behaviour().relative_urls) MakeUrlsRelative(call.base, reply);
     return reply;
   }
   return ProblemReply(404, "malformed", "there is nothing here");
@@ -243,6 +252,9 @@ Reply CaServer::Directory(Call& call) {
 }
 
 Reply CaServer::NewNonce(Call& call) {
+  if (call.http.method == "HEAD" && !behaviour().takes_head) {
+    return ProblemReply(405, "malformed", "GET this");
+  }
   Reply reply;
   reply.status = call.http.method == "HEAD" ? 200 : 204;
   AddHeader(reply, "Replay-Nonce", nonces_.Make());

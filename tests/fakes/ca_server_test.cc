@@ -293,7 +293,8 @@ TEST_F(CaServerTest, ChainsAreWrongInEveryWay) {
         << static_cast<int>(wrong);
   }
   for (const ChainVariant right :
-       {ChainVariant::kGood, ChainVariant::kWithRoot, ChainVariant::kOddPem}) {
+       {ChainVariant::kGood, ChainVariant::kWithRoot, ChainVariant::kOddPem,
+        ChainVariant::kRunTogether, ChainVariant::kOldLabels, ChainVariant::kDer}) {
     Behaviour behaviour;
     behaviour.chain = right;
     ca_->SetBehaviour(behaviour);

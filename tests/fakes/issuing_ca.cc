@@ -97,6 +97,15 @@ std::string IssuingCa::Chain(const std::string& leaf_der, std::size_t root,
       text.pop_back();
       return absl::StrReplaceAll(text, {{"\n", "\r\n"}});
     }
+    case ChainVariant::kRunTogether:
+      leaf.pop_back();
+      return absl::StrCat("\xef\xbb\xbf", leaf, intermediate);
+    case ChainVariant::kOldLabels:
+      return absl::StrCat(
+          pki::EncodePem("X509 CERTIFICATE", leaf_der),
+          pki::EncodePem("TRUSTED CERTIFICATE", issuers_[root].certificate().der));
+    case ChainVariant::kDer:
+      return absl::StrCat(leaf_der, issuers_[root].certificate().der);
     default:
       return absl::StrCat(leaf, intermediate);
   }

@@ -11,7 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "lib/acme/renewal_info.h"
 #include "lib/base/status_matchers.h"
+#include "lib/pki/certificate.h"
 #include "lib/service/conditions.h"
 #include "tests/fakes/fake_world.h"
 
@@ -73,6 +75,16 @@ inline issuer::v1::Certificate WaitForRevision(FakeWorld& world, const std::stri
   return WaitFor(world, name, [revision](const issuer::v1::Certificate& certificate) {
     return certificate.status().revision() >= revision;
   });
+}
+
+// The present certificate, as `replaces` names it.
+inline std::string CertIdOf(FakeWorld& world, const std::string& name) {
+  const auto secret = world.GetSecret(name + "-tls");
+  EXPECT_THAT(secret, base::IsOk());
+  if (!secret.ok()) return "";
+  const auto chain = pki::ParseChainPem(secret->data().at("tls.crt"));
+  EXPECT_THAT(chain, base::IsOk());
+  return chain.ok() ? acme::CertId(chain->front()).value_or("") : "";
 }
 
 // Waits until an Order for <name>.example.test is as `done` wants it; what it was last.

@@ -3,8 +3,6 @@
 
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "lib/acme/renewal_info.h"
-#include "lib/pki/certificate.h"
 #include "tests/faults/fault_test_world.h"
 
 namespace certwright::fakes {
@@ -51,16 +49,6 @@ std::function<bool(const Certificate&)> IssuedBy(const std::string& issuer, int 
     return certificate.status().revision() == revision &&
            certificate.status().issuer_in_use().name() == issuer;
   };
-}
-
-// As `replaces` names it.
-std::string CertIdOf(FakeWorld& world, const std::string& name) {
-  const auto secret = world.GetSecret(name + "-tls");
-  EXPECT_THAT(secret, base::IsOk());
-  if (!secret.ok()) return "";
-  const auto chain = pki::ParseChainPem(secret->data().at("tls.crt"));
-  EXPECT_THAT(chain, base::IsOk());
-  return chain.ok() ? acme::CertId(chain->front()).value_or("") : "";
 }
 
 std::set<std::string> Replaced(FakeWorld& world) {

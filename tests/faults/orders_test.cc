@@ -151,8 +151,7 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
   int attempts = 0;
   for (const ChainVariant variant :
        {ChainVariant::kWithPrivateKey, ChainVariant::kForOtherKey, ChainVariant::kMissingName,
-        ChainVariant::kExtraName, ChainVariant::kExpired, ChainVariant::kNotYetValid,
-        ChainVariant::kWrongOrder, ChainVariant::kDuplicate}) {
+        ChainVariant::kExtraName, ChainVariant::kExpired, ChainVariant::kNotYetValid}) {
     SCOPED_TRACE(static_cast<int>(variant));
     Behaviour behaviour;
     behaviour.chain = variant;
@@ -165,6 +164,9 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
     const auto* issuing = service::FindCondition(certificate.status().conditions(), "Issuing");
     ASSERT_NE(issuing, nullptr);
     EXPECT_EQ(issuing->reason(), "Failed");
+    // The next order would cost another certificate.
+    EXPECT_GT(service::FromProto(certificate.status().next_attempt_time()),
+              absl::Now() + absl::Minutes(30));
     EXPECT_THAT(issuing->message(), HasSubstr("chain"));
     EXPECT_THAT(issuing->message(), Not(HasSubstr("PRIVATE")));
     EXPECT_EQ(certificate.status().revision(), 1);
@@ -178,17 +180,21 @@ TEST(OrderFaultsTest, NothingOfABadChainReachesTheSecret) {
   CW_EXPECT_OK(world->VerifySecret("www-tls", {DnsName("www")}));
 }
 
-// Faults 61 and 64.
-TEST(OrderFaultsTest, ARootInTheChainAndOddPemAreTaken) {
+// Faults 61, 64 and 105.
+TEST(OrderFaultsTest, WhatIsClearOfAnOddChainIsTaken) {
   const auto world = StartWorld(BelievingCa());
   ASSERT_NE(world, nullptr);
-  for (const ChainVariant variant : {ChainVariant::kWithRoot, ChainVariant::kOddPem}) {
+  for (const ChainVariant variant :
+       {ChainVariant::kWithRoot, ChainVariant::kOddPem, ChainVariant::kWrongOrder,
+        ChainVariant::kDuplicate, ChainVariant::kRunTogether, ChainVariant::kOldLabels,
+        ChainVariant::kDer}) {
     Behaviour behaviour;
     behaviour.chain = variant;
     world->ca().SetBehaviour(behaviour);
     const std::string name = absl::StrCat("c", static_cast<int>(variant));
     Create(*world, name);
     ExpectIssued(*world, {name});
+    EXPECT_EQ(world->ca().orders_for({DnsName(name)}), 1);
     CW_ASSERT_OK_AND_ASSIGN(const auto secret, world->GetSecret(name + "-tls"));
     EXPECT_THAT(secret.data().at("tls.crt"), Not(HasSubstr(world->ca().root_pem())));
     EXPECT_THAT(secret.data().at("tls.crt"), Not(HasSubstr("\r")));
