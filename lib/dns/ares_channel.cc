@@ -1,8 +1,11 @@
 #include "lib/dns/ares_channel.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/rand.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -10,11 +13,14 @@
 #include "boost/asio/bind_executor.hpp"
 #include "boost/asio/post.hpp"
 #include "lib/base/status_macros.h"
+#include "lib/dns/message.h"
 
 namespace certwright::dns {
 namespace {
 
 constexpr int kEdnsSize = 1232;
+constexpr std::size_t kHeaderOctets = 12;
+constexpr std::size_t kOptOctets = 11;
 // Half of the ids, so that a random one is soon found free.
 constexpr std::size_t kMaxInFlight = 32768;
 // About half of the small datagrams that Linux's default buffer of 208 KiB holds.
@@ -42,6 +48,27 @@ absl::Status SetServer(ares_channel channel, const ServerAddress& server) {
   if (status == ARES_SUCCESS) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("c-ares refuses the server ", server.ToString(), ": ",
                                           ares_strerror(status)));
+}
+
+// What c-ares does by itself, but for receiving, where it takes functions of one's own only all
+// together.
+int OpenSocket(int family, int type, int protocol, void*) {
+  const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  const int on = 1;
+  if (fd >= 0 && type == SOCK_STREAM) {
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  }
+  return fd;
+}
+int CloseSocket(int fd, void*) { return close(fd); }
+int Connect(int fd, const sockaddr* address, ares_socklen_t length, void*) {
+  return connect(fd, address, length);
+}
+ares_ssize_t SendParts(int fd, const iovec* parts, int count, void*) {
+  msghdr message = {};
+  message.msg_iov = const_cast<iovec*>(parts);
+  message.msg_iovlen = static_cast<std::size_t>(count);
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
 absl::Status ReplyError(int status) {
@@ -79,9 +106,10 @@ struct AresChannel::Socket {
   bool gone = false;
 };
 
-AresChannel::AresChannel(AresStrand strand, absl::Duration timeout)
+AresChannel::AresChannel(AresStrand strand, absl::Duration timeout, bool edns)
     : strand_(std::move(strand)),
       timeout_(absl::ToChronoMilliseconds(timeout)),
+      edns_(edns),
       timer_(strand_),
       window_(kWindow, kWindowLifetime),
       window_timer_(strand_) {}
@@ -91,7 +119,7 @@ absl::StatusOr<std::shared_ptr<AresChannel>> AresChannel::Create(AresStrand stra
                                                                  absl::Duration timeout,
                                                                  int attempts, bool edns) {
   CW_RETURN_IF_ERROR(InitLibrary());
-  std::shared_ptr<AresChannel> channel(new AresChannel(std::move(strand), timeout));
+  std::shared_ptr<AresChannel> channel(new AresChannel(std::move(strand), timeout, edns));
   // With all of these set c-ares reads no file; the server is a stand-in until SetServer.
   in_addr loopback = {htonl(INADDR_LOOPBACK)};
   std::string lookups = "b";
@@ -117,6 +145,10 @@ absl::StatusOr<std::shared_ptr<AresChannel>> AresChannel::Create(AresStrand stra
     return absl::InternalError(
         absl::StrCat("c-ares does not make a channel: ", ares_strerror(status)));
   }
+  // c-ares keeps the pointer.
+  static const ares_socket_functions kFunctions = {&OpenSocket, &CloseSocket, &Connect,
+                                                   &AresChannel::OnReceive, &SendParts};
+  ares_set_socket_functions(channel->channel_, &kFunctions, channel.get());
   CW_RETURN_IF_ERROR(SetServer(channel->channel_, server));
   return channel;
 }
@@ -192,6 +224,8 @@ absl::Status AresChannel::SendNow(Waiting next) {
   query->channel = this;
   query->id = id;
   query->reply = std::move(next.reply);
+  questions_[id] = next.packet.substr(
+      kHeaderOctets, next.packet.size() - kHeaderOctets - (edns_ ? kOptOctets : 0));
   // May call OnReply before it returns.
   ares_send(channel_, reinterpret_cast<const unsigned char*>(next.packet.data()),
             static_cast<int>(next.packet.size()), &AresChannel::OnReply, query.release());
@@ -212,6 +246,7 @@ void AresChannel::OnReply(void* argument, int status, int, unsigned char* packet
 void AresChannel::Finish(std::unique_ptr<InFlight> query, int status,
                          absl::string_view packet) {
   window_.Erase(query->id);
+  questions_.erase(query->id);
   if (status != ARES_SUCCESS && status != ARES_ETIMEOUT) worn_out_ = true;
   // After FORMERR c-ares leaves EDNS out for as long as the channel lives.
   if (packet.size() > 3 && (packet[3] & 0xF) == 1) worn_out_ = true;
@@ -223,6 +258,38 @@ void AresChannel::Finish(std::unique_ptr<InFlight> query, int status,
   } else {
     reply->Complete(ReplyError(status));
   }
+}
+
+ares_ssize_t AresChannel::OnReceive(int fd, void* data, std::size_t size, int flags,
+                                    sockaddr* from, ares_socklen_t* from_length,
+                                    void* channel) {
+  const ssize_t length = recvfrom(fd, data, size, flags, from, from_length);
+  // Only datagrams are whole messages, and only for them c-ares asks who sent them.
+  if (length < 0 || from == nullptr) return length;
+  const std::size_t restored = static_cast<AresChannel*>(channel)->RestoreQuestion(
+      static_cast<char*>(data), static_cast<std::size_t>(length), size);
+  return static_cast<ares_ssize_t>(restored);
+}
+
+// A server that cannot read a query may answer with a header alone (RFC 1035 §7.3 leaves it to
+// the id); c-ares passes over what lacks the question, and would wait for another answer.
+std::size_t AresChannel::RestoreQuestion(char* packet, std::size_t length,
+                                         std::size_t capacity) const {
+  if (length < kHeaderOctets) return length;
+  const auto octet = [packet](std::size_t at) { return static_cast<uint8_t>(packet[at]); };
+  const bool is_response = (octet(2) & 0x80) != 0;
+  const auto rcode = static_cast<Rcode>(octet(3) & 0xF);
+  const bool is_error = rcode != Rcode::kNoError && rcode != Rcode::kNxDomain;
+  const bool has_question = octet(4) != 0 || octet(5) != 0;
+  const auto asked = questions_.find(static_cast<uint16_t>(octet(0) << 8 | octet(1)));
+  if (!is_response || !is_error || has_question || asked == questions_.end() ||
+      kHeaderOctets + asked->second.size() > capacity) {
+    return length;
+  }
+  std::fill(packet + 4, packet + kHeaderOctets, '\0');
+  packet[5] = 1;
+  std::copy(asked->second.begin(), asked->second.end(), packet + kHeaderOctets);
+  return kHeaderOctets + asked->second.size();
 }
 
 void AresChannel::OnSocketState(void* argument, int fd, int readable, int writable) {

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <ares.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -38,7 +40,8 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
   using Reply = PendingResult<absl::StatusOr<std::string>>;
 
   // With `edns` packets to send end in an OPT record, which c-ares cuts off and sends the
-  // rest again when a server answers FORMERR; without it they have none.
+  // rest again when a server answers FORMERR, also by a header alone; without it they have
+  // none.
   static absl::StatusOr<std::shared_ptr<AresChannel>> Create(AresStrand strand,
                                                              const ServerAddress& server,
                                                              absl::Duration timeout,
@@ -70,11 +73,16 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
     std::weak_ptr<Reply> reply;
   };
 
-  AresChannel(AresStrand strand, absl::Duration timeout);
+  AresChannel(AresStrand strand, absl::Duration timeout, bool edns);
 
   static void OnReply(void* argument, int status, int timeouts, unsigned char* packet,
                       int length);
   static void OnSocketState(void* argument, int fd, int readable, int writable);
+  static ares_ssize_t OnReceive(int fd, void* data, std::size_t size, int flags, sockaddr* from,
+                                ares_socklen_t* from_length, void* channel);
+
+  // Puts the question back into an error that came without it; the new length.
+  std::size_t RestoreQuestion(char* packet, std::size_t length, std::size_t capacity) const;
 
   void Finish(std::unique_ptr<InFlight> query, int status, absl::string_view packet);
   void SendWaiting();
@@ -87,11 +95,14 @@ class AresChannel : public std::enable_shared_from_this<AresChannel> {
 
   AresStrand strand_;
   const std::chrono::steady_clock::duration timeout_;
+  const bool edns_;
   ares_channel channel_ = nullptr;
   std::map<int, std::shared_ptr<Socket>> sockets_;
   boost::asio::steady_timer timer_;
   bool timer_armed_ = false;
   SendWindow window_;
+  // What was asked, in wire form, by the ids of the queries in flight.
+  std::unordered_map<uint16_t, std::string> questions_;
   std::deque<Waiting> waiting_;
   boost::asio::steady_timer window_timer_;
   bool worn_out_ = false;

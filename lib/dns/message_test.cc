@@ -44,6 +44,19 @@ Record MakeRecord(absl::string_view name, RecordType type, Data data) {
   return record;
 }
 
+TEST(FindRecordTest, TakesRecordsOfClassInternetOnly) {
+  Record chaos = MakeRecord("a.test", RecordType::kTxt, RawData{"x"});
+  chaos.record_class = 3;
+  Record none = chaos;
+  none.record_class = 254;
+  const Record other_name = MakeRecord("b.test", RecordType::kTxt, TextData{"b"});
+  const Record other_type = MakeRecord("a.test", RecordType::kCname, NameData{"b.test"});
+  std::vector<Record> section = {chaos, none, other_name, other_type};
+  EXPECT_EQ(FindRecord(section, "a.test", RecordType::kTxt), nullptr);
+  section.push_back(MakeRecord("a.test", RecordType::kTxt, TextData{"a"}));
+  EXPECT_EQ(FindRecord(section, "a.test", RecordType::kTxt), &section.back());
+}
+
 TEST(ParseMessageTest, ReadsBackWhatWasWrittenOfEveryType) {
   Message message;
   message.id = 0xBEEF;

@@ -12,11 +12,11 @@
 namespace certwright::dns {
 namespace {
 
-constexpr absl::Duration kMaxCacheLife = absl::Seconds(30);
 constexpr std::size_t kMaxCacheEntries = 4096;
 // Far more than real zones have; what a hostile one adds is not asked.
-constexpr std::size_t kMaxNameservers = 16;
 constexpr std::size_t kMaxAddresses = 64;
+// Of the nameservers of a zone that are asked, one after the other, for a zone below.
+constexpr std::size_t kMaxTries = 4;
 
 // One server's answer, judged.
 struct Verdict {
@@ -37,11 +37,31 @@ std::string FollowInMessage(const Message& message, std::string name) {
   return name;
 }
 
-bool IsReferral(const Message& message, absl::string_view name) {
-  return std::any_of(message.authority.begin(), message.authority.end(),
-                     [name](const Record& record) {
-                       return record.type == RecordType::kNs && IsSubdomain(name, record.name);
-                     });
+// The zone that the message refers to for `name`; null if it does not.
+const std::string* ReferralFor(const Message& message, absl::string_view name) {
+  for (const Record& record : message.authority) {
+    if (record.type == RecordType::kNs && IsSubdomain(name, record.name)) return &record.name;
+  }
+  return nullptr;
+}
+
+// Whether it has authority, or refers to who has.
+bool TellsOfZones(const Message& message, absl::string_view name) {
+  return message.authoritative || ReferralFor(message, name) != nullptr;
+}
+
+// The zone of `name` below `zone` that an answer of one of `zone`'s nameservers to a question
+// for its SOA tells of; empty if there is none.
+std::string ZoneBelow(const Message& message, absl::string_view name, absl::string_view zone) {
+  std::string below;
+  if (message.authoritative) {
+    const std::optional<Zone> told = ZoneFromAnswer(message, name);
+    if (told.has_value()) below = told->name;
+  } else if (const std::string* referral = ReferralFor(message, name)) {
+    below = *referral;
+  }
+  const bool is_below = below != zone && IsSubdomain(below, zone) && IsSubdomain(name, below);
+  return is_below ? below : "";
 }
 
 // Which outcome the values at the name make, once the answer is one to believe.
@@ -58,6 +78,12 @@ void JudgeValues(const Message& message, absl::string_view expected, Verdict& ve
     return;
   }
   verdict.finding.outcome = Outcome::kAbsent;
+  const Record* alias = FindRecord(message.answers, verdict.final_name, RecordType::kCname);
+  if (values == 0 && alias != nullptr) {
+    verdict.finding.detail =
+        absl::StrCat("has no TXT record at ", verdict.final_name, ", but an alias");
+    return;
+  }
   verdict.finding.detail =
       values == 0
           ? absl::StrCat("has no TXT record at ", DisplayName(verdict.final_name), " (",
@@ -66,13 +92,13 @@ void JudgeValues(const Message& message, absl::string_view expected, Verdict& ve
                          ", but not the expected one");
 }
 
-void JudgeAnswer(const Answer& answer, const Query& query, absl::string_view expected,
+void JudgeAnswer(const Answer& answer, const Query& query, const PropagationRequest& request,
                  Verdict& verdict) {
   const Message& message = answer.message;
   Finding& finding = verdict.finding;
   finding.rcode = message.rcode;
   finding.elapsed = answer.elapsed;
-  verdict.final_name = FollowInMessage(message, query.name);
+  if (request.follow_aliases) verdict.final_name = FollowInMessage(message, query.name);
   if (message.rcode == Rcode::kRefused || message.rcode == Rcode::kNotAuth) {
     finding.outcome = Outcome::kRefused;
     finding.detail = absl::StrCat("answered ", RcodeName(message.rcode));
@@ -81,22 +107,22 @@ void JudgeAnswer(const Answer& answer, const Query& query, absl::string_view exp
     finding.detail = absl::StrCat("answered ", RcodeName(message.rcode));
   } else if (!query.recursion_desired && !message.authoritative) {
     finding.outcome = Outcome::kNotAuthoritative;
-    verdict.moved = IsReferral(message, query.name);
+    verdict.moved = ReferralFor(message, query.name) != nullptr;
     finding.detail = verdict.moved ? "refers to servers of a zone below"
                                    : "answered without authority for the zone";
   } else {
-    JudgeValues(message, expected, verdict);
+    JudgeValues(message, request.expected_value, verdict);
     verdict.moved = !query.recursion_desired && verdict.final_name != query.name;
   }
 }
 
 absl::StatusOr<Verdict> Judge(const absl::StatusOr<Answer>& answer, const Query& query,
-                              absl::string_view expected) {
+                              const PropagationRequest& request) {
   Verdict verdict;
   verdict.final_name = query.name;
   if (answer.ok()) {
     verdict.finding.address = answer->server;
-    JudgeAnswer(*answer, query, expected, verdict);
+    JudgeAnswer(*answer, query, request, verdict);
     return verdict;
   }
   const absl::Status& status = answer.status();
@@ -119,7 +145,7 @@ runtime::Awaitable<absl::StatusOr<Verdict>> Ask(runtime::Context context, DnsRes
   query.timeout = request.timeout;
   query.attempts = request.attempts;
   const absl::StatusOr<Answer> answer = co_await resolver.Resolve(context, query);
-  CW_CO_ASSIGN_OR_RETURN(Verdict verdict, Judge(answer, query, request.expected_value));
+  CW_CO_ASSIGN_OR_RETURN(Verdict verdict, Judge(answer, query, request));
   verdict.finding.nameserver = std::move(nameserver);
   if (!address.empty()) verdict.finding.address = std::move(address);
   verdict.finding.recursive = recursive;
@@ -138,8 +164,6 @@ absl::Status CheckRequest(const PropagationRequest& request) {
   }
   return absl::OkStatus();
 }
-
-absl::Duration CacheLife(uint32_t ttl) { return std::min(absl::Seconds(ttl), kMaxCacheLife); }
 
 bool IsSilentOrLame(const Finding& finding) {
   return finding.outcome != Outcome::kPresent && finding.outcome != Outcome::kAbsent &&
@@ -209,13 +233,14 @@ PropagationChecker::PropagationChecker(DnsResolver& resolver, const base::Clock&
                                        ServerPolicy policy)
     : resolver_(resolver),
       policy_(std::move(policy)),
-      locations_(clock, kMaxCacheEntries),
-      nameservers_(clock, kMaxCacheEntries) {}
+      nameservers_(resolver, clock),
+      locations_(clock, kMaxCacheEntries) {}
 
 runtime::Awaitable<absl::StatusOr<PropagationReport>> PropagationChecker::Check(
     runtime::Context context, PropagationRequest request) {
   CW_CO_RETURN_IF_ERROR(CheckRequest(request));
   CW_CO_ASSIGN_OR_RETURN(request.name, Normalize(request.name));
+  CW_CO_ASSIGN_OR_RETURN(request.zone, Normalize(request.zone));
   PropagationReport report;
   report.resolved_name = request.name;
   if (request.mode != PropagationMode::kRecursive) {
@@ -233,8 +258,8 @@ runtime::Awaitable<absl::Status> PropagationChecker::CheckAuthoritative(
     runtime::Context context, const PropagationRequest& request, PropagationReport& report) {
   // A recursive nameserver that is to be asked for the value later must not be asked for the
   // name before: it would remember that the name does not exist.
-  bool by_parent =
-      request.mode == PropagationMode::kBoth && request.authoritative_servers.empty();
+  bool by_parent = request.mode == PropagationMode::kBoth && request.follow_aliases &&
+                   request.authoritative_servers.empty();
   while (true) {
     CW_CO_ASSIGN_OR_RETURN(const Location location,
                            co_await Locate(context, request, by_parent));
@@ -268,8 +293,8 @@ PropagationChecker::AskNameservers(runtime::Context context, const PropagationRe
   for (const std::string& address : request.authoritative_servers) ask("", address);
   if (request.authoritative_servers.empty()) {
     CW_CO_ASSIGN_OR_RETURN(
-        const Nameservers nameservers,
-        co_await FindNameservers(context, location.zone, request.recursive_nameservers));
+        const std::vector<Nameserver> nameservers,
+        co_await nameservers_.Find(context, location.zone, request.recursive_nameservers));
     for (const Nameserver& nameserver : nameservers) {
       for (const std::string& ip : nameserver.ips) {
         ServerAddress address;
@@ -324,18 +349,19 @@ runtime::Awaitable<absl::Status> PropagationChecker::CheckRecursive(
   co_return absl::OkStatus();
 }
 
-runtime::Awaitable<absl::StatusOr<PropagationChecker::Location>> PropagationChecker::Locate(
-    runtime::Context context, const PropagationRequest& request, bool by_parent) {
-  const CacheKey key(request.recursive_nameservers, request.name);
-  if (std::optional<Location> location = locations_.Get(key)) co_return *std::move(location);
-  co_return co_await Walk(context, request, by_parent);
+PropagationChecker::CacheKey PropagationChecker::KeyOf(const PropagationRequest& request) {
+  return {request.recursive_nameservers, request.zone, request.name, request.follow_aliases};
 }
 
-runtime::Awaitable<absl::StatusOr<PropagationChecker::Location>> PropagationChecker::Walk(
+runtime::Awaitable<absl::StatusOr<PropagationChecker::Location>> PropagationChecker::Locate(
     runtime::Context context, const PropagationRequest& request, bool by_parent) {
-  const bool given = !request.authoritative_servers.empty();
-  Location location;
-  location.name = request.name;
+  if (std::optional<Location> known = locations_.Get(KeyOf(request))) {
+    co_return *std::move(known);
+  }
+  if (request.follow_aliases && !by_parent) co_return co_await Walk(context, request);
+  Location location{request.name, request.zone};
+  const bool known = !request.zone.empty() || !request.authoritative_servers.empty();
+  if (known) co_return location;
   if (by_parent) {
     CW_CO_ASSIGN_OR_RETURN(const Zone zone, co_await FindZone(context, resolver_,
                                                               std::string(Parent(request.name)),
@@ -343,99 +369,88 @@ runtime::Awaitable<absl::StatusOr<PropagationChecker::Location>> PropagationChec
     location.zone = zone.name;
     co_return location;
   }
-  const bool ask_given = given && request.recursive_nameservers.empty();
-  CW_CO_ASSIGN_OR_RETURN(
-      const CnameTarget target,
-      co_await FollowCnames(
-          context, resolver_, request.name, ask_given ? RecordType::kTxt : RecordType::kSoa,
-          ask_given ? request.authoritative_servers : request.recursive_nameservers));
-  location.name = target.name;
-  if (given) co_return location;
-  std::optional<Zone> zone = ZoneFromAnswer(target.answer.message, target.name);
-  if (!zone.has_value()) {
-    CW_CO_ASSIGN_OR_RETURN(
-        zone, co_await FindZone(context, resolver_, std::string(Parent(target.name)),
-                                request.recursive_nameservers));
-  }
-  location.zone = zone->name;
-  locations_.Put(CacheKey(request.recursive_nameservers, request.name), location,
-                 CacheLife(zone->ttl));
+  CW_CO_ASSIGN_OR_RETURN(location.zone, co_await FindZoneFromAbove(context, request));
+  locations_.Put(KeyOf(request), location, kMaxDnsCacheLife);
   co_return location;
 }
 
-runtime::Awaitable<absl::StatusOr<PropagationChecker::Nameservers>>
-PropagationChecker::FindNameservers(runtime::Context context, std::string zone,
-                                    std::vector<std::string> servers) {
-  const CacheKey key(servers, zone);
-  if (std::optional<Nameservers> known = nameservers_.Get(key)) co_return *std::move(known);
-  Query query;
-  query.name = zone;
-  query.type = RecordType::kNs;
-  query.servers = servers;
-  CW_CO_ASSIGN_OR_RETURN(const Answer answer,
-                         co_await resolver_.Resolve(context, std::move(query)));
-  uint32_t ttl = absl::ToInt64Seconds(kMaxCacheLife);
-  std::vector<runtime::Awaitable<Nameserver>> tasks;
-  for (const Record& record : answer.message.answers) {
-    const auto* data = std::get_if<NameData>(&record.data);
-    if (record.type != RecordType::kNs || record.name != zone || data == nullptr) continue;
-    if (tasks.size() >= kMaxNameservers) break;
-    ttl = std::min(ttl, record.ttl);
-    tasks.push_back(FindAddresses(context, data->name, servers));
+runtime::Awaitable<absl::StatusOr<PropagationChecker::Location>> PropagationChecker::Walk(
+    runtime::Context context, const PropagationRequest& request) {
+  const bool given = !request.authoritative_servers.empty();
+  const bool ask_given = given && request.recursive_nameservers.empty();
+  Location location;
+  CW_CO_ASSIGN_OR_RETURN(
+      const CnameTarget target,
+      co_await FollowCnames(
+          context, resolver_, request.name, ask_given ? RecordType::kTxt : RecordType::kCname,
+          ask_given ? request.authoritative_servers : request.recursive_nameservers));
+  location.name = target.name;
+  if (given) co_return location;
+  absl::Duration life = kMaxDnsCacheLife;
+  if (!request.zone.empty() && IsSubdomain(target.name, request.zone)) {
+    location.zone = request.zone;
+  } else {
+    std::optional<Zone> zone = ZoneFromAnswer(target.answer.message, target.name);
+    if (!zone.has_value()) {
+      CW_CO_ASSIGN_OR_RETURN(
+          zone, co_await FindZone(context, resolver_, std::string(Parent(target.name)),
+                                  request.recursive_nameservers));
+    }
+    location.zone = zone->name;
+    life = std::min(life, absl::Seconds(zone->ttl));
   }
-  if (tasks.empty()) {
-    const std::string what =
-        absl::StrCat("the DNS server ", answer.server, " knows no nameservers of the zone ",
-                     DisplayName(zone), " (", RcodeName(answer.message.rcode), ")");
-    const bool failed = answer.message.rcode == Rcode::kServFail;
-    co_return failed ? absl::UnavailableError(what) : absl::NotFoundError(what);
-  }
-  Nameservers nameservers = co_await runtime::WhenAll(std::move(tasks));
-  CW_CO_RETURN_IF_ERROR(context.Check());
-  const bool complete =
-      std::all_of(nameservers.begin(), nameservers.end(), [](const Nameserver& nameserver) {
-        return nameserver.status.ok() && !nameserver.ips.empty();
-      });
-  if (complete) nameservers_.Put(key, nameservers, CacheLife(ttl));
-  co_return nameservers;
+  locations_.Put(KeyOf(request), location, life);
+  co_return location;
 }
 
-runtime::Awaitable<PropagationChecker::Nameserver> PropagationChecker::FindAddresses(
-    runtime::Context context, std::string name, std::vector<std::string> servers) {
-  Nameserver nameserver;
-  nameserver.name = name;
-  std::vector<runtime::Awaitable<absl::StatusOr<Answer>>> tasks;
-  for (const RecordType type : {RecordType::kA, RecordType::kAaaa}) {
+runtime::Awaitable<absl::StatusOr<std::string>> PropagationChecker::FindZoneFromAbove(
+    runtime::Context context, PropagationRequest request) {
+  CW_CO_RETURN_IF_ERROR(CheckRequest(request));
+  CW_CO_ASSIGN_OR_RETURN(request.name, Normalize(request.name));
+  CW_CO_ASSIGN_OR_RETURN(
+      const Zone above, co_await FindZone(context, resolver_, std::string(Parent(request.name)),
+                                          request.recursive_nameservers));
+  std::string zone = above.name;
+  while (true) {
+    CW_CO_ASSIGN_OR_RETURN(std::string below, co_await FindZoneBelow(context, request, zone));
+    if (below.empty()) co_return zone;
+    zone = std::move(below);
+    if (zone == request.name) co_return zone;
+  }
+}
+
+runtime::Awaitable<absl::StatusOr<std::string>> PropagationChecker::FindZoneBelow(
+    runtime::Context context, const PropagationRequest& request, const std::string& zone) {
+  const absl::StatusOr<std::vector<Nameserver>> nameservers =
+      co_await nameservers_.Find(context, zone, request.recursive_nameservers);
+  std::vector<std::string> addresses;
+  for (const Nameserver& nameserver : nameservers.value_or(std::vector<Nameserver>())) {
+    for (const std::string& ip : nameserver.ips) {
+      const ServerAddress address{ip, static_cast<uint16_t>(request.authoritative_port)};
+      if (addresses.size() == kMaxTries || !policy_.CheckAddress(address).ok()) continue;
+      addresses.push_back(address.ToString());
+    }
+  }
+  for (const std::string& address : addresses) {
     Query query;
-    query.name = name;
-    query.type = type;
-    query.servers = servers;
-    tasks.push_back(resolver_.Resolve(context, std::move(query)));
-  }
-  const std::vector<absl::StatusOr<Answer>> answers =
-      co_await runtime::WhenAll(std::move(tasks));
-  for (const absl::StatusOr<Answer>& answer : answers) {
-    if (!answer.ok()) {
-      nameserver.status = answer.status();
-      continue;
-    }
-    const Rcode rcode = answer->message.rcode;
-    if (rcode != Rcode::kNoError && rcode != Rcode::kNxDomain) {
-      nameserver.status = absl::UnavailableError(
-          absl::StrCat("the DNS server ", answer->server, " answered ", RcodeName(rcode),
-                       " when asked for the addresses of ", name));
-    }
-    for (const Record& record : answer->message.answers) {
-      const auto* data = std::get_if<AddressData>(&record.data);
-      if (data != nullptr) nameserver.ips.push_back(data->address);
+    query.name = request.name;
+    query.type = RecordType::kSoa;
+    query.servers.push_back(address);
+    query.recursion_desired = false;
+    query.timeout = request.timeout;
+    query.attempts = request.attempts;
+    const absl::StatusOr<Answer> answer = co_await resolver_.Resolve(context, query);
+    CW_CO_RETURN_IF_ERROR(context.Check());
+    if (answer.ok() && TellsOfZones(answer->message, request.name)) {
+      co_return ZoneBelow(answer->message, request.name, zone);
     }
   }
-  co_return nameserver;
+  co_return std::string();
 }
 
 void PropagationChecker::Forget(const PropagationRequest& request, const Location& location) {
-  locations_.Erase(CacheKey(request.recursive_nameservers, request.name));
-  nameservers_.Erase(CacheKey(request.recursive_nameservers, location.zone));
+  locations_.Erase(KeyOf(request));
+  nameservers_.Forget(location.zone, request.recursive_nameservers);
 }
 
 }  // namespace certwright::dns

@@ -1,7 +1,8 @@
 // PropagationChecker: has a TXT record reached every server that a CA may ask?
 //
-// AUTHORITATIVE: aliases of the name are followed, its zone is found, and each address of
-// each of the zone's nameservers is asked directly, without recursion, all in parallel.
+// AUTHORITATIVE: aliases of the name are followed, if they are to be, its zone is found, and
+// each address of each of the zone's nameservers is asked directly, without recursion, all in
+// parallel.
 // RECURSIVE: each of the recursive nameservers is asked. BOTH: first the one, and only when
 // that has succeeded the other, so that a resolver does not get to cache an absence early.
 //
@@ -20,6 +21,7 @@
 #pragma once
 
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
+#include "lib/dns/nameservers.h"
 #include "lib/dns/resolver.h"
 #include "lib/dns/server_policy.h"
 #include "lib/dns/ttl_cache.h"
@@ -40,6 +43,12 @@ struct PropagationRequest {
   std::string name;
   // One of the TXT values at the name (or at what it is an alias of) must be exactly this.
   std::string expected_value;
+  // Whether what the name is an alias of counts for it. If not, no recursive nameserver is
+  // asked for the name before its zone's have the value: it would remember the alias.
+  bool follow_aliases = true;
+  // The zone, where it is known: then no SOA record is asked for. Empty, or if aliases lead out
+  // of it, the zone is looked up.
+  std::string zone;
   PropagationMode mode = PropagationMode::kAuthoritative;
   // Used to find aliases, zone and nameservers, and asked in modes RECURSIVE and BOTH. Empty
   // means the system's. These and authoritative_servers are for the caller to judge.
@@ -114,37 +123,38 @@ class PropagationChecker {
   runtime::Awaitable<absl::StatusOr<PropagationReport>> Check(runtime::Context context,
                                                               PropagationRequest request);
 
+  // The zone of `request.name` itself, whatever that is an alias of, without asking a recursive
+  // nameserver for the name: from above, the zone's own nameservers tell whether the name is in
+  // a zone below. Where none of them tells, it is taken to be in theirs. Errors of FindZone.
+  runtime::Awaitable<absl::StatusOr<std::string>> FindZoneFromAbove(runtime::Context context,
+                                                                    PropagationRequest request);
+
  private:
   struct Location {
     std::string name;
     std::string zone;
   };
-  struct Nameserver {
-    std::string name;
-    std::vector<std::string> ips;
-    // Why some or all of its addresses are not known.
-    absl::Status status;
-  };
-  using Nameservers = std::vector<Nameserver>;
-  // The recursive nameservers asked, and the name: answers differ between views of the DNS.
-  using CacheKey = std::pair<std::vector<std::string>, std::string>;
+  // The recursive nameservers asked, as answers differ between views of the DNS, the zone given
+  // and the name; and whether aliases were followed.
+  using CacheKey = std::tuple<std::vector<std::string>, std::string, std::string, bool>;
   // Findings, and whether one of them shows that the name lives elsewhere than assumed.
   struct Round {
     std::vector<Finding> findings;
     bool moved = false;
   };
 
+  static CacheKey KeyOf(const PropagationRequest& request);
   // With `by_parent` the name itself is not asked for, and taken for no alias and no zone.
   runtime::Awaitable<absl::StatusOr<Location>> Locate(runtime::Context context,
                                                       const PropagationRequest& request,
                                                       bool by_parent);
+  // Follows aliases.
   runtime::Awaitable<absl::StatusOr<Location>> Walk(runtime::Context context,
-                                                    const PropagationRequest& request,
-                                                    bool by_parent);
-  runtime::Awaitable<absl::StatusOr<Nameservers>> FindNameservers(
-      runtime::Context context, std::string zone, std::vector<std::string> servers);
-  runtime::Awaitable<Nameserver> FindAddresses(runtime::Context context, std::string name,
-                                               std::vector<std::string> servers);
+                                                    const PropagationRequest& request);
+  // The zone right below `zone` that `request.name` is in; empty if there is none, or nobody
+  // tells.
+  runtime::Awaitable<absl::StatusOr<std::string>> FindZoneBelow(
+      runtime::Context context, const PropagationRequest& request, const std::string& zone);
   runtime::Awaitable<absl::Status> CheckAuthoritative(runtime::Context context,
                                                       const PropagationRequest& request,
                                                       PropagationReport& report);
@@ -159,8 +169,8 @@ class PropagationChecker {
 
   DnsResolver& resolver_;
   const ServerPolicy policy_;
+  NameserverFinder nameservers_;
   TtlCache<CacheKey, Location> locations_;
-  TtlCache<CacheKey, Nameservers> nameservers_;
 };
 
 }  // namespace certwright::dns

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "lib/base/fake_clock.h"
 #include "lib/base/status_matchers.h"
 #include "lib/dns/resolver_fake.h"
@@ -15,6 +16,7 @@ using testing::HasSubstr;
 
 constexpr auto kTxt = RecordType::kTxt;
 constexpr auto kSoa = RecordType::kSoa;
+constexpr auto kCname = RecordType::kCname;
 constexpr auto kNs = RecordType::kNs;
 constexpr char kName[] = "_acme-challenge.example.test";
 constexpr char kRecursive[] = "192.0.2.53";
@@ -64,7 +66,7 @@ class PropagationCheckerTest : public testing::Test {
                  ServerPolicy(*http::AddressRanges::Parse({"198.51.100.0/24", "2001:db8::/32"}),
                               {})) {
     // example.test with two nameservers, the second of which has two addresses.
-    resolver_.Set(kRecursive, kName, kSoa, NxDomain("example.test"));
+    resolver_.Set(kRecursive, kName, kCname, NxDomain("example.test"));
     resolver_.Set(kRecursive, "example.test", kSoa, Answering({SoaRecord("example.test")}));
     resolver_.Set(kRecursive, "example.test", kNs,
                   Answering({NsRecord("example.test", "ns1.example.test"),
@@ -205,9 +207,9 @@ TEST_F(PropagationCheckerTest, AHostWithoutIpv6IsNotHeldUp) {
 }
 
 TEST_F(PropagationCheckerTest, FollowsAnAliasIntoAnotherZone) {
-  resolver_.Set(kRecursive, kName, kSoa, Answering({CnameRecord(kName, "x.delegated.net")}));
+  resolver_.Set(kRecursive, kName, kCname, Answering({CnameRecord(kName, "x.delegated.net")}));
   Message negative = NxDomain("delegated.net");
-  resolver_.Set(kRecursive, "x.delegated.net", kSoa, negative);
+  resolver_.Set(kRecursive, "x.delegated.net", kCname, negative);
   resolver_.Set(kRecursive, "delegated.net", kNs,
                 Answering({NsRecord("delegated.net", "ns2.other.test")}));
   SetValues(kNs2, {"value"}, "x.delegated.net");
@@ -283,8 +285,8 @@ TEST_F(PropagationCheckerTest, InModeBothAnAliasIsFoundWhenTheServersShowIt) {
     resolver_.Set(server, kName, kTxt, Answering({CnameRecord(kName, "x.delegated.net")}));
     SetValues(server, {"value"}, "x.delegated.net");
   }
-  resolver_.Set(kRecursive, kName, kSoa, Answering({CnameRecord(kName, "x.delegated.net")}));
-  resolver_.Set(kRecursive, "x.delegated.net", kSoa, NxDomain("delegated.net"));
+  resolver_.Set(kRecursive, kName, kCname, Answering({CnameRecord(kName, "x.delegated.net")}));
+  resolver_.Set(kRecursive, "x.delegated.net", kCname, NxDomain("delegated.net"));
   resolver_.Set(kRecursive, "delegated.net", kNs,
                 Answering({NsRecord("delegated.net", "ns1.example.test")}));
   SetValues(kRecursive, {"value"});
@@ -300,7 +302,7 @@ TEST_F(PropagationCheckerTest, RemembersZoneAndNameserversForABoundedTime) {
   EXPECT_EQ(resolver_.queries().size() - first, 3u);
   // Another name of the zone costs one question more.
   request_.name = "_acme-challenge.b.example.test";
-  resolver_.Set(kRecursive, request_.name, kSoa, NxDomain("example.test"));
+  resolver_.Set(kRecursive, request_.name, kCname, NxDomain("example.test"));
   for (const char* server : {kNs1, kNs2, kNs2V6}) SetValues(server, {"value"}, request_.name);
   const std::size_t second = resolver_.queries().size();
   Outcomes();
@@ -319,6 +321,178 @@ TEST_F(PropagationCheckerTest, LooksAgainAfterALameOrAliasingAnswer) {
   resolver_.Set(kRecursive, "example.test", kNs,
                 Answering({NsRecord("example.test", "ns2.other.test")}));
   EXPECT_EQ(Outcomes().size(), 2u);
+}
+
+// What a zone's nameservers say of a name that aliases are not followed from.
+class WithoutAliasesTest : public PropagationCheckerTest {
+ protected:
+  WithoutAliasesTest() {
+    request_.follow_aliases = false;
+    for (const char* server : {kNs1, kNs2, kNs2V6}) {
+      resolver_.Set(server, kName, kSoa, NxDomain("example.test"));
+    }
+  }
+  std::string ZoneFromAbove() {
+    return runtime::RunSync(
+               checker_.FindZoneFromAbove(
+                   runtime::Context::WithTimeout(clock_, absl::Minutes(1)), request_))
+        .value_or("(none)");
+  }
+  // Whether the resolver was asked for the name.
+  bool ResolverWasAsked() {
+    for (const Query& query : resolver_.queries()) {
+      if (query.name == kName && query.servers[0] == kRecursive) return true;
+    }
+    return false;
+  }
+};
+
+// Fault 108.
+TEST_F(WithoutAliasesTest, AnAliasIsNeitherFollowedNorLearntByTheResolver) {
+  const Message alias =
+      Answering({CnameRecord(kName, "lb.other.net"), TxtRecord("lb.other.net", "value")});
+  for (const char* server : {kNs1, kNs2, kNs2V6}) {
+    resolver_.Set(server, kName, kSoa, Answering({CnameRecord(kName, "lb.other.net")}));
+    resolver_.Set(server, kName, kTxt, alias);
+  }
+  EXPECT_EQ(ZoneFromAbove(), "example.test");
+  EXPECT_EQ(Outcomes().at("198.51.100.1:53"), Outcome::kAbsent);
+  EXPECT_FALSE(report_.propagated);
+  EXPECT_THAT(report_.findings[0].detail, HasSubstr("an alias"));
+  for (const char* server : {kNs1, kNs2, kNs2V6}) SetValues(server, {"value"});
+  Outcomes();
+  EXPECT_TRUE(report_.propagated);
+  EXPECT_EQ(report_.resolved_name, kName);
+  EXPECT_EQ(report_.zone, "example.test");
+  EXPECT_FALSE(ResolverWasAsked());
+}
+
+// Fault 108.
+TEST_F(WithoutAliasesTest, InModeBothTheResolverIsAskedWhenTheServersHaveTheValue) {
+  request_.mode = PropagationMode::kBoth;
+  SetValues(kNs2, {});
+  Outcomes();
+  EXPECT_FALSE(ResolverWasAsked());
+  SetValues(kNs2, {"value"});
+  resolver_.Set(kRecursive, kName, kTxt,
+                Answering({CnameRecord(kName, "x.net"), TxtRecord("x.net", "value")}));
+  EXPECT_EQ(Outcomes().at("192.0.2.53"), Outcome::kAbsent);
+  EXPECT_FALSE(report_.propagated);
+  SetValues(kRecursive, {"value"});
+  Outcomes();
+  EXPECT_TRUE(report_.propagated);
+}
+
+// Fault 67.
+TEST_F(WithoutAliasesTest, ADelegatedNameIsFoundFromAbove) {
+  Message referral;
+  referral.response = true;
+  referral.authority = {NsRecord(kName, "ns2.other.test")};
+  Message parents = NoData("example.test");
+  Message own = Answering({SoaRecord(kName)});
+  Message child_of_same_server = NoData(kName);
+  struct Case {
+    Message answer;
+    std::string zone;
+  };
+  for (const Case& c : {Case{referral, kName},
+                        {own, kName},
+                        {child_of_same_server, kName},
+                        {parents, "example.test"},
+                        // What is above or beside is no zone below.
+                        {NoData("test"), "example.test"},
+                        {NoData("other.test"), "example.test"},
+                        {Failing(Rcode::kServFail), "example.test"}}) {
+    for (const char* server : {kNs1, kNs2, kNs2V6}) {
+      resolver_.Set(server, kName, kSoa, c.answer);
+    }
+    resolver_.Set(kRecursive, kName, kNs, Answering({NsRecord(kName, "ns2.other.test")}));
+    for (const char* server : {kNs2, kNs2V6}) {
+      if (c.zone == kName) resolver_.Set(server, kName, kSoa, own);
+    }
+    EXPECT_EQ(ZoneFromAbove(), c.zone);
+  }
+}
+
+TEST_F(WithoutAliasesTest, TheNextNameserverIsAskedWhereOneIsSilentOrLame) {
+  resolver_.SetError(kNs1, kName, kSoa, absl::UnavailableError("silent"));
+  resolver_.Set(kNs2, kName, kSoa, Failing(Rcode::kRefused));
+  resolver_.Set(kNs2V6, kName, kSoa, Answering({SoaRecord(kName)}));
+  resolver_.Set(kRecursive, kName, kNs, Answering({NsRecord(kName, "ns2.other.test")}));
+  EXPECT_EQ(ZoneFromAbove(), kName);
+}
+
+// Fault 108.
+TEST_F(PropagationCheckerTest, WithAGivenZoneNoSoaIsAsked) {
+  for (const bool follow_aliases : {true, false}) {
+    for (const PropagationMode mode :
+         {PropagationMode::kAuthoritative, PropagationMode::kBoth}) {
+      request_.follow_aliases = follow_aliases;
+      request_.mode = mode;
+      request_.zone = "Example.test.";
+      SetValues(kRecursive, {"value"});
+      Outcomes();
+      EXPECT_TRUE(report_.propagated);
+      EXPECT_EQ(report_.zone, "example.test");
+    }
+  }
+  for (const Query& query : resolver_.queries()) EXPECT_NE(query.type, kSoa) << query.name;
+}
+
+// Fault 108.
+TEST_F(PropagationCheckerTest, AnAliasOutOfTheGivenZoneIsLookedUp) {
+  request_.zone = "example.test";
+  resolver_.Set(kRecursive, kName, kCname, Answering({CnameRecord(kName, "x.delegated.net")}));
+  resolver_.Set(kRecursive, "x.delegated.net", kCname, NxDomain("delegated.net"));
+  resolver_.Set(kRecursive, "delegated.net", kNs,
+                Answering({NsRecord("delegated.net", "ns1.example.test")}));
+  SetValues(kNs1, {"value"}, "x.delegated.net");
+  Outcomes();
+  EXPECT_TRUE(report_.propagated);
+  EXPECT_EQ(report_.zone, "delegated.net");
+}
+
+TEST_F(PropagationCheckerTest, OnlyValuesAtTheNameItselfCount) {
+  for (const char* server : {kNs1, kNs2, kNs2V6}) {
+    resolver_.Set(server, kName, kTxt,
+                  Answering({TxtRecord("other.example.test", "value"),
+                             TxtRecord("example.test", "value")}));
+  }
+  EXPECT_EQ(Outcomes().at("198.51.100.1:53"), Outcome::kAbsent);
+  EXPECT_FALSE(report_.propagated);
+}
+
+TEST_F(PropagationCheckerTest, OnlyTheZonesOwnNsRecordsNameItsNameservers) {
+  resolver_.Set(kRecursive, "example.test", kNs,
+                Answering({NsRecord("other.test", "ns2.other.test"),
+                           NsRecord("sub.example.test", "ns2.other.test"),
+                           NsRecord("example.test", "ns1.example.test")}));
+  EXPECT_EQ(Outcomes().size(), 1u);
+  EXPECT_EQ(report_.findings[0].nameserver, "ns1.example.test");
+}
+
+TEST_F(PropagationCheckerTest, AsksSixteenNameserversAndSixtyFourAddressesAtMost) {
+  std::vector<Record> nameservers;
+  const auto add = [&](int i, int addresses) {
+    const std::string name = absl::StrCat("ns", i, ".many.test");
+    nameservers.push_back(NsRecord("example.test", name));
+    std::vector<Record> records;
+    for (int j = 0; j < addresses; ++j) {
+      const std::string ip = absl::StrCat("198.51.100.", i * 10 + j);
+      records.push_back(AddressRecord(name, ip));
+      SetValues(ip, {"value"});
+    }
+    resolver_.Set(kRecursive, name, RecordType::kA, Answering(records));
+    resolver_.Set(kRecursive, name, RecordType::kAaaa, NoData("many.test"));
+  };
+  for (int i = 0; i < 20; ++i) add(i, 1);
+  resolver_.Set(kRecursive, "example.test", kNs, Answering(nameservers));
+  EXPECT_EQ(Outcomes().size(), 16u);
+  clock_.Advance(absl::Minutes(1));
+  nameservers.clear();
+  for (int i = 0; i < 10; ++i) add(i, 10);
+  resolver_.Set(kRecursive, "example.test", kNs, Answering(nameservers));
+  EXPECT_EQ(Outcomes().size(), 64u);
 }
 
 TEST_F(PropagationCheckerTest, SaysWhenAZoneHasNoNameservers) {

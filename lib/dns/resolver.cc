@@ -291,7 +291,9 @@ runtime::Awaitable<absl::StatusOr<Answer>> AresDnsResolver::Run(runtime::Timers&
     absl::StatusOr<Message> message =
         co_await AskServer(timers, loop, context, server, query, true);
     // A server that knows no EDNS.
-    if (message.ok() && message->rcode == Rcode::kFormErr) {
+    const bool refused =
+        message.ok() && (message->rcode == Rcode::kFormErr || message->rcode == Rcode::kNotImp);
+    if (refused) {
       message = co_await AskServer(timers, loop, context, server, query, false);
     }
     if (message.ok()) {

@@ -165,6 +165,72 @@ TEST_F(AresDnsResolverTest, DoesWithoutEdnsWhereTheServerKnowsNone) {
   }
 }
 
+// What servers that cannot read a query with EDNS say, in octets after the id.
+struct EdnsRefusal {
+  const char* name;
+  std::string octets;
+};
+class EdnsRefusalTest : public AresDnsResolverTest,
+                        public testing::WithParamInterface<EdnsRefusal> {};
+
+// Fault 108.
+TEST_P(EdnsRefusalTest, IsAskedAgainWithoutEdns) {
+  const TestDnsServer server([](const Request& request) {
+    if (request.message.additional.empty()) {
+      return AnswerWith(request, Answering({TxtRecord("a.test", "value")}));
+    }
+    return std::vector<std::string>{request.packet.substr(0, 2) + GetParam().octets};
+  });
+  for (int i = 0; i < 2; ++i) {
+    CW_ASSERT_OK_AND_ASSIGN(const Answer answer, Resolve(Txt({server.address()})));
+    EXPECT_EQ(answer.message.answers.size(), 1u);
+    // Nobody waited for a timeout of 5 s.
+    EXPECT_LT(answer.elapsed, absl::Seconds(4));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , EdnsRefusalTest,
+    testing::Values(
+        EdnsRefusal{"AHeaderAlone", std::string("\x80\x01\0\0\0\0\0\0\0\0", 10)},
+        EdnsRefusal{"AHeaderThatCopiesFlags", std::string("\x81\x81\0\0\0\0\0\0\0\0", 10)},
+        EdnsRefusal{"NotImplemented", std::string("\x80\x04\0\0\0\0\0\0\0\0", 10)},
+        EdnsRefusal{"WithAnOptRecord",
+                    std::string("\x80\x01\0\0\0\0\0\0\0\1\0\0\x29\x04\xd0\0\0\0\0\0\0", 21)},
+        EdnsRefusal{"WithOctetsBehindTheHeader",
+                    std::string("\x80\x01\0\0\0\0\0\0\0\0\0\0\0", 13)}),
+    [](const testing::TestParamInfo<EdnsRefusal>& info) { return info.param.name; });
+
+// Fault 108.
+TEST_F(AresDnsResolverTest, AnErrorByAHeaderAloneIsAnAnswer) {
+  for (const Rcode rcode : {Rcode::kFormErr, Rcode::kServFail, Rcode::kRefused}) {
+    const TestDnsServer server([rcode](const Request& request) {
+      std::string octets("\x80\0\0\0\0\0\0\0\0\0", 10);
+      octets[1] = static_cast<char>(rcode);
+      return std::vector<std::string>{request.packet.substr(0, 2) + octets};
+    });
+    CW_ASSERT_OK_AND_ASSIGN(const Answer answer, Resolve(Txt({server.address()})));
+    EXPECT_EQ(answer.message.rcode, rcode);
+  }
+}
+
+// Fault 77.
+TEST_F(AresDnsResolverTest, AHeaderAloneIsBelievedOnlyAsAnErrorAndWithTheId) {
+  const TestDnsServer server([](const Request& request) {
+    const std::string id = request.packet.substr(0, 2);
+    const std::string other_id = {static_cast<char>(id[0] ^ 0x55), id[1]};
+    return std::vector<std::string>{
+        other_id + std::string("\x80\x01\0\0\0\0\0\0\0\0", 10),
+        id + std::string("\x80\x03\0\0\0\0\0\0\0\0", 10),
+        id + std::string("\x84\0\0\0\0\0\0\0\0\0", 10),
+        id + std::string("\0\x01\0\0\0\0\0\0\0\0", 10),
+        TestDnsServer::Reply(request, Answering({TxtRecord("a.test", "good")}))};
+  });
+  CW_ASSERT_OK_AND_ASSIGN(const Answer answer, Resolve(Txt({server.address()})));
+  ASSERT_EQ(answer.message.answers.size(), 1u);
+  EXPECT_EQ(server.udp_requests(), 1);
+}
+
 TEST_F(AresDnsResolverTest, TriesTheNextServerAndNamesAllThatFailed) {
   const std::string closed = UnusedAddress();
   const TestDnsServer silent([](const Request&) { return std::vector<std::string>(); });

@@ -19,6 +19,7 @@ namespace certwright::dns {
 namespace {
 
 constexpr absl::string_view kRcodePayload = "certwright/dns-update-rcode";
+constexpr absl::string_view kRefusedPayload = "certwright/dns-update-refused";
 // What passes every network unfragmented; more goes over TCP.
 constexpr std::size_t kMaxUdp = 1232;
 constexpr std::size_t kMaxSecret = 4096;
@@ -147,6 +148,10 @@ std::optional<Rcode> UpdateRcode(const absl::Status& status) {
   return static_cast<Rcode>(number);
 }
 
+bool IsUpdateRefused(const absl::Status& status) {
+  return status.GetPayload(kRefusedPayload).has_value();
+}
+
 absl::Status UpdateStatus(Rcode rcode, absl::string_view server, absl::string_view zone) {
   if (rcode == Rcode::kNoError) return absl::OkStatus();
   const Explanation explanation = Explain(rcode);
@@ -175,7 +180,12 @@ runtime::Awaitable<absl::Status> Rfc2136Client::Update(runtime::Context context,
   std::vector<std::string> failures;
   for (const ServerAddress& server : servers) {
     last = co_await UpdateAt(timers_, context, server, target, changes);
-    if (last.code() != absl::StatusCode::kUnavailable) co_return last;
+    if (last.code() != absl::StatusCode::kUnavailable) {
+      // An earlier server may have made the change, and its answer been lost.
+      const bool refused = failures.empty() && UpdateRcode(last).has_value();
+      if (refused) last.SetPayload(kRefusedPayload, absl::Cord("1"));
+      co_return last;
+    }
     failures.emplace_back(last.message());
   }
   if (failures.size() == 1) co_return last;

@@ -80,6 +80,10 @@ class TxtUpdater {
 // kind. For a TSIG error it is that error (BADKEY, BADSIG, BADTIME, BADTRUNC).
 std::optional<Rcode> UpdateRcode(const absl::Status& status);
 
+// Whether it says that the change was turned down by whoever may have got it, so that it takes
+// no effect later either.
+bool IsUpdateRefused(const absl::Status& status);
+
 // OK for NOERROR, else the status described above, with the rcode for UpdateRcode.
 absl::Status UpdateStatus(Rcode rcode, absl::string_view server, absl::string_view zone);
 

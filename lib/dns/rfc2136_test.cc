@@ -344,6 +344,23 @@ TEST_F(Rfc2136ClientTest, TriesTheNextServerAfterTroubleButNotAfterARefusal) {
   EXPECT_EQ(failing.udp_requests(), 3);
 }
 
+// Fault 110.
+TEST_F(Rfc2136ClientTest, ARefusalCountsOnlyIfNobodyElseMayHaveMadeTheChange) {
+  const TestDnsServer silent([](const Request&) { return std::vector<std::string>(); });
+  const TestDnsServer failing([](const Request& r) { return Rcoded(r, Rcode::kServFail); });
+  for (const Rcode rcode : {Rcode::kRefused, Rcode::kNotAuth, Rcode::kNotZone}) {
+    const TestDnsServer refusing([rcode](const Request& r) { return Rcoded(r, rcode); });
+    EXPECT_TRUE(IsUpdateRefused(Update(Target({refusing.address()}))));
+    UpdateTarget target = Target({silent.address(), refusing.address()});
+    target.timeout = absl::Milliseconds(50);
+    const absl::Status status = Update(target);
+    EXPECT_EQ(UpdateRcode(status), rcode);
+    EXPECT_FALSE(IsUpdateRefused(status));
+  }
+  EXPECT_FALSE(IsUpdateRefused(Update(Target({failing.address()}))));
+  EXPECT_FALSE(IsUpdateRefused(absl::OkStatus()));
+}
+
 TEST_F(Rfc2136ClientTest, NamesWhatASilentServerDidOverBothTransports) {
   const TestDnsServer silent([](const Request&) { return std::vector<std::string>(); });
   UpdateTarget target = Target({silent.address()});

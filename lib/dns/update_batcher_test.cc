@@ -195,6 +195,26 @@ TEST_F(UpdateBatcherTest, OneBadChangeDoesNotFailTheOthers) {
   EXPECT_THAT(results_["bad"], StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+TEST_F(UpdateBatcherTest, AChangeWhoseCallerHasGoneIsNotTriedAlone) {
+  auto cancellation = std::make_shared<runtime::Cancellation>();
+  Apply("1");
+  Apply("gone", Target(), cancellation);
+  Apply("2");
+  Pass(absl::Milliseconds(5));
+  ASSERT_EQ(updater_.calls.size(), 1u);
+  cancellation->Cancel();
+  RunLoop();
+  Finish(0, Refused());
+  ASSERT_EQ(updater_.calls.size(), 2u);
+  EXPECT_THAT(updater_.calls[1].values, ElementsAre("1"));
+  Finish(1, absl::OkStatus());
+  ASSERT_EQ(updater_.calls.size(), 3u);
+  EXPECT_THAT(updater_.calls[2].values, ElementsAre("2"));
+  Finish(2, absl::OkStatus());
+  EXPECT_EQ(updater_.calls.size(), 3u);
+  EXPECT_THAT(results_["gone"], StatusIs(absl::StatusCode::kCancelled));
+}
+
 TEST_F(UpdateBatcherTest, ATroubleOfAllIsNotTriedOneByOne) {
   updater_.answer = [](const auto&) {
     return UpdateStatus(Rcode::kBadSig, "192.0.2.1:53", "test");

@@ -23,17 +23,36 @@ absl::Status CheckRcode(const Answer& answer, absl::string_view name, RecordType
       absl::StrCat(what, "; configure recursive nameservers that answer such questions"));
 }
 
+runtime::Awaitable<absl::StatusOr<Answer>> Ask(runtime::Context context, DnsResolver& resolver,
+                                               const std::string& name, RecordType type,
+                                               const std::vector<std::string>& servers) {
+  Query query;
+  query.name = name;
+  query.type = type;
+  query.servers = servers;
+  return resolver.Resolve(std::move(context), std::move(query));
+}
+
 runtime::Awaitable<absl::StatusOr<Answer>> AskRecursive(runtime::Context context,
                                                         DnsResolver& resolver, std::string name,
                                                         RecordType type,
                                                         std::vector<std::string> servers) {
-  Query query;
-  query.name = name;
-  query.type = type;
-  query.servers = std::move(servers);
-  CW_CO_ASSIGN_OR_RETURN(Answer answer, co_await resolver.Resolve(context, std::move(query)));
+  CW_CO_ASSIGN_OR_RETURN(Answer answer, co_await Ask(context, resolver, name, type, servers));
   CW_CO_RETURN_IF_ERROR(CheckRcode(answer, name, type));
   co_return answer;
+}
+
+runtime::Awaitable<absl::StatusOr<Answer>> AskForZone(runtime::Context context,
+                                                      DnsResolver& resolver, std::string name,
+                                                      std::vector<std::string> servers) {
+  CW_CO_ASSIGN_OR_RETURN(Answer soa,
+                         co_await Ask(context, resolver, name, RecordType::kSoa, servers));
+  const absl::Status refused = CheckRcode(soa, name, RecordType::kSoa);
+  if (refused.ok()) co_return soa;
+  absl::StatusOr<Answer> alias =
+      co_await AskRecursive(context, resolver, name, RecordType::kCname, servers);
+  if (!alias.ok()) co_return refused;
+  co_return alias;
 }
 
 Zone ZoneOf(const Record& record) {
@@ -84,9 +103,8 @@ runtime::Awaitable<absl::StatusOr<Zone>> FindZone(runtime::Context context,
   std::string candidate = wanted;
   std::string last_server;
   while (true) {
-    CW_CO_ASSIGN_OR_RETURN(
-        const Answer answer,
-        co_await AskRecursive(context, resolver, candidate, RecordType::kSoa, servers));
+    CW_CO_ASSIGN_OR_RETURN(const Answer answer,
+                           co_await AskForZone(context, resolver, candidate, servers));
     if (std::optional<Zone> zone = ZoneFromAnswer(answer.message, candidate)) {
       co_return *std::move(zone);
     }
@@ -110,8 +128,14 @@ runtime::Awaitable<absl::StatusOr<CnameTarget>> FollowCnames(runtime::Context co
   CW_CO_ASSIGN_OR_RETURN(target.name, Normalize(name));
   std::set<std::string> seen = {target.name};
   while (true) {
-    CW_CO_ASSIGN_OR_RETURN(
-        target.answer, co_await AskRecursive(context, resolver, target.name, type, servers));
+    absl::StatusOr<Answer> answer =
+        co_await AskRecursive(context, resolver, target.name, type, servers);
+    if (!answer.ok() && target.hops > 0) {
+      co_return base::Annotate(answer.status(),
+                               absl::StrCat(name, " is an alias of ", target.name));
+    }
+    if (!answer.ok()) co_return answer.status();
+    target.answer = *std::move(answer);
     bool moved = false;
     while (const NameData* alias = AliasOf(target.answer.message, target.name)) {
       moved = true;

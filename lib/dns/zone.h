@@ -23,13 +23,14 @@ struct Zone {
   uint32_t ttl = 0;
 };
 
-// What an answer to an SOA question for `name` tells about the zone of `name`: the SOA at
-// that very name, or the one that a negative answer carries in its authority section
-// (RFC 2308 §3). nullopt if it tells nothing, as when `name` is an alias.
+// What an answer to a question for `name`, of any type, tells about the zone of `name`: the SOA
+// at that very name, or the one that a negative answer carries in its authority section (RFC
+// 2308 §3). nullopt if it tells nothing, as when `name` is an alias.
 std::optional<Zone> ZoneFromAnswer(const Message& message, absl::string_view name);
 
 // The zone that holds `name`, which may be its apex and need not exist. Walks upwards until
-// an answer tells the zone. NOT_FOUND if not even the root does.
+// an answer tells the zone. NOT_FOUND if not even the root does. A server that fails for SOA
+// records alone is asked for an alias instead, since that there is none tells the zone as well.
 runtime::Awaitable<absl::StatusOr<Zone>> FindZone(runtime::Context context,
                                                   DnsResolver& resolver, std::string name,
                                                   std::vector<std::string> servers);
@@ -46,7 +47,7 @@ constexpr int kMaxCnameHops = 16;
 
 // Follows the aliases of `name`, also where the server leaves that to its client. A target
 // that does not exist (yet) is a result like any other. FAILED_PRECONDITION for a loop or
-// for more than `max_hops` aliases.
+// for more than `max_hops` aliases. Errors name the alias that led to what failed.
 runtime::Awaitable<absl::StatusOr<CnameTarget>> FollowCnames(runtime::Context context,
                                                              DnsResolver& resolver,
                                                              std::string name, RecordType type,

@@ -100,6 +100,32 @@ TEST_F(ZoneTest, NamesTheServerThatFails) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("REFUSED")));
 }
 
+// Fault 108.
+TEST_F(ZoneTest, AServerThatFailsForSoaAloneTellsTheZoneAllTheSame) {
+  for (const Rcode rcode : {Rcode::kServFail, Rcode::kRefused, Rcode::kNotImp}) {
+    for (const char* name :
+         {"_acme-challenge.www.example.test", "www.example.test", "example.test", "test"}) {
+      Script(name, kSoa, Failing(rcode));
+    }
+    Script("_acme-challenge.www.example.test", RecordType::kCname, NxDomain("example.test"));
+    // An alias tells nothing of the zone that it is in.
+    Script("www.example.test", RecordType::kCname,
+           Answering({CnameRecord("www.example.test", "cdn.example.net")}));
+    Script("example.test", RecordType::kCname, NoData("example.test"));
+    for (const char* name : {"_acme-challenge.www.example.test", "www.example.test"}) {
+      CW_ASSERT_OK_AND_ASSIGN(const Zone zone, Find(name));
+      EXPECT_EQ(zone.name, "example.test");
+    }
+  }
+}
+
+TEST_F(ZoneTest, AnErrorBehindAnAliasNamesTheAlias) {
+  Script("a.test", kTxt, Answering({CnameRecord("a.test", "b.other")}));
+  Script("b.other", kTxt, Failing(Rcode::kRefused));
+  EXPECT_THAT(Follow("a.test"), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("a.test is an alias of b.other: ")));
+}
+
 TEST_F(ZoneTest, SaysNotFoundWhenEvenTheRootIsUnknown) {
   Script("test", kSoa, Message());
   Script("", kSoa, Message());

@@ -530,6 +530,24 @@ TEST_F(CurlClientTest, ARedirectElsewhereLosesCredentials) {
                                    Not(HasSubstr("Bearer")), Not(HasSubstr("c=d"))));
 }
 
+TEST_F(CurlClientTest, ARedirectElsewhereDoesNotGoWhereTheFirstRequestWasSentTo) {
+  TestServer target(Echo);
+  TestServer server([&](TestConnection& connection) {
+    const std::string request = connection.ReadRequest();
+    const bool first = absl::StartsWith(request, "GET /first ");
+    connection.Answer(
+        302, "", absl::StrCat("Location: ", first ? "/second" : target.Url("/there"), "\r\n"));
+  });
+  // Another origin is another name, another port or another scheme; this one is the same.
+  HttpRequest request = Get("http://elsewhere.test/first");
+  request.connect_to = absl::StrCat("127.0.0.1:", server.port());
+  request.max_redirects = 2;
+  CW_ASSERT_OK_AND_ASSIGN(const HttpResponse response, Send(request));
+  EXPECT_EQ(response.url, target.Url("/there"));
+  EXPECT_THAT(response.body, HasSubstr("GET /there "));
+  EXPECT_EQ(target.connections(), 1);
+}
+
 TEST_F(CurlClientTest, ARedirectToAnotherSchemeFails) {
   TestServer server([](TestConnection& connection) {
     connection.ReadRequest();

@@ -101,7 +101,7 @@ class HttpConnection::Exchange {
 
   runtime::Awaitable<bool> AwaitFirstByte() {
     if (buffer_.size() > 0) co_return true;
-    connection_->SetDeadline(limits_.idle_timeout);
+    connection_->SetDeadline(answered_one_ ? limits_.idle_timeout : limits_.first_byte_timeout);
     auto [error, count] =
         co_await connection_->socket_.async_read_some(buffer_.prepare(2048), kWait);
     buffer_.commit(count);
@@ -123,6 +123,7 @@ class HttpConnection::Exchange {
       co_await Drain();
       co_return false;
     }
+    connection_->callbacks_.on_request();
     const auto& request = parser.get();
     const bool head = request.method() == beast::http::verb::head;
     std::optional<HttpServerResponse> response = Answer(request, head);
@@ -130,6 +131,7 @@ class HttpConnection::Exchange {
     const bool keep_alive = request.keep_alive() && response->status != 400;
     const unsigned version = request.version();
     const bool written = co_await Write(*std::move(response), head, version, keep_alive);
+    answered_one_ = true;
     if (written && !keep_alive) co_await Drain();
     co_return written&& keep_alive;
   }
@@ -193,12 +195,13 @@ class HttpConnection::Exchange {
   const std::shared_ptr<HttpConnection> connection_;
   const HttpServerLimits& limits_;
   beast::flat_buffer buffer_;
+  bool answered_one_ = false;
 };
 
 HttpConnection::HttpConnection(boost::asio::ip::tcp::socket socket,
                                std::shared_ptr<const HttpConnectionSetup> setup,
-                               std::function<void(HttpConnection*)> on_end)
-    : socket_(std::move(socket)), setup_(std::move(setup)), on_end_(std::move(on_end)) {}
+                               Callbacks callbacks)
+    : socket_(std::move(socket)), setup_(std::move(setup)), callbacks_(std::move(callbacks)) {}
 
 HttpConnection::~HttpConnection() { Close(); }
 
@@ -258,7 +261,7 @@ void HttpConnection::Close() {
     boost::system::error_code ignored;
     socket_.close(ignored);
   }
-  on_end_(this);
+  callbacks_.on_end();
 }
 
 }  // namespace certwright::http

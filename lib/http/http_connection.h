@@ -32,10 +32,16 @@ std::optional<HttpServerRequest> ParseTarget(absl::string_view target, absl::str
 
 class HttpConnection final : public std::enable_shared_from_this<HttpConnection> {
  public:
-  // `socket` has a strand as executor. `on_end` is called once, when the connection is closed.
+  struct Callbacks {
+    // Once, when the connection is closed.
+    std::function<void()> on_end;
+    // A whole request has come.
+    std::function<void()> on_request;
+  };
+
+  // `socket` has a strand as executor.
   HttpConnection(boost::asio::ip::tcp::socket socket,
-                 std::shared_ptr<const HttpConnectionSetup> setup,
-                 std::function<void(HttpConnection*)> on_end);
+                 std::shared_ptr<const HttpConnectionSetup> setup, Callbacks callbacks);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
@@ -56,7 +62,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   boost::asio::ip::tcp::socket socket_;
   const std::shared_ptr<const HttpConnectionSetup> setup_;
-  const std::function<void(HttpConnection*)> on_end_;
+  const Callbacks callbacks_;
 
   base::Mutex mutex_;
   bool open_ CW_GUARDED_BY(mutex_) = true;

@@ -2,7 +2,7 @@
 
 #include <condition_variable>
 #include <optional>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -13,6 +13,7 @@
 #include "boost/asio/strand.hpp"
 #include "lib/base/mutex.h"
 #include "lib/base/status_macros.h"
+#include "lib/http/connection_shares.h"
 #include "lib/http/http_connection.h"
 
 namespace certwright::http {
@@ -66,7 +67,8 @@ class HttpServer::Listener final : public std::enable_shared_from_this<HttpServe
         timers_(timers),
         handler_(std::move(handler)),
         limits_(limits),
-        acceptor_(executor) {}
+        acceptor_(executor),
+        shares_(limits.max_connections, limits.max_connections_per_client) {}
 
   absl::Status Listen(const std::string& address) {
     CW_ASSIGN_OR_RETURN(const tcp::endpoint endpoint, ParseEndpoint(address));
@@ -101,7 +103,7 @@ class HttpServer::Listener final : public std::enable_shared_from_this<HttpServe
     acceptor_.close(ignored);
     if (pause_ != 0) timers_.Cancel(pause_);
     pause_ = 0;
-    for (HttpConnection* connection : connections_) connection->Abort();
+    for (const auto& [id, connection] : connections_) connection->Abort();
     while (handling_ > 0) idle_.wait(mutex_);
   }
 
@@ -128,7 +130,7 @@ class HttpServer::Listener final : public std::enable_shared_from_this<HttpServe
                            });
   }
 
-  // Null if the connection is not to be served.
+  // Null if there is none to be served.
   std::shared_ptr<HttpConnection> OnAccept(const boost::system::error_code& error,
                                            tcp::socket socket) {
     base::MutexLock lock(mutex_);
@@ -138,15 +140,30 @@ class HttpServer::Listener final : public std::enable_shared_from_this<HttpServe
       return nullptr;
     }
     Accept();
-    if (error || connections_.size() >= static_cast<std::size_t>(limits_.max_connections)) {
-      return nullptr;
-    }
-    auto connection = std::make_shared<HttpConnection>(
-        std::move(socket), setup_, [self = shared_from_this()](HttpConnection* ended) {
-          base::MutexLock ended_lock(self->mutex_);
-          self->connections_.erase(ended);
-        });
-    connections_.insert(connection.get());
+    if (error) return nullptr;
+    boost::system::error_code gone;
+    const tcp::endpoint client = socket.remote_endpoint(gone);
+    if (gone) return nullptr;
+    const ConnectionShares::Admission admission = shares_.Admit(ClientAt(client.address()));
+    if (admission.closed.has_value()) connections_.at(*admission.closed)->Abort();
+    return Add(admission.admitted, std::move(socket));
+  }
+
+  std::shared_ptr<HttpConnection> Add(ConnectionShares::Id id, tcp::socket socket)
+      CW_REQUIRES(mutex_) {
+    HttpConnection::Callbacks callbacks;
+    callbacks.on_end = [self = shared_from_this(), id] {
+      base::MutexLock lock(self->mutex_);
+      self->shares_.Remove(id);
+      self->connections_.erase(id);
+    };
+    callbacks.on_request = [self = shared_from_this(), id] {
+      base::MutexLock lock(self->mutex_);
+      self->shares_.Touch(id);
+    };
+    auto connection =
+        std::make_shared<HttpConnection>(std::move(socket), setup_, std::move(callbacks));
+    connections_.emplace(id, connection.get());
     return connection;
   }
 
@@ -172,8 +189,9 @@ class HttpServer::Listener final : public std::enable_shared_from_this<HttpServe
   bool stopped_ CW_GUARDED_BY(mutex_) = false;
   int handling_ CW_GUARDED_BY(mutex_) = 0;
   runtime::Timers::TimerId pause_ CW_GUARDED_BY(mutex_) = 0;
-  // Each takes itself out before it is destroyed.
-  std::unordered_set<HttpConnection*> connections_ CW_GUARDED_BY(mutex_);
+  ConnectionShares shares_ CW_GUARDED_BY(mutex_);
+  // Also those that were told to end. Each takes itself out before it is destroyed.
+  std::unordered_map<ConnectionShares::Id, HttpConnection*> connections_ CW_GUARDED_BY(mutex_);
   std::condition_variable_any idle_;
 };
 

@@ -1,9 +1,12 @@
 // HttpServer: a small HTTP/1 server for quick, read-only answers: HTTP-01
 // tokens, metrics and health. It answers GET and HEAD, and 405 to all else.
 //
-// Hostile peers cost little: sizes, times and the number of connections are
-// limited. A connection that breaks the protocol or a limit of size is answered
-// (400, 413, 431) and closed; one that is too slow is just closed.
+// Hostile peers cost little: sizes, times and the number of connections, in all
+// and of each client, are limited. A connection that breaks the protocol or a
+// limit of size is answered (400, 413, 431) and closed; one that is too slow is
+// just closed. Where there are as many connections as there may be, a new one
+// takes the place of the one whose last request is longest ago, so that those
+// who hold connections open keep nobody out.
 //
 // Threading: the handler is called on `executor`, by several threads at once;
 // it must be quick, not block and not throw. Lifetime: `executor` and `timers`
@@ -56,10 +59,13 @@ struct HttpServerLimits {
   // From the first byte of a request to its last, and for an answer to be
   // taken.
   absl::Duration request_timeout = absl::Seconds(10);
-  // For the first byte of a (next) request.
+  // For the first byte of a connection.
+  absl::Duration first_byte_timeout = absl::Seconds(5);
+  // For the first byte of a next request.
   absl::Duration idle_timeout = absl::Seconds(30);
-  // Connections above this are closed at once.
-  int max_connections = 1024;
+  std::size_t max_connections = 1024;
+  // Of one client: an IPv4 address, or an IPv6 network of 64 bits.
+  std::size_t max_connections_per_client = 256;
 };
 
 class HttpServer {

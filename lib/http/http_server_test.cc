@@ -38,9 +38,13 @@ using testing::StartsWith;
 // A blocking client that sends any bytes.
 class Peer {
  public:
-  explicit Peer(int port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // Comes from `from`: all of 127.0.0.0/8 is ours.
+  explicit Peer(int port, const std::string& from = "127.0.0.1")
+      : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    ::inet_pton(AF_INET, from.c_str(), &address.sin_addr);
+    ::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
     address.sin_port = htons(static_cast<uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
@@ -303,9 +307,11 @@ TEST_F(HttpServerTest, ASlowRequestIsCutOff) {
   Start();
   Peer peer(server_->port());
   Peer other(server_->port());
+  other.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(other.ReadTo(" a;"), EndsWith(" a;"));
+  timers_.AwaitScheduled(absl::Seconds(5), 2);
   peer.Send("GET / HT");
-  timers_.AwaitScheduled(absl::Seconds(30), 2);
-  timers_.AwaitScheduled(absl::Seconds(10));
+  timers_.AwaitScheduled(absl::Seconds(10), 2);
   clock_.Advance(absl::Seconds(9));
   peer.Send("TP/1.1\r\n");
   clock_.Advance(absl::Seconds(1));
@@ -327,30 +333,90 @@ TEST_F(HttpServerTest, AnIdleConnectionIsClosed) {
   EXPECT_THAT(peer.ReadToEnd(), IsEmpty());
 }
 
-TEST_F(HttpServerTest, ConnectionsBeyondTheLimitAreClosed) {
+// Fault 114.
+TEST_F(HttpServerTest, AConnectionThatSendsNothingHasAShortTime) {
+  Start();
+  Peer peer(server_->port());
+  timers_.AwaitScheduled(absl::Seconds(5));
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_THAT(peer.ReadToEnd(), IsEmpty());
+}
+
+constexpr char kRequest[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+// Fault 114.
+TEST_F(HttpServerTest, ANewConnectionTakesThePlaceOfTheOneWhoseRequestIsLongestAgo) {
   HttpServerLimits limits;
   limits.max_connections = 2;
   Start(Describe, limits);
-  const std::string request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-  auto first = std::make_unique<Peer>(server_->port());
+  Peer first(server_->port());
   Peer second(server_->port());
-  first->Send(request);
-  second.Send(request);
-  EXPECT_THAT(first->ReadTo(" a;"), EndsWith(" a;"));
-  EXPECT_THAT(second.ReadTo(" a;"), EndsWith(" a;"));
-  EXPECT_THAT(Peer(server_->port()).ReadToEnd(), IsEmpty());
-  second.Send(request);
-  EXPECT_THAT(second.ReadTo(" a;"), EndsWith(" a;"));
-  // One that leaves makes room for another, as soon as the server has seen it go.
-  first.reset();
-  std::string answer;
-  while (answer.empty()) {
-    Peer next(server_->port());
-    next.Send(request);
-    answer = next.ReadTo(" a;");
+  for (Peer* peer : {&first, &second, &first}) {
+    peer->Send(kRequest);
+    EXPECT_THAT(peer->ReadTo(" a;"), EndsWith(" a;"));
   }
-  EXPECT_THAT(answer, EndsWith(" a;"));
+  Peer third(server_->port());
+  third.Send(kRequest);
+  EXPECT_THAT(third.ReadTo(" a;"), EndsWith(" a;"));
+  EXPECT_THAT(second.ReadToEnd(), IsEmpty());
+  first.Send(kRequest);
+  EXPECT_THAT(first.ReadTo(" a;"), EndsWith(" a;"));
 }
+
+// Fault 114.
+TEST_F(HttpServerTest, AClientBeyondItsShareLosesItsOwnConnections) {
+  HttpServerLimits limits;
+  limits.max_connections_per_client = 2;
+  Start(Describe, limits);
+  Peer other(server_->port(), "127.0.0.3");
+  other.Send(kRequest);
+  EXPECT_THAT(other.ReadTo(" a;"), EndsWith(" a;"));
+  std::vector<std::unique_ptr<Peer>> peers;
+  for (int i = 0; i < 5; ++i) {
+    peers.push_back(std::make_unique<Peer>(server_->port(), "127.0.0.2"));
+    peers.back()->Send(kRequest);
+    EXPECT_THAT(peers.back()->ReadTo(" a;"), EndsWith(" a;"));
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(peers[i]->ReadToEnd(), IsEmpty());
+  for (Peer* peer : {&other, peers[3].get(), peers[4].get()}) {
+    peer->Send(kRequest);
+    EXPECT_THAT(peer->ReadTo(" a;"), EndsWith(" a;"));
+  }
+}
+
+struct Holders {
+  const char* name;
+  // Addresses that they come from.
+  int addresses;
+  const char* sent;
+};
+class HeldConnectionsTest : public HttpServerTest,
+                            public testing::WithParamInterface<Holders> {};
+
+// Fault 114.
+TEST_P(HeldConnectionsTest, KeepNobodyOut) {
+  Start();
+  std::vector<std::unique_ptr<Peer>> held;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string from = absl::StrCat("127.0.1.", 1 + i % GetParam().addresses);
+    held.push_back(std::make_unique<Peer>(server_->port(), from));
+    ASSERT_TRUE(held.back()->connected());
+    held.back()->Send(GetParam().sent);
+    if (i % 500 != 499) continue;
+    Peer peer(server_->port(), "127.0.0.9");
+    peer.Send(kRequest);
+    EXPECT_THAT(peer.ReadTo(" a;"), EndsWith(" a;"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, HeldConnectionsTest,
+                         testing::Values(Holders{"OfOneClientThatSendsNothing", 1, ""},
+                                         Holders{"OfOneClientWithHalfARequest", 1, "GET / HT"},
+                                         Holders{"OfOneClientThatWasAnswered", 1, kRequest},
+                                         Holders{"OfManyClients", 100, ""}),
+                         [](const testing::TestParamInfo<Holders>& info) {
+                           return info.param.name;
+                         });
 
 TEST_F(HttpServerTest, StopClosesListenerAndConnections) {
   Start();

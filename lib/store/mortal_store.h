@@ -37,6 +37,8 @@ class MortalStore final : public Store {
     die_at_ = commits_ + n;
     die_applied_ = applied;
   }
+  // The next commit is not made, and ends with this.
+  void FailNextCommit(absl::Status status) { next_failure_ = std::move(status); }
   // Runs before the next commit, as something that happens at the same time.
   void BeforeNextCommit(std::function<void()> action) { before_commit_ = std::move(action); }
 
@@ -55,6 +57,7 @@ class MortalStore final : public Store {
     const UnderWay call(under_way_);
     if (before_commit_) std::exchange(before_commit_, nullptr)();
     const bool dies = ++commits_ == die_at_;
+    if (!next_failure_.ok()) co_return std::exchange(next_failure_, absl::OkStatus());
     if (dies && !die_applied_) co_await Die();
     const absl::StatusOr<int64_t> revision =
         co_await inner_.Commit(context, std::move(mutations));
@@ -110,6 +113,7 @@ class MortalStore final : public Store {
   base::Mutex mutex_;
   std::condition_variable_any died_;
   std::function<void()> before_commit_;
+  absl::Status next_failure_;
 };
 
 }  // namespace certwright::store

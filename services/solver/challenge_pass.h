@@ -43,6 +43,7 @@ class ChallengePass {
   Task Look(runtime::Context context);
   Task Present(runtime::Context context);
   Task CommitIntent(runtime::Context context);
+  Task WithdrawIntent(runtime::Context context);
   Task PutOut(runtime::Context context);
   Task Check(runtime::Context context);
   Task Accept(runtime::Context context);

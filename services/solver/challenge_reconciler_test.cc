@@ -111,6 +111,119 @@ INSTANTIATE_TEST_SUITE_P(Commits, RestartTest,
                                           testing::Values(v1::CHALLENGE_TYPE_DNS01,
                                                           v1::CHALLENGE_TYPE_HTTP01)));
 
+TEST(ChallengeReconcilerTest, AnIntentThatCannotBeStoredIsNotTakenForStored) {
+  SolverWorld world;
+  world.Create(world.Make("a"));
+  for (const absl::Status& error :
+       {absl::UnavailableError("disk full"), absl::ResourceExhaustedError("quota"),
+        absl::AbortedError("changed")}) {
+    world.mortal().FailNextCommit(error);
+    const auto result = world.Pass("a");
+    ASSERT_TRUE(result.has_value());
+    EXPECT_FALSE(world.Get("a").status().presented()) << error;
+    EXPECT_EQ(world.providers.presents, 0);
+    EXPECT_THAT(world.Ledger(), IsEmpty());
+    world.clock.Advance(absl::Minutes(1));
+  }
+  ASSERT_TRUE(world.Settle("a"));
+  EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
+  EXPECT_THAT(world.Ledger(), SizeIs(1));
+}
+
+TEST(ChallengeReconcilerTest, ASelfCheckThatIsCutOffIsNoneThatFailed) {
+  SolverWorld world;
+  world.Create(world.Make("a"));
+  const auto cancellation = std::make_shared<runtime::Cancellation>();
+  world.dns01_check.sees = [&](const v1::Challenge&) {
+    cancellation->Cancel();
+    return false;
+  };
+  const auto result = world.Await(world.reconciler->Reconcile(
+      runtime::Context(world.clock, world.clock.MonotonicNow() + absl::Minutes(1),
+                       cancellation),
+      "default/a"));
+  EXPECT_THAT(*result, StatusIs(absl::StatusCode::kCancelled));
+  world.dns01_check.sees = [](const v1::Challenge&) { return true; };
+  ASSERT_TRUE(world.Settle("a"));
+  EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
+  EXPECT_EQ(world.Get("a").status().checks(), 1);
+}
+
+TEST(ChallengeReconcilerTest, WhatTheCaLooksForHoldsASlotAgainAfterARestart) {
+  SolverWorld world;
+  world.limits.per_issuer = 1;
+  world.Restart();
+  world.Create(world.Make("a"));
+  world.AuthorityOf("a").polls_until_decided = 1000;
+  ASSERT_TRUE(world.Settle("a", absl::Seconds(2)));
+  ASSERT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_ACCEPTED);
+  world.Restart();
+  ASSERT_TRUE(world.Settle("a", absl::Seconds(5)));
+  EXPECT_TRUE(world.scheduler->HasSlot("default/a"));
+  world.Create(world.Make("b", "b.example.test"));
+  ASSERT_TRUE(world.Pass("b").has_value());
+  EXPECT_EQ(world.StateOf("b"), v1::CHALLENGE_STATE_QUEUED);
+}
+
+// Fault 110.
+TEST(ChallengeReconcilerTest, WhatWasCertainlyNotWrittenLeavesNothingToRemove) {
+  SolverWorld world;
+  world.Create(world.Make("a"));
+  world.providers.present_error = MarkNothingChanged(
+      absl::FailedPreconditionError("the DNS server 192.0.2.1:53 answered REFUSED"));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(world.Settle("a", absl::Seconds(61)));
+    EXPECT_THAT(world.Ledger(), IsEmpty());
+    const v1::Challenge challenge = world.Get("a");
+    EXPECT_FALSE(challenge.status().presented());
+    EXPECT_EQ(ConditionReason(challenge), "PresentError");
+    EXPECT_THAT(challenge.status().reason(), HasSubstr("REFUSED"));
+  }
+  EXPECT_GT(world.providers.presents, 2);
+  // Where the record goes is looked up anew.
+  world.configs.solver.mutable_dns01()->add_alias_zones("dyn.test");
+  world.resolver.Set("", kRecord, dns::RecordType::kCname,
+                     dns::Answering({dns::CnameRecord(kRecord, "x.dyn.test")}));
+  world.resolver.Set("", "x.dyn.test", dns::RecordType::kCname, dns::NxDomain("dyn.test"));
+  world.providers.present_error = absl::OkStatus();
+  ASSERT_TRUE(world.Settle("a"));
+  EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
+  EXPECT_THAT(world.providers.values, ElementsAre(Pair("x.dyn.test", "key-of-a")));
+  EXPECT_THAT(world.Ledger(), SizeIs(1));
+}
+
+// Fault 110.
+TEST(ChallengeReconcilerTest, WhatMayHaveBeenWrittenStaysInTheLedgerThoughALaterTryIsRefused) {
+  SolverWorld world;
+  world.Create(world.Make("a"));
+  for (const absl::Status& error :
+       {absl::UnavailableError("no answer"),
+        MarkNothingChanged(absl::FailedPreconditionError("REFUSED")),
+        MarkNothingChanged(absl::InvalidArgumentError("no record"))}) {
+    world.providers.present_error = error;
+    ASSERT_TRUE(world.Pass("a").has_value());
+    EXPECT_THAT(world.Ledger(), SizeIs(1)) << error;
+    EXPECT_TRUE(world.Get("a").status().presented());
+    world.clock.Advance(absl::Minutes(1));
+  }
+}
+
+// Fault 108.
+TEST(ChallengeReconcilerTest, ARefusalByAnAliasedZoneNamesTheAliasAndTheWayOut) {
+  SolverWorld world;
+  world.configs.solver.mutable_dns01()->add_alias_zones("dyn.test");
+  world.Create(world.Make("a"));
+  world.resolver.Set("", kRecord, dns::RecordType::kCname,
+                     dns::Answering({dns::CnameRecord(kRecord, "x.dyn.test")}));
+  world.resolver.Set("", "x.dyn.test", dns::RecordType::kCname, dns::NxDomain("dyn.test"));
+  world.providers.present_error =
+      MarkNothingChanged(absl::FailedPreconditionError("the DNS server answered REFUSED"));
+  ASSERT_TRUE(world.Pass("a").has_value());
+  EXPECT_THAT(world.Get("a").status().reason(),
+              testing::AllOf(HasSubstr(kRecord), HasSubstr("alias of x.dyn.test"),
+                             HasSubstr("CNAME_STRATEGY_NONE"), HasSubstr("REFUSED")));
+}
+
 TEST(ChallengeReconcilerTest, ASelfCheckThatNeverSucceedsGivesItsSlotToOthers) {
   SolverWorld world;
   world.limits.total = 1;
@@ -532,8 +645,8 @@ TEST(ChallengeReconcilerTest, AnAliasLeadsTheRecordElsewhere) {
   world.Create(world.Make("a"));
   dns::Message message = dns::NxDomain("dyn.test");
   message.answers.push_back(dns::CnameRecord(kRecord, "x.dyn.test"));
-  world.resolver.Set("", kRecord, dns::RecordType::kSoa, message);
-  world.resolver.Set("", "x.dyn.test", dns::RecordType::kSoa, dns::NxDomain("dyn.test"));
+  world.resolver.Set("", kRecord, dns::RecordType::kCname, message);
+  world.resolver.Set("", "x.dyn.test", dns::RecordType::kCname, dns::NxDomain("dyn.test"));
   ASSERT_TRUE(world.Settle("a"));
   EXPECT_EQ(world.StateOf("a"), v1::CHALLENGE_STATE_VALID);
   EXPECT_THAT(world.providers.values, ElementsAre(Pair("x.dyn.test", "key-of-a")));

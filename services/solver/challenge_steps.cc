@@ -7,8 +7,10 @@
 #include "lib/base/fault_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/conditions.h"
+#include "lib/store/resource_key.h"
 #include "lib/telemetry/log.h"
 #include "services/solver/challenge_pass.h"
+#include "services/solver/dns01_self_check.h"
 #include "services/solver/record_location.h"
 
 namespace certwright::solver {
@@ -66,10 +68,9 @@ ChallengePass::Task ChallengePass::Locate(Context context) {
   CW_CO_ASSIGN_OR_RETURN(
       std::vector<std::string> nameservers,
       environment_.settings.nameservers.Choose(solver.self_check().nameservers()));
-  CW_CO_ASSIGN_OR_RETURN(
-      RecordLocation location,
-      co_await LocateRecord(context, environment_.resolver, challenge_.spec().dns_name(),
-                            solver, std::move(nameservers)));
+  CW_CO_ASSIGN_OR_RETURN(RecordLocation location, co_await environment_.locator.Locate(
+                                                      context, challenge_.spec().dns_name(),
+                                                      solver, std::move(nameservers)));
   challenge_.mutable_status()->set_resolved_name(std::move(location.name));
   challenge_.mutable_status()->set_resolved_zone(std::move(location.zone));
   co_return absl::OkStatus();
@@ -109,11 +110,17 @@ ChallengePass::Task ChallengePass::Look(Context context) {
 }
 
 ChallengePass::Task ChallengePass::Present(Context context) {
-  if (!challenge_.status().presented()) {
+  const bool is_first = !challenge_.status().presented();
+  if (is_first) {
     CW_CO_RETURN_IF_ERROR(co_await CommitIntent(context));
   }
   base::Reach(base::FaultPoint::kChallengeIntentStored);
-  CW_CO_RETURN_IF_ERROR(co_await PutOut(context));
+  const absl::Status put_out = co_await PutOut(context);
+  // An earlier attempt may have had more effect than it is known of.
+  if (is_first && NothingChanged(put_out)) {
+    CW_CO_RETURN_IF_ERROR(co_await WithdrawIntent(context));
+  }
+  CW_CO_RETURN_IF_ERROR(put_out);
   base::Reach(base::FaultPoint::kChallengePresented);
   const absl::Time now = Now();
   if (!memory_->put_out_time.has_value()) {
@@ -143,6 +150,28 @@ ChallengePass::Task ChallengePass::CommitIntent(Context context) {
   co_return committed;
 }
 
+// There is nothing to be removed, and the next attempt looks anew where the record goes.
+ChallengePass::Task ChallengePass::WithdrawIntent(Context context) {
+  const std::string record_key = PresentationKeyOf(challenge_);
+  CW_CO_ASSIGN_OR_RETURN(const store::ResourceName record, store::ParseQueueKey(record_key));
+  CW_CO_ASSIGN_OR_RETURN(
+      const ledger::Presentation presentation,
+      co_await environment_.presentations.Get(context, record.resource_namespace, record.name));
+  v1::ChallengeStatus& status = *challenge_.mutable_status();
+  status.set_presented(false);
+  status.clear_resolved_name();
+  status.clear_resolved_zone();
+  std::vector<store::Mutation> more;
+  more.push_back(environment_.presentations.DeleteMutation(presentation));
+  const absl::Status committed = co_await Save(context, std::move(more));
+  if (!committed.ok()) {
+    challenge_ = stored_;
+    co_return committed;
+  }
+  environment_.presented_configs.Forget(record_key);
+  co_return absl::OkStatus();
+}
+
 ChallengePass::Task ChallengePass::PutOut(Context context) {
   if (!IsDns01()) {
     environment_.tokens.Add(PresentationKeyOf(challenge_), MakePresentation(challenge_));
@@ -154,7 +183,12 @@ ChallengePass::Task ChallengePass::PutOut(Context context) {
   record.value = challenge_.spec().key();
   const int64_t ttl = config_->solver.dns01().ttl().seconds();
   record.ttl_seconds = ttl > 0 ? static_cast<uint32_t>(std::min(ttl, kMaxTtl)) : kDefaultTtl;
-  co_return co_await provider_->Present(context, std::move(record));
+  environment_.presented_configs.Keep(PresentationKeyOf(challenge_), config_);
+  absl::Status status = co_await provider_->Present(context, std::move(record));
+  const std::string own_name = ChallengeRecordName(challenge_.spec().dns_name());
+  const std::string& name = challenge_.status().resolved_name();
+  if (name == own_name) co_return status;
+  co_return base::Annotate(status, DescribeAlias(own_name, name));
 }
 
 ChallengePass::Task ChallengePass::Check(Context context) {

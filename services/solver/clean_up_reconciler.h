@@ -1,6 +1,11 @@
 // CleanUpReconciler: works off the ledger: what was put out for a challenge that is finished
-// or gone is removed, and then forgotten. It tries for as long as that takes; nobody waits for
-// it.
+// or gone is removed, and then forgotten. Nobody waits for it.
+//
+// A record is removed by the configuration with which it was put out, if this process has done
+// that, and else, or if that fails, by the one that the issuer has now. It tries for as long as
+// that takes, and tells of each failure. But there may be nothing to remove: the record was
+// never written, or somebody has removed it by hand. So where removal fails an hour after it
+// was put out, a record that the zone's nameservers do not have is forgotten.
 #pragma once
 
 #include <functional>
@@ -30,6 +35,15 @@ class CleanUpReconciler final : public controller::Reconciler {
   using Task = runtime::Awaitable<absl::Status>;
 
   Task Remove(runtime::Context context, const ledger::Presentation& presentation);
+  Task RemoveRecord(runtime::Context context, const ledger::Presentation& presentation);
+  Task RemoveWith(runtime::Context context, const ledger::Presentation& presentation,
+                  std::shared_ptr<const SolverConfig> config);
+  // Whether nobody can see the record, long after it was put out.
+  runtime::Awaitable<bool> IsGone(runtime::Context context,
+                                  const ledger::Presentation& presentation);
+  // Shows in the challenge that its proof is still out.
+  Task ReportFailure(runtime::Context context, v1::Challenge challenge,
+                     const absl::Status& error);
   Task Forget(runtime::Context context, const ledger::Presentation& presentation,
               const v1::Challenge* challenge);
   // Whether a challenge that goes on needs the same value at the same name: as happens where

@@ -3,6 +3,7 @@
 // Both calls name one value: others at the same name are left alone (where the provider can
 // hold several), and both may be repeated. Errors: INVALID_ARGUMENT for a record that cannot
 // exist, FAILED_PRECONDITION for what an operator has to mend, UNAVAILABLE for what may pass.
+// An error after which nothing can have been changed, then or later, is marked so.
 // Threading: safe from any thread.
 #pragma once
 
@@ -50,6 +51,9 @@ class Dns01Providers {
   virtual absl::StatusOr<std::shared_ptr<Dns01Provider>> Find(
       std::shared_ptr<const SolverConfig> config) = 0;
 };
+
+absl::Status MarkNothingChanged(absl::Status error);
+bool NothingChanged(const absl::Status& error);
 
 // What the configuration calls the solver's provider: "cloudflare", "route53", …; "none".
 std::string ProviderName(const issuer::v1::Dns01Solver& solver);

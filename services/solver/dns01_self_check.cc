@@ -121,6 +121,9 @@ runtime::Awaitable<absl::StatusOr<SelfCheckResult>> Dns01SelfCheck::Check(
   request.name = ChallengeRecordName(challenge.spec().dns_name());
   request.expected_value = challenge.spec().key();
   request.mode = ToMode(settings.mode());
+  const issuer::v1::Dns01Solver& solver = config->solver.dns01();
+  request.follow_aliases = solver.cname_strategy() != issuer::v1::CNAME_STRATEGY_NONE;
+  request.zone = solver.rfc2136().zone();
   request.authoritative_port = options_.authoritative_port;
   CW_CO_ASSIGN_OR_RETURN(request.recursive_nameservers,
                          options_.nameservers.Choose(settings.nameservers()));

@@ -4,17 +4,23 @@
 // Let's Encrypt; within a family an address that cannot be connected to is passed over if
 // another one answers, and one that answers wrongly fails the check.
 //
+// Redirects lead where they lead a CA: to ports 80 and 443. The solver's self_check_port stands
+// for port 80 of the name itself, so it also serves a redirect that names neither host nor
+// port.
+//
 // What is fetched is chosen by strangers: connections go to public addresses and those that
 // the configuration allows, also after redirects; answers are capped and compared, never shown.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "lib/dns/resolver.h"
 #include "lib/http/address_ranges.h"
 #include "lib/http/http_client.h"
+#include "lib/http/url.h"
 #include "services/solver/recursive_nameservers.h"
 #include "services/solver/self_check.h"
 
@@ -44,8 +50,21 @@ class Http01SelfCheck final : public SelfCheck {
     Kind kind = Kind::kNotConnected;
     std::string reason;
   };
+  static Finding Wrong(std::string reason);
+  static Finding Judge(const http::HttpResponse& response, const std::string& server,
+                       const std::string& expected);
+  // Where to connect to next, and for what.
+  struct Hop {
+    http::Url url;
+    std::string address;
+    int port = 0;
+
+    std::string Server() const;
+  };
   // One fetch, with what its redirects need.
   struct Fetch {
+    // The name to be proven.
+    std::string host;
     std::string url;
     std::string expected;
     int self_check_port = 80;
@@ -57,6 +76,13 @@ class Http01SelfCheck final : public SelfCheck {
   // Starts at `address` and follows redirects.
   runtime::Awaitable<Finding> AskAddress(runtime::Context context, Fetch fetch,
                                          std::string address);
+  // The answer of one server, or a finding.
+  runtime::Awaitable<std::variant<http::HttpResponse, Finding>> Ask(runtime::Context context,
+                                                                    const Hop& hop);
+  // Where the answer of `hop` redirects to, or a finding.
+  runtime::Awaitable<std::variant<Hop, Finding>> Redirect(runtime::Context context,
+                                                          const Fetch& fetch, const Hop& hop,
+                                                          const http::HttpResponse& response);
   bool MayConnect(const std::string& address) const;
 
   http::HttpClient& http_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/fake_clock.h"
 #include "lib/base/status_matchers.h"
 #include "lib/dns/resolver_fake.h"
 #include "lib/http/fake_http_client.h"
@@ -30,6 +31,7 @@ class Http01SelfCheckTest : public testing::Test {
     // Answers per server that is connected to.
     http_.OnAnyOther(
         [this](const http::HttpRequest& request) -> absl::StatusOr<http::HttpResponse> {
+          clock_.Advance(time_of_an_answer_);
           auto it = answers_.find(absl::StrCat(request.connect_to, " ", request.url));
           if (it == answers_.end()) return absl::UnavailableError("connection refused");
           return it->second;
@@ -66,7 +68,7 @@ class Http01SelfCheckTest : public testing::Test {
     options.nameservers = RecursiveNameservers({"192.0.2.53"}, dns::ServerPolicy());
     options.allowed_ranges = *http::AddressRanges::Parse(allowed_);
     Http01SelfCheck check(http_, resolver_, std::move(options));
-    const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(30));
+    const auto context = runtime::Context::WithTimeout(clock_, absl::Hours(1));
     return runtime::RunSync(check.Check(context, challenge, config));
   }
   // What was found; empty if it passed.
@@ -89,6 +91,8 @@ class Http01SelfCheckTest : public testing::Test {
   std::map<std::string, http::HttpResponse> answers_;
   std::vector<std::string> allowed_;
   int self_check_port_ = 0;
+  base::FakeClock clock_;
+  absl::Duration time_of_an_answer_;
 };
 
 TEST_F(Http01SelfCheckTest, TheExactBodyPasses) {
@@ -116,12 +120,22 @@ TEST_F(Http01SelfCheckTest, FindingsAreInWords) {
   for (const Case& c :
        {Case{404, "no", "93.184.216.34:80 answered 404"},
         {200, "another body", "93.184.216.34:80 answered with another body of 12 bytes"},
-        {200, absl::StrCat(kKey, "\n"),
+        {200, absl::StrCat(" ", kKey),
          "93.184.216.34:80 answered with another body of 17 bytes"},
+        {200, absl::StrCat(kKey, "\n."),
+         "93.184.216.34:80 answered with another body of 18 bytes"},
         {200, "", "93.184.216.34:80 answered with another body of 0 bytes"},
         {204, "", "93.184.216.34:80 answered 204"}}) {
     Answer("93.184.216.34:80", c.status, c.body);
     EXPECT_EQ(Reason(), c.reason);
+  }
+}
+
+// Fault 107.
+TEST_F(Http01SelfCheckTest, WhiteSpaceAtTheEndOfTheBodyIsIgnored) {
+  for (const char* end : {"\n", "\r\n", " \t\r\n\n", "\v\f"}) {
+    Answer("93.184.216.34:80", 200, absl::StrCat(kKey, end));
+    EXPECT_EQ(Reason(), "");
   }
 }
 
@@ -211,6 +225,57 @@ TEST_F(Http01SelfCheckTest, ARedirectToTheInsideIsNotFollowed) {
 TEST_F(Http01SelfCheckTest, ARedirectToAnotherPortIsNotFollowed) {
   Answer("93.184.216.34:80", 302, "", "http://www.example.test:8080/x");
   EXPECT_THAT(Reason(), HasSubstr("redirects to port 8080"));
+}
+
+// Fault 107.
+TEST_F(Http01SelfCheckTest, TheSolversPortServesRedirectsThatNameNoOtherHostOrPort) {
+  self_check_port_ = 5002;
+  struct Case {
+    const char* location;
+    const char* url;
+  };
+  for (const Case& c :
+       {Case{"/x", "http://www.example.test/x"},
+        {"x//y", "http://www.example.test/.well-known/acme-challenge/x//y"},
+        {"../x", "http://www.example.test/.well-known/x"},
+        {"?x=//other.test",
+         "http://www.example.test/.well-known/acme-challenge/token?x=//other.test"},
+        {"//www.example.test/z", "http://www.example.test/z"},
+        {"http://WWW.example.test/y", "http://www.example.test/y"}}) {
+    Answer("93.184.216.34:5002", 302, "", c.location);
+    Answer("93.184.216.34:5002", 200, kKey, "", c.url);
+    EXPECT_EQ(Reason(), "") << c.location;
+  }
+}
+
+// Fault 107.
+TEST_F(Http01SelfCheckTest, OtherRedirectsLeadToThePortsThatCasFollowThemTo) {
+  self_check_port_ = 5002;
+  SetAddresses({"93.184.216.40"}, {}, "other.test");
+  struct Case {
+    const char* location;
+    const char* server;
+  };
+  for (const Case& c : {Case{"http://other.test/x", "93.184.216.40:80"},
+                        {"//other.test/x", "93.184.216.40:80"},
+                        {"https://www.example.test/x", "93.184.216.34:443"},
+                        {"http://www.example.test:80/x", "93.184.216.34:80"},
+                        {"https://other.test:443/x", "93.184.216.40:443"}}) {
+    Answer("93.184.216.34:5002", 302, "", c.location);
+    EXPECT_EQ(Reason(), absl::StrCat(c.server, ": connection refused")) << c.location;
+  }
+  for (const char* location : {"http://www.example.test:5002/x", "http://other.test:5002/x",
+                               "//www.example.test:5002", "https://www.example.test:5002"}) {
+    Answer("93.184.216.34:5002", 302, "", location);
+    EXPECT_THAT(Reason(), HasSubstr("redirects to port 5002")) << location;
+  }
+}
+
+TEST_F(Http01SelfCheckTest, ItEndsAfterTenSecondsWhateverTheHostsDo) {
+  Answer("93.184.216.34:80", 302, "", kUrl);
+  time_of_an_answer_ = absl::Seconds(4);
+  EXPECT_THAT(Reason(), HasSubstr("deadline"));
+  EXPECT_EQ(Connections().size(), 3u);
 }
 
 TEST_F(Http01SelfCheckTest, ARedirectToAnotherSchemeIsNotFollowed) {

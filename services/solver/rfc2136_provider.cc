@@ -88,7 +88,9 @@ class Rfc2136Provider final : public Dns01Provider {
   Awaitable<absl::Status> Apply(Context context, Dns01Record record,
                                 dns::TxtChange::Kind kind) {
     dns::UpdateTarget target;
-    CW_CO_ASSIGN_OR_RETURN(target.servers, co_await FindServers(context));
+    absl::StatusOr<std::vector<std::string>> servers = co_await FindServers(context);
+    if (!servers.ok()) co_return MarkNothingChanged(servers.status());
+    target.servers = *std::move(servers);
     target.zone = std::move(record.zone);
     target.key = key_;
     target.tcp_only = settings().protocol() == issuer::v1::DNS_PROTOCOL_TCP;
@@ -97,7 +99,10 @@ class Rfc2136Provider final : public Dns01Provider {
     change.name = std::move(record.name);
     change.value = std::move(record.value);
     change.ttl = record.ttl_seconds;
-    co_return co_await batcher_.Apply(std::move(context), std::move(target), std::move(change));
+    absl::Status status =
+        co_await batcher_.Apply(std::move(context), std::move(target), std::move(change));
+    const bool refused = dns::IsUpdateRefused(status) || absl::IsInvalidArgument(status);
+    co_return refused ? MarkNothingChanged(std::move(status)) : status;
   }
 
   // The addresses of the nameservers that may be updated, in the configuration's order.

@@ -32,8 +32,9 @@ class FakeUpdater final : public dns::TxtUpdater {
                                           std::vector<dns::TxtChange> changes) override {
     base::MutexLock lock(mutex);
     updates.push_back({std::move(target), std::move(changes)});
-    co_return absl::OkStatus();
+    co_return result;
   }
+  absl::Status result;
   base::Mutex mutex;
   std::vector<Sent> updates;
 };
@@ -122,10 +123,29 @@ TEST_F(Rfc2136ProviderTest, NameserversThatThePolicyForbidsAreNotUpdated) {
   resolver_.Set("", "ns.example.test", dns::RecordType::kAaaa, dns::NoData("example.test"));
   EXPECT_THAT(Present(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                   HasSubstr("10.0.0.1:5300 is refused by policy")));
+  EXPECT_TRUE(NothingChanged(Present()));
   EXPECT_TRUE(updater_.updates.empty());
   settings().add_nameservers("192.0.2.9");
   CW_ASSERT_OK(Present());
   EXPECT_THAT(updater_.updates.at(0).target.servers, ElementsAre("192.0.2.9:53"));
+}
+
+// Fault 110.
+TEST_F(Rfc2136ProviderTest, TellsWhetherAnUpdateCanHaveHadAnEffect) {
+  for (const absl::Status& error :
+       {absl::UnavailableError("no answer"),
+        dns::UpdateStatus(dns::Rcode::kServFail, "192.0.2.1:53", "example.test"),
+        // As after another server that did not answer.
+        dns::UpdateStatus(dns::Rcode::kRefused, "192.0.2.1:53", "example.test")}) {
+    updater_.result = error;
+    EXPECT_FALSE(NothingChanged(Present())) << error;
+  }
+  updater_.result = absl::InvalidArgumentError("no such record");
+  EXPECT_TRUE(NothingChanged(Present()));
+  settings().set_nameservers(0, "gone.example.test");
+  resolver_.Set("", "gone.example.test", dns::RecordType::kA, dns::NxDomain("example.test"));
+  resolver_.Set("", "gone.example.test", dns::RecordType::kAaaa, dns::NxDomain("example.test"));
+  EXPECT_TRUE(NothingChanged(Present()));
 }
 
 TEST_F(Rfc2136ProviderTest, WithoutKeyNameUpdatesAreUnsigned) {

@@ -222,6 +222,33 @@ TEST_F(SchedulerTest, WhoWaitsMayChangeWhatItNeeds) {
   EXPECT_EQ(scheduler.queued(), 0);
 }
 
+TEST_F(SchedulerTest, WhoWaitsGetsTheNewPlaceOfWhatHasChanged) {
+  struct Case {
+    const char* name;
+    Candidate before;
+    Candidate after;
+    // Whether it is served before "other", whose deadline is 3.
+    bool first;
+  };
+  for (const Case& c :
+       {Case{"an earlier deadline", Make("b", 5), Make("b", 1), true},
+        {"a later deadline", Make("b", 1), Make("b", 5), false},
+        {"the issuer whose turn it is", Make("b", 5), Make("b", 5, "h"), true},
+        {"an account with room", Make("b", 1, "i", "full"), Make("b", 1, "i", "free"), true},
+        {"an account without room", Make("b", 1, "i", "free"), Make("b", 1, "i", "full"),
+         false}}) {
+    Scheduler scheduler = With(2, 100, 1);
+    scheduler.TryAcquire(Make("holder", 1, "i", "full"));
+    scheduler.TryAcquire(Make("a"));
+    EXPECT_FALSE(scheduler.TryAcquire(c.before));
+    EXPECT_FALSE(scheduler.TryAcquire(Make("other", 3)));
+    EXPECT_FALSE(scheduler.TryAcquire(c.after));
+    EXPECT_EQ(scheduler.queued(), 2);
+    scheduler.Release("a");
+    EXPECT_THAT(Woken(), ElementsAre(c.first ? "b" : "other")) << c.name;
+  }
+}
+
 TEST_F(SchedulerTest, HoldTakesWhoWaitsOutOfTheQueue) {
   Scheduler scheduler = With(1);
   scheduler.TryAcquire(Make("a"));

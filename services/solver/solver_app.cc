@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/service/issuer_ref.h"
 #include "lib/service/peers.h"
@@ -72,6 +73,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       updater_(environment.timers),
       batcher_(environment.executor, environment.timers, updater_),
       nameservers_(options_.nameservers, options_.dns_policy),
+      locator_(resolver_, checker_, options_.authoritative_port),
       providers_(batcher_, resolver_, options_.nameservers, options_.dns_policy),
       dns01_check_(checker_, Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       http01_check_(environment.http, resolver_,
@@ -122,14 +124,18 @@ SolverEnvironment SolverApp::MakeEnvironment() {
                            *authorities_,
                            configs_,
                            providers_,
-                           resolver_,
+                           locator_,
                            dns01_check_,
                            http01_check_,
                            scheduler_,
                            tokens_,
+                           presented_configs_,
                            settings,
                            [this](const v1::Challenge& challenge) {
                              metrics_.OnFinal(challenge, environment_.clock().Now());
+                           },
+                           [this](const auto& presentation, const absl::Status& removed) {
+                             OnCleanUp(presentation, removed);
                            }};
 }
 
@@ -191,6 +197,29 @@ void SolverApp::OnPresentationChange(const std::string& key,
   tokens_.Add(key, *now);
   // What an earlier process left: its challenge may be gone, so that nothing else tells.
   if (before == nullptr && !presentation_informer_.synced()) clean_up_controller_.Enqueue(key);
+}
+
+// Its challenge may be gone, and nothing else show it.
+void SolverApp::OnCleanUp(const ledger::Presentation& presentation,
+                          const absl::Status& removed) {
+  const auto& metadata = presentation.metadata();
+  metrics_.OnCleanUp(store::QueueKey(metadata.namespace_(), metadata.name()), removed);
+  if (removed.ok()) return;
+  meta::v1::ObjectMeta challenge;
+  challenge.set_namespace_(metadata.namespace_());
+  challenge.set_name(presentation.challenge_name());
+  challenge.set_uid(presentation.challenge_uid());
+  service::EventNews news;
+  news.severity = meta::v1::EVENT_SEVERITY_WARNING;
+  news.reason = "CleanUpFailed";
+  news.message =
+      absl::StrCat("The TXT record ", presentation.record_name(), " \"", presentation.value(),
+                   "\" in the zone ", presentation.zone(),
+                   " could not be removed, which is tried again: ", removed.message());
+  if (absl::IsNotFound(removed)) {
+    absl::StrAppend(&news.message, "; create the solver again, or remove the record by hand");
+  }
+  events_.Record("Challenge", challenge, std::move(news));
 }
 
 void SolverApp::OnIssuerChange(const std::string& issuer) {

@@ -30,6 +30,7 @@
 #include "services/solver/http01_responder.h"
 #include "services/solver/http01_self_check.h"
 #include "services/solver/propagation_service.h"
+#include "services/solver/record_location.h"
 #include "services/solver/rfc2136_provider.h"
 #include "services/solver/solver_config.h"
 #include "services/solver/solver_metrics.h"
@@ -61,6 +62,7 @@ class SolverApp final : public service::App {
   void OnPresentationChange(const std::string& key,
                             const std::shared_ptr<const ledger::Presentation>& before,
                             const std::shared_ptr<const ledger::Presentation>& now);
+  void OnCleanUp(const ledger::Presentation& presentation, const absl::Status& removed);
   void OnIssuerChange(const std::string& issuer);
   void Retry(const std::string& key);
 
@@ -79,10 +81,12 @@ class SolverApp final : public service::App {
   dns::Rfc2136Client updater_;
   dns::UpdateBatcher batcher_;
   const RecursiveNameservers nameservers_;
+  RecordLocator locator_;
   Rfc2136Providers providers_;
   Dns01SelfCheck dns01_check_;
   Http01SelfCheck http01_check_;
   Http01Tokens tokens_;
+  PresentedConfigs presented_configs_;
   CachedSolverConfigs configs_;
 
   // Those that call back into the controllers, before what they call: `work_` stops all of them

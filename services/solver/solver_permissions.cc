@@ -26,8 +26,10 @@ rpc::PermissionTable SolverPermissions() {
   table[prefix + "ListChallenges"] = With(issuer, Read(Scope::kOneOrAllNamespaces));
   table[prefix + "WatchChallenges"] = With(order, Read(Scope::kOneOrAllNamespaces));
   table[prefix + "RetryChallenge"] = Change(Scope::kNamespace);
-  // Has the solver ask any nameserver that the caller names.
-  table["certwright.solver.v1.PropagationService.CheckPropagation"] = Read(Scope::kCluster);
+  // Has the solver ask nameservers anywhere: those that the caller names, and those that the
+  // zone of a name names.
+  table["certwright.solver.v1.PropagationService.CheckPropagation"] = {
+      .roles = {rpc::Role::kAdmin}, .scope = Scope::kCluster};
   table[service::kListEventsMethod] = With(issuer, Read(Scope::kOneOrAllNamespaces));
   return table;
 }

@@ -17,6 +17,7 @@
 #include "lib/acme/problem.h"
 #include "lib/base/fake_clock.h"
 #include "lib/base/random.h"
+#include "lib/dns/propagation.h"
 #include "lib/dns/resolver_fake.h"
 #include "lib/runtime/fake_timers.h"
 #include "lib/runtime/run_sync.h"
@@ -143,21 +144,24 @@ class FakeProviders final : public Dns01Providers {
   std::set<std::pair<std::string, std::string>> values;  // name, value
   absl::Status present_error;
   absl::Status clean_up_error;
+  // What removing by this configuration comes to, before clean_up_error.
+  std::function<absl::Status(const SolverConfig&)> on_clean_up;
   absl::Status find_error;
   int max_values_per_name = 0;
   int presents = 0;
   std::size_t most_values = 0;
 
   absl::StatusOr<std::shared_ptr<Dns01Provider>> Find(
-      std::shared_ptr<const SolverConfig>) override {
+      std::shared_ptr<const SolverConfig> config) override {
     if (!find_error.ok()) return find_error;
-    return std::shared_ptr<Dns01Provider>(std::make_shared<Provider>(*this));
+    return std::shared_ptr<Dns01Provider>(std::make_shared<Provider>(*this, std::move(config)));
   }
 
  private:
   class Provider final : public Dns01Provider {
    public:
-    explicit Provider(FakeProviders& all) : all_(all) {}
+    Provider(FakeProviders& all, std::shared_ptr<const SolverConfig> config)
+        : all_(all), config_(std::move(config)) {}
     Dns01Capabilities capabilities() const override {
       return Dns01Capabilities{all_.max_values_per_name};
     }
@@ -170,6 +174,9 @@ class FakeProviders final : public Dns01Providers {
       co_return absl::OkStatus();
     }
     runtime::Awaitable<absl::Status> CleanUp(runtime::Context, Dns01Record record) override {
+      if (all_.on_clean_up) {
+        if (absl::Status status = all_.on_clean_up(*config_); !status.ok()) co_return status;
+      }
       if (!all_.clean_up_error.ok()) co_return all_.clean_up_error;
       all_.values.erase({record.name, record.value});
       co_return absl::OkStatus();
@@ -177,6 +184,7 @@ class FakeProviders final : public Dns01Providers {
 
    private:
     FakeProviders& all_;
+    const std::shared_ptr<const SolverConfig> config_;
   };
 };
 
@@ -223,10 +231,12 @@ class SolverWorld {
     presentations = std::make_unique<PresentationStore>(*store_, kPresentationKind, clock,
                                                         base::Random::Real());
     tokens = std::make_unique<Http01Tokens>();
+    presented_configs = std::make_unique<PresentedConfigs>();
     scheduler = std::make_unique<Scheduler>(
         limits, [this](const std::string& key) { woken.push_back(key); });
     woken.clear();
     finished.clear();
+    clean_ups.clear();
     reconciler = std::make_unique<ChallengeReconciler>(MakeEnvironment());
     clean_up = std::make_unique<CleanUpReconciler>(MakeEnvironment(), [this] {
       std::vector<std::shared_ptr<const ledger::Presentation>> records;
@@ -244,7 +254,7 @@ class SolverWorld {
   v1::Challenge Make(const std::string& name, const std::string& dns_name = "www.example.test",
                      v1::ChallengeType type = v1::CHALLENGE_TYPE_DNS01) {
     dns::Message message = dns::NxDomain("example.test");
-    resolver.Set("", absl::StrCat("_acme-challenge.", dns_name), dns::RecordType::kSoa,
+    resolver.Set("", absl::StrCat("_acme-challenge.", dns_name), dns::RecordType::kCname,
                  message);
     v1::Challenge challenge;
     challenge.mutable_metadata()->set_namespace_("default");
@@ -356,6 +366,8 @@ class SolverWorld {
   runtime::FakeTimers timers;
   base::FixedRandom random;
   dns::FakeDnsResolver resolver;
+  dns::PropagationChecker checker{resolver, clock, dns::ServerPolicy()};
+  RecordLocator locator{resolver, checker, 53};
   FakeAuthorities authorities;
   FakeConfigs configs;
   FakeProviders providers;
@@ -365,32 +377,39 @@ class SolverWorld {
   SolverSettings settings;
   std::vector<std::string> woken;
   std::vector<std::string> finished;
+  std::vector<std::pair<std::string, absl::Status>> clean_ups;
 
   std::unique_ptr<ChallengeStore> challenges;
   std::unique_ptr<PresentationStore> presentations;
   std::unique_ptr<Http01Tokens> tokens;
+  std::unique_ptr<PresentedConfigs> presented_configs;
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<ChallengeReconciler> reconciler;
   std::unique_ptr<CleanUpReconciler> clean_up;
 
  private:
   SolverEnvironment MakeEnvironment() {
-    return SolverEnvironment{timers,
-                             random,
-                             *challenges,
-                             *presentations,
-                             authorities,
-                             configs,
-                             providers,
-                             resolver,
-                             dns01_check,
-                             http01_check,
-                             *scheduler,
-                             *tokens,
-                             settings,
-                             [this](const v1::Challenge& challenge) {
-                               finished.push_back(challenge.metadata().name());
-                             }};
+    return SolverEnvironment{
+        timers,
+        random,
+        *challenges,
+        *presentations,
+        authorities,
+        configs,
+        providers,
+        locator,
+        dns01_check,
+        http01_check,
+        *scheduler,
+        *tokens,
+        *presented_configs,
+        settings,
+        [this](const v1::Challenge& challenge) {
+          finished.push_back(challenge.metadata().name());
+        },
+        [this](const ledger::Presentation& presentation, const absl::Status& removed) {
+          clean_ups.emplace_back(presentation.record_name(), removed);
+        }};
   }
   void EndProcess() {
     loop_ = std::make_unique<boost::asio::io_context>();
@@ -398,6 +417,7 @@ class SolverWorld {
     reconciler.reset();
     scheduler.reset();
     tokens.reset();
+    presented_configs.reset();
     presentations.reset();
     challenges.reset();
     store_.reset();

@@ -20,6 +20,7 @@
 #include "lib/base/status_matchers.h"
 #include "lib/dns/message.h"
 #include "lib/service/conditions.h"
+#include "tests/attacks/connection.h"
 #include "tests/fakes/fake_world.h"
 #include "tests/harness/process.h"
 
@@ -300,6 +301,25 @@ TEST(NetworkAttacksTest, TheConfiguredProxyIsAskedForNamesButNotForForbiddenAddr
   WaitForIssuerMessage(*world, IssuerAt(*world, "named", "https://ca.invalid/dir"),
                        "ca.invalid");
   EXPECT_TRUE(proxy.WasContacted());
+}
+
+// Fault 114.
+TEST(NetworkAttacksTest, IdleConnectionsToTheHttp01ListenerKeepNobodyOut) {
+  CW_ASSERT_OK_AND_ASSIGN(const auto world, FakeWorld::Start({}));
+  CW_ASSERT_OK(world->CreateClusterIssuer(world->MakeClusterIssuer()));
+  attacks::Target listener;
+  listener.port = world->suite().http01_port();
+  listener.from = "127.0.0.2";
+  std::vector<std::unique_ptr<attacks::Connection>> idle;
+  for (int i = 0; i < 3000; ++i) {
+    CW_ASSERT_OK_AND_ASSIGN(auto connection, attacks::Connection::Open(listener));
+    // Some have begun a request.
+    if (i % 3 == 0) connection->Send("GET /.well-known/acme-ch").IgnoreError();
+    idle.push_back(std::move(connection));
+  }
+  CW_ASSERT_OK(
+      world->CreateCertificate(FakeWorld::MakeCertificate("www", {"www.by-http.test"})));
+  CW_EXPECT_OK(world->WaitUntilReady({"www"}, absl::Seconds(5)));
 }
 
 // Changes what the configuration of a service says, for its next start.

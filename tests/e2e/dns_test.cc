@@ -91,6 +91,42 @@ TEST(DnsTest, FollowsACnameIntoAnotherZone) {
   EXPECT_EQ(challenges[0].status().resolved_zone(), "delegated.test");
 }
 
+// Fault 108.
+TEST(DnsTest, AWildcardAliasIsNotInTheWayWithStrategyNone) {
+  harness::KnotOptions knot_options;
+  knot_options.folder = harness::MakeFolder("zones");
+  knot_options.zones = {
+      {"example.test",
+       "$ORIGIN example.test.\n$TTL 600\n@ SOA ns hostmaster 1 3600 600 86400 600\n@ NS ns\n"
+       "ns A 127.0.0.1\n* CNAME lb.elsewhere.test.\n"},
+      {"elsewhere.test", ""}};
+  CW_ASSERT_OK_AND_ASSIGN(const auto knot, harness::Knot::Start(knot_options));
+  harness::UnboundOptions unbound_options;
+  unbound_options.folder = harness::MakeFolder("unbound");
+  unbound_options.remembers = true;
+  unbound_options.zones = {{"example.test", knot->port()}, {"elsewhere.test", knot->port()}};
+  CW_ASSERT_OK_AND_ASSIGN(const auto unbound, harness::Unbound::Start(unbound_options));
+  harness::WorldOptions options;
+  // The CA's as well: what it remembers fails for ten minutes.
+  options.resolver = unbound->address();
+  options.authoritative_port = knot->port();
+  CW_ASSERT_OK_AND_ASSIGN(const auto world, World::Start(options));
+  auto issuer = world->MakeClusterIssuer({}, {"example.test"});
+  CW_ASSERT_OK(UseServer(*world, issuer, *knot));
+  auto& solver = *issuer.mutable_spec()->mutable_acme()->mutable_solvers(1);
+  solver.mutable_dns01()->set_cname_strategy(issuer::v1::CNAME_STRATEGY_NONE);
+  solver.mutable_self_check()->set_mode(issuer::v1::SELF_CHECK_MODE_BOTH);
+  CW_ASSERT_OK(world->CreateClusterIssuer(issuer));
+  CW_ASSERT_OK(world->CreateCertificate(World::MakeCertificate(
+      "names", {"www.example.test", "a.b.example.test", "*.example.test"})));
+  CW_ASSERT_OK(world->WaitUntilReady({"names"}, kTimeout));
+  for (const solver::v1::Challenge& challenge : world->ListChallenges()) {
+    EXPECT_EQ(challenge.status().resolved_name(),
+              absl::StrCat("_acme-challenge.", challenge.spec().dns_name()));
+    EXPECT_EQ(challenge.status().resolved_zone(), "example.test");
+  }
+}
+
 // Fault 69.
 TEST(DnsTest, WaitsForANameserverThatLagsThreeSeconds) {
   harness::WorldOptions options;

@@ -130,6 +130,13 @@ std::optional<DnsFault> DnsServer::FindFault(const Request& request) {
   for (auto fault = faults_.begin(); fault != faults_.end(); ++fault) {
     if (fault->updates != is_update || !dns::IsSubdomain(name, fault->name)) continue;
     if (fault->kind == DnsFault::Kind::kTruncate && request.tcp) continue;
+    if (fault->kind == DnsFault::Kind::kBareRcode && request.message.additional.empty())
+      continue;
+    if (fault->type != DnsFault::kNoType &&
+        (request.message.questions.empty() ||
+         request.message.questions[0].type != fault->type)) {
+      continue;
+    }
     const DnsFault found = *fault;
     if (fault->times != DnsFault::kForever && --fault->times == 0) faults_.erase(fault);
     return found;
@@ -154,6 +161,10 @@ std::vector<std::string> DnsServer::Handle(const Request& request) {
       broken.rcode = fault.rcode;
       broken.authoritative = true;
       return {dns::TestDnsServer::Reply(request, broken)};
+    case DnsFault::Kind::kBareRcode:
+      other.message.questions.clear();
+      broken.rcode = fault.rcode;
+      return {dns::TestDnsServer::Reply(other, broken)};
     case DnsFault::Kind::kTruncate:
       broken.truncated = true;
       return {dns::TestDnsServer::Reply(request, broken)};

@@ -24,12 +24,15 @@
 namespace certwright::fakes {
 
 struct DnsFault {
+  static constexpr auto kNoType = static_cast<dns::RecordType>(0);
   static constexpr int kForever = -1;
   enum class Kind {
     kNone,
     kDrop,
     // Answer with `rcode`, and nothing else.
     kRcode,
+    // The same by a header alone, to requests with EDNS only.
+    kBareRcode,
     // Over UDP, with nothing in it: ask again over TCP.
     kTruncate,
     kWrongId,
@@ -47,6 +50,8 @@ struct DnsFault {
   // Only requests about this name and those below it; for an UPDATE the zone's name counts.
   // Empty: all.
   std::string name = {};
+  // Only questions for records of this type; kNoType: for all.
+  dns::RecordType type = kNoType;
   // Only UPDATEs, or only other requests.
   bool updates = false;
 };

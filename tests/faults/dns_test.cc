@@ -1,5 +1,10 @@
 // Nameservers that lag, are lame or truncate, met by the real services.
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "absl/time/clock.h"
+#include "certwright/meta/v1/event_service.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "lib/dns/message.h"
 #include "tests/faults/fault_test_world.h"
@@ -53,6 +58,43 @@ class TwoNameserversTest : public testing::Test {
     return solver::v1::PROPAGATION_OUTCOME_UNSPECIFIED;
   }
 
+  // Until the proof is out, which the second one, which lags, keeps it.
+  bool WaitUntilPresented() {
+    return harness::WaitUntil([this] { return !world_->dns().TxtValues(kProofName).empty(); },
+                              kTimeout);
+  }
+  void DeleteIssuerAndCertificate() {
+    issuer::v1::DeleteClusterIssuerRequest issuer;
+    issuer.set_name("fake");
+    issuer::v1::DeleteClusterIssuerResponse issuer_deleted;
+    CW_EXPECT_OK(harness::FromGrpc(world_->issuers().DeleteClusterIssuer(
+        harness::MakeContext().get(), issuer, &issuer_deleted)));
+    issuer::v1::DeleteCertificateRequest certificate;
+    certificate.set_name("www");
+    issuer::v1::DeleteCertificateResponse certificate_deleted;
+    CW_EXPECT_OK(harness::FromGrpc(world_->certificates().DeleteCertificate(
+        harness::MakeContext().get(), certificate, &certificate_deleted)));
+  }
+  absl::Status CreateIssuerAgain() {
+    issuer::v1::CreateClusterIssuerRequest request;
+    *request.mutable_cluster_issuer() = world_->MakeClusterIssuer({kZone});
+    issuer::v1::CreateClusterIssuerResponse response;
+    return harness::FromGrpc(world_->issuers().CreateClusterIssuer(harness::MakeContext().get(),
+                                                                   request, &response));
+  }
+  // What the solver service tells of clean-up that fails; empty if nothing.
+  std::string CleanUpFailure() {
+    const auto stub =
+        meta::v1::EventService::NewStub(world_->suite().channel(harness::Service::kSolver));
+    meta::v1::ListEventsResponse response;
+    const grpc::Status status = stub->ListEvents(harness::MakeContext().get(),
+                                                 meta::v1::ListEventsRequest(), &response);
+    for (const meta::v1::Event& event : response.events()) {
+      if (event.reason() == "CleanUpFailed") return event.message();
+    }
+    return "";
+  }
+
   std::unique_ptr<FakeWorld> world_;
   std::unique_ptr<DnsServer> second_;
 };
@@ -97,6 +139,103 @@ TEST_F(TwoNameserversTest, OneThatFailsBlocksUntilItAnswers) {
   second_->AddTxt(kProofName, values[0]);
   second_->ClearFaults();
   ExpectIssued(*world_, {"www"});
+}
+
+// Fault 110.
+TEST_F(TwoNameserversTest, WhatIsOutIsRemovedThoughItsIssuerIsDeleted) {
+  Create(*world_, "www");
+  ASSERT_TRUE(WaitUntilPresented());
+  DeleteIssuerAndCertificate();
+  EXPECT_TRUE(harness::WaitUntil([this] { return world_->dns().TxtValues(kProofName).empty(); },
+                                 kTimeout));
+}
+
+// Fault 110.
+TEST_F(TwoNameserversTest, WhatCannotBeRemovedAnyMoreIsShown) {
+  Create(*world_, "www");
+  ASSERT_TRUE(WaitUntilPresented());
+  const std::vector<std::string> values = world_->dns().TxtValues(kProofName);
+  ASSERT_EQ(values.size(), 1u);
+  world_->suite().Kill(harness::Service::kSolver);
+  DeleteIssuerAndCertificate();
+  CW_ASSERT_OK(world_->suite().Restart(harness::Service::kSolver));
+  std::string message;
+  EXPECT_TRUE(harness::WaitUntil(
+      [&] {
+        message = CleanUpFailure();
+        return !message.empty();
+      },
+      kTimeout));
+  EXPECT_THAT(message,
+              testing::AllOf(testing::HasSubstr(kProofName), testing::HasSubstr(values[0]),
+                             testing::HasSubstr("by hand")));
+  // Its issuer made again, it is removed.
+  CW_ASSERT_OK(CreateIssuerAgain());
+  EXPECT_TRUE(harness::WaitUntil([this] { return world_->dns().TxtValues(kProofName).empty(); },
+                                 kTimeout));
+}
+
+// Fault 108.
+TEST(DnsFaultsTest, AResolverThatFailsForSoaAloneBlocksNothing) {
+  const auto world = StartWorld(BelievingCa(), {kZone});
+  ASSERT_NE(world, nullptr);
+  world->dns().Inject({.kind = DnsFault::Kind::kRcode,
+                       .rcode = dns::Rcode::kServFail,
+                       .times = DnsFault::kForever,
+                       .type = dns::RecordType::kSoa});
+  Create(*world, "www");
+  ExpectIssued(*world, {"www"});
+}
+
+// Fault 108.
+TEST(DnsFaultsTest, WhoAnswersEdnsByAHeaderAloneIsAskedAgainWithout) {
+  const auto world = StartWorld(BelievingCa(), {kZone});
+  ASSERT_NE(world, nullptr);
+  world->dns().Inject({.kind = DnsFault::Kind::kBareRcode,
+                       .rcode = dns::Rcode::kFormErr,
+                       .times = DnsFault::kForever});
+  Create(*world, "www");
+  ExpectIssued(*world, {"www"});
+}
+
+// Fault 108.
+TEST(DnsFaultsTest, AnAliasedZoneThatRefusesIsNamedWithTheWayOut) {
+  FakeWorldOptions options = BelievingCa();
+  options.dns.zones = {kZone, "dyn.test"};
+  auto world = FakeWorld::Start(std::move(options));
+  ASSERT_THAT(world, base::IsOk());
+  issuer::v1::ClusterIssuer issuer = (*world)->MakeClusterIssuer({kZone});
+  auto& dns01 = *issuer.mutable_spec()->mutable_acme()->mutable_solvers(1)->mutable_dns01();
+  dns01.add_alias_zones("dyn.test");
+  (*world)->dns().AddCname(kProofName, "www.dyn.test");
+  (*world)->dns().Inject({.kind = DnsFault::Kind::kRcode,
+                          .rcode = dns::Rcode::kRefused,
+                          .times = DnsFault::kForever,
+                          .name = "dyn.test",
+                          .updates = true});
+  CW_ASSERT_OK((*world)->CreateClusterIssuer(issuer));
+  Create(**world, "www");
+  std::string reason;
+  EXPECT_TRUE(harness::WaitUntil(
+      [&] {
+        for (const auto& challenge : (*world)->ListChallenges()) {
+          reason = challenge.status().reason();
+        }
+        return reason.find("REFUSED") != std::string::npos;
+      },
+      kTimeout));
+  EXPECT_THAT(reason, testing::AllOf(testing::HasSubstr(kProofName),
+                                     testing::HasSubstr("alias of www.dyn.test"),
+                                     testing::HasSubstr("CNAME_STRATEGY_NONE")));
+  // The way out leads out.
+  (*world)->dns().RemoveRecords(kProofName);
+  dns01.set_cname_strategy(issuer::v1::CNAME_STRATEGY_NONE);
+  issuer::v1::UpdateClusterIssuerRequest update;
+  *update.mutable_cluster_issuer() = issuer;
+  issuer::v1::UpdateClusterIssuerResponse updated;
+  CW_ASSERT_OK(harness::FromGrpc(
+      (*world)->issuers().UpdateClusterIssuer(harness::MakeContext().get(), update, &updated)));
+  ExpectIssued(**world, {"www"});
 }
 
 // Fault 73.

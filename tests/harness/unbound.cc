@@ -11,7 +11,6 @@ namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 
-// Answers of the test zones are not kept, so that no test waits for a time to live.
 constexpr char kConfig[] = R"(server:
   interface: 127.0.0.1@$1
   do-ip6: no
@@ -22,12 +21,11 @@ constexpr char kConfig[] = R"(server:
   use-syslog: no
   do-not-query-localhost: no
   module-config: "iterator"
-  cache-max-ttl: 0
-  cache-max-negative-ttl: 0
-  local-zone: "test." nodefault
+$2  local-zone: "test." nodefault
 remote-control:
   control-enable: no
 )";
+constexpr char kForgetful[] = "  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n";
 
 }  // namespace
 
@@ -35,7 +33,8 @@ absl::StatusOr<std::unique_ptr<Unbound>> Unbound::Start(UnboundOptions options) 
   CW_ASSIGN_OR_RETURN(const std::string program, FindProgram("unbound", "unbound"));
   std::unique_ptr<Unbound> unbound(new Unbound);
   unbound->port_ = FreePort();
-  std::string config = absl::Substitute(kConfig, options.folder, unbound->port_);
+  std::string config = absl::Substitute(kConfig, options.folder, unbound->port_,
+                                        options.remembers ? "" : kForgetful);
   for (const auto& [zone, port] : options.zones) {
     absl::StrAppend(&config, "stub-zone:\n  name: \"", zone, "\"\n  stub-addr: 127.0.0.1@",
                     port, "\n");

@@ -15,6 +15,9 @@ struct UnboundOptions {
   std::string folder;
   // Zone → port of its nameserver on 127.0.0.1.
   std::map<std::string, int> zones;
+  // Whether it remembers answers, that there is none too, as resolvers do. Else no test waits
+  // for a time to live.
+  bool remembers = false;
 };
 
 class Unbound {
