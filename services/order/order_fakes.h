@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,6 +44,9 @@ class FakeAuthority final : public CertificateAuthority {
   std::vector<std::string> wrong_names;  // what is issued instead of what was ordered
   std::vector<std::string> alternate_urls;
   std::map<std::string, std::vector<pki::Certificate>> alternates;
+
+  // Told of each call before it is answered.
+  std::function<void(const std::string& call)> on_call = [](const std::string&) {};
 
   // The next call of that name fails, before it does anything; or does its work and fails.
   void FailNext(const std::string& call, absl::Status error) {
@@ -197,6 +201,7 @@ class FakeAuthority final : public CertificateAuthority {
   template <typename T, typename Work>
   absl::StatusOr<T> Call(const std::string& name, Work work) {
     calls.push_back(name);
+    on_call(name);
     std::deque<Failure>& failures = failures_[name];
     if (failures.empty()) return work();
     const Failure failure = failures.front();

@@ -62,10 +62,16 @@ class OrderReconcilerFixture : public testing::Test {
   // One pass; nothing if the process died in it. Short waits within it pass at once.
   std::optional<absl::StatusOr<controller::Result>> TryPass(
       const std::string& name = "o", const std::string& resource_namespace = "default") {
+    return TryPassWithin(Context(), name, resource_namespace);
+  }
+  std::optional<absl::StatusOr<controller::Result>> TryPassWithin(
+      runtime::Context context, const std::string& name = "o",
+      const std::string& resource_namespace = "default") {
     auto io = std::make_unique<boost::asio::io_context>();
     std::optional<absl::StatusOr<controller::Result>> result;
     runtime::SpawnThen<absl::StatusOr<controller::Result>>(
-        io->get_executor(), reconciler_->Reconcile(Context(), resource_namespace + "/" + name),
+        io->get_executor(),
+        reconciler_->Reconcile(std::move(context), resource_namespace + "/" + name),
         [&result](absl::StatusOr<controller::Result> value) { result = std::move(value); });
     for (int i = 0; i < 1000 && !result.has_value(); ++i) {
       io->restart();

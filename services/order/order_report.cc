@@ -124,6 +124,26 @@ std::string DescribePending(const v1::Order& order,
                       " not valid yet: ", JoinShown(open, "; "));
 }
 
+std::string DescribeExpired(const v1::Order& order,
+                            const std::vector<const solver::v1::Challenge*>& challenges) {
+  const v1::OrderStatus& status = order.status();
+  const absl::Time placed = service::FromProto(status.placed_time());
+  const absl::Time expires = service::FromProto(status.expires());
+  // No CA means that, so one of the two clocks is wrong.
+  if (status.has_placed_time() && status.has_expires() && expires <= placed) {
+    const auto format = [](absl::Time time) {
+      return absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone());
+    };
+    return absl::StrCat("The CA's order ended at ", format(expires),
+                        ", before it was placed at ", format(placed),
+                        "; check this machine's clock");
+  }
+  return absl::StrCat("The order was not completed in time: ",
+                      status.state() == v1::ORDER_STATE_PROCESSING
+                          ? "the CA is still working on it"
+                          : DescribePending(order, challenges));
+}
+
 std::string DescribeToProve(const v1::Order& order) {
   std::vector<std::string> names;
   for (const v1::Authorization& authorization : order.status().authorizations()) {
