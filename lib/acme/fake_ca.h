@@ -2,6 +2,7 @@
 // CA's, under a clock of its own.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,14 @@ struct SentJws {
   boost::json::object PayloadObject() const;
 };
 
+// Asking for a request that was not sent throws, which fails the test that does, and no other.
+class SentRequests : public std::vector<SentJws> {
+ public:
+  const SentJws& operator[](std::size_t i) const { return at(i); }
+  const SentJws& front() const { return at(0); }
+  const SentJws& back() const { return at(size() - 1); }
+};
+
 using FakeAnswer = std::function<absl::StatusOr<http::HttpResponse>(const SentJws&)>;
 
 // An answer with this status and body. One without a Replay-Nonce header gets a fresh nonce.
@@ -52,7 +61,7 @@ class FakeCa {
 
   // Requests of this method and path so far.
   int Count(const std::string& method, const std::string& path) const;
-  const std::vector<SentJws>& sent() const { return sent_; }
+  const SentRequests& sent() const { return sent_; }
   std::string FreshNonce();
 
   CaOptions Options() const;
@@ -60,7 +69,8 @@ class FakeCa {
     return runtime::Context::WithTimeout(clock, absl::Minutes(5));
   }
 
-  // Runs `task` to its end; time passes whenever nothing else can happen.
+  // Runs `task` to its end; time passes whenever nothing else can happen. Throws, as above, if
+  // it does not end.
   template <typename T>
   T Run(runtime::Awaitable<T> task) {
     boost::asio::io_context loop;
@@ -72,7 +82,7 @@ class FakeCa {
       loop.poll();
       if (!result.has_value()) clock.Advance(absl::Milliseconds(10));
     }
-    return *std::move(result);
+    return std::move(result).value();
   }
 
   base::FakeClock clock;
@@ -88,7 +98,7 @@ class FakeCa {
 
   int last_nonce_ = 0;
   std::set<std::string> valid_nonces_;
-  std::vector<SentJws> sent_;
+  SentRequests sent_;
 };
 
 // A P-256 key, the same in every run.

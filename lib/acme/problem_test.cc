@@ -223,6 +223,19 @@ TEST(ParseProblemTest, ReadsEveryMemberAndForgivesWrongKinds) {
   EXPECT_EQ(problem.algorithms, std::vector<std::string>{"ES256"});
 }
 
+TEST(ParseProblemTest, KeepsAHundredSubproblems) {
+  for (const int given : {99, 100, 101, 1000}) {
+    std::string parts;
+    for (int i = 0; i < given; ++i) {
+      absl::StrAppend(&parts, i == 0 ? "" : ",", "{\"detail\": \"", i, "\"}");
+    }
+    CW_ASSERT_OK_AND_ASSIGN(const Problem problem,
+                            ParseProblem("{\"subproblems\": [" + parts + "]}"));
+    ASSERT_EQ(problem.subproblems.size(), static_cast<std::size_t>(std::min(given, 100)));
+    EXPECT_EQ(problem.subproblems.back().detail, absl::StrCat(std::min(given, 100) - 1));
+  }
+}
+
 TEST(ParseProblemTest, StripsControlCharactersAndCutsBetweenCharacters) {
   CW_ASSERT_OK_AND_ASSIGN(const Problem problem,
                           ParseProblem(R"({"detail": "a\u001b[31m\nb\u0085c\u007f"})"));

@@ -94,6 +94,17 @@ TEST(StatusMacrosTest, AnnotateKeepsCodeAndPayload) {
   CW_EXPECT_OK(Annotate(absl::OkStatus(), "ignored"));
 }
 
+TEST(Utf8Test, TellsControlCharactersFromOthers) {
+  for (const char* text : {"a\nb", "\t", "a\x1f", "\x7f", "\xc2\x80", "a\xc2\x9f"}) {
+    EXPECT_TRUE(HasControl(text)) << text;
+  }
+  EXPECT_TRUE(HasControl(absl::string_view("a\0b", 3)));
+  for (const char* text :
+       {"", " a~", "K\xc3\xb6ln", "\xc2\xa0", "\xe2\x80\x85", "\xf0\x9f\x98\x80"}) {
+    EXPECT_FALSE(HasControl(text)) << text;
+  }
+}
+
 TEST(Utf8Test, TakesWellFormedTextOnly) {
   for (const char* text : {"", "a", "b\u00fccher", "\u2026", "\U0001F512", "\U0010FFFF"}) {
     EXPECT_TRUE(IsUtf8(text)) << text;

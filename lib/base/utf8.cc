@@ -34,4 +34,16 @@ bool IsUtf8(absl::string_view text) {
   return true;
 }
 
+bool HasControl(absl::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7F) return true;
+    // U+0080 to U+009F. No other sequence has an octet 0xC2.
+    if (byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace certwright::base

@@ -14,4 +14,7 @@ std::size_t Utf8Length(absl::string_view text);
 // Whether all of `text` is well-formed.
 bool IsUtf8(absl::string_view text);
 
+// Whether `text`, which is well-formed, has a control character (Unicode's category Cc).
+bool HasControl(absl::string_view text);
+
 }  // namespace certwright::base

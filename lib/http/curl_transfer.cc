@@ -326,6 +326,14 @@ absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
   return absl::OkStatus();
 }
 
+// For a certificate that is refused for its time, which more often is this machine's: OpenSSL's
+// words for both of its ends.
+absl::string_view ClockHint(absl::string_view error) {
+  const bool of_time = absl::StrContains(error, "certificate has expired") ||
+                       absl::StrContains(error, "certificate is not yet valid");
+  return of_time ? "; if it is valid, check this machine's clock" : "";
+}
+
 absl::Status CurlTransfer::Explain(CURLcode code) const {
   if (!forbidden_address_.empty() && code == CURLE_COULDNT_CONNECT) return Forbidden();
   if (over_cap_ || code == CURLE_FILESIZE_EXCEEDED) {
@@ -342,7 +350,7 @@ absl::Status CurlTransfer::Explain(CURLcode code) const {
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
-      return absl::FailedPreconditionError(reason);
+      return absl::FailedPreconditionError(absl::StrCat(reason, ClockHint(error_)));
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
       return absl::FailedPreconditionError(

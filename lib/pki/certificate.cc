@@ -224,7 +224,8 @@ absl::Status CheckLeaf(const Certificate& leaf, const ChainExpectation& expected
   }
   if (leaf.not_after <= expected.now) {
     return Failed(absl::StrCat("the first certificate expired at ",
-                               absl::FormatTime(leaf.not_after, absl::UTCTimeZone())));
+                               absl::FormatTime(leaf.not_after, absl::UTCTimeZone()),
+                               "; check this machine's clock"));
   }
   if (leaf.not_before > expected.now + kClockTolerance) {
     return Failed(absl::StrCat("the first certificate is valid only from ",

@@ -17,11 +17,13 @@ namespace certwright::pki {
 namespace {
 
 using base::StatusIs;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kFailed = absl::StatusCode::kFailedPrecondition;
+constexpr char kClockHint[] = "check this machine's clock";
 
 absl::Time Now() { return absl::FromUnixSeconds(1767323045); }
 
@@ -210,17 +212,21 @@ TEST_F(ChainTest, VerifyRefusesNamesOfOtherKinds) {
   EXPECT_THAT(Verify(chain), StatusIs(kFailed, HasSubstr("unexpected otherName")));
 }
 
-// Fault 60.
+// Faults 60 and 119.
 TEST_F(ChainTest, VerifyLooksAtValidity) {
   spec_.not_after = Now();
-  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("expired")));
+  EXPECT_THAT(Verify(Issue()),
+              StatusIs(kFailed, AllOf(HasSubstr("expired"), HasSubstr(kClockHint))));
+  spec_.not_after = Now() - absl::Hours(24 * 3);
+  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr(kClockHint)));
   spec_.not_after = Now() + absl::Seconds(1);
   CW_EXPECT_OK(Verify(Issue()));
   spec_.not_after = Now() + absl::Hours(100);
   spec_.not_before = Now() + absl::Hours(1);
   CW_EXPECT_OK(Verify(Issue()));
   spec_.not_before = Now() + absl::Hours(1) + absl::Seconds(1);
-  EXPECT_THAT(Verify(Issue()), StatusIs(kFailed, HasSubstr("valid only from")));
+  EXPECT_THAT(Verify(Issue()),
+              StatusIs(kFailed, AllOf(HasSubstr("valid only from"), HasSubstr(kClockHint))));
 }
 
 // Fault 61.

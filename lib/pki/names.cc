@@ -345,8 +345,9 @@ absl::StatusOr<OtherName> NormalizeOtherName(const OtherName& name) {
   if (value.size() > kMaxOtherNameLength) {
     return NameError(kKind, name.oid, "has a value of more than 2048 octets");
   }
-  if (!base::IsUtf8(value) || absl::StrContains(value, '\0')) {
-    return NameError(kKind, name.oid, "has a value that is not UTF-8 or holds a NUL");
+  if (!base::IsUtf8(value) || base::HasControl(value)) {
+    return NameError(kKind, name.oid,
+                     "has a value that is not UTF-8 or holds a control character");
   }
   return name;
 }

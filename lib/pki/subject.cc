@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
+#include "lib/base/utf8.h"
 #include "lib/pki/general_name.h"
 #include "lib/pki/literal_subject.h"
 #include "lib/pki/openssl.h"
@@ -59,6 +60,10 @@ absl::Status AddPart(X509_NAME* name, const ASN1_OBJECT* type, absl::string_view
                         absl::StrCat("subject's ", what,
                                      " is too long, not UTF-8, or has "
                                      "characters that are not allowed there"));
+  }
+  if (base::HasControl(value)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("subject's ", what, " has a control character"));
   }
   return absl::OkStatus();
 }
@@ -134,26 +139,32 @@ absl::StatusOr<std::string> PlainText(const ASN1_STRING* text) {
   }
   absl::StatusOr<std::string> value =
       plain ? Utf8(text) : absl::InvalidArgumentError("is no plain text");
-  const bool printable = value.ok() && std::none_of(value->begin(), value->end(), [](char c) {
-                           return absl::ascii_iscntrl(static_cast<unsigned char>(c));
-                         });
-  if (!printable) return absl::InvalidArgumentError("is no plain text");
+  if (!value.ok() || base::HasControl(*value)) {
+    return absl::InvalidArgumentError("is no plain text");
+  }
   return value;
 }
 
 absl::Status DecodePart(const X509_NAME_ENTRY* entry, Subject& subject) {
-  const int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
+  const ASN1_OBJECT* type = X509_NAME_ENTRY_get_object(entry);
+  const absl::StatusOr<std::string> text = Utf8(X509_NAME_ENTRY_get_data(entry));
+  if (text.ok() && base::HasControl(*text)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the subject's ", SubjectTypeName(Dotted(type)), " has a control character"));
+  }
+  const int nid = OBJ_obj2nid(type);
   for (const RepeatablePart& part : kRepeatableParts) {
     if (part.nid != nid) continue;
-    CW_ASSIGN_OR_RETURN(std::string value, Utf8(X509_NAME_ENTRY_get_data(entry)));
-    (subject.*part.values).push_back(std::move(value));
+    CW_RETURN_IF_ERROR(text.status());
+    (subject.*part.values).push_back(*text);
   }
   for (const SinglePart& part : kSingleParts) {
     if (part.nid != nid) continue;
     if (!(subject.*part.value).empty()) {
       return absl::InvalidArgumentError(absl::StrCat("subject has more than one ", part.what));
     }
-    CW_ASSIGN_OR_RETURN(subject.*part.value, Utf8(X509_NAME_ENTRY_get_data(entry)));
+    CW_RETURN_IF_ERROR(text.status());
+    subject.*part.value = *text;
   }
   return absl::OkStatus();
 }

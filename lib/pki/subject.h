@@ -60,7 +60,8 @@ struct SubjectAttribute {
 // octets that its type does not have, or control characters.
 absl::StatusOr<std::vector<SubjectAttribute>> SubjectAttributesOf(absl::string_view der);
 
-// The parts of an encoded Name. Those that Subject has no member for are left out.
+// The parts of an encoded Name. Those that Subject has no member for are left out, but none
+// may have a control character.
 absl::StatusOr<Subject> DecodeSubject(absl::string_view der);
 
 }  // namespace certwright::pki

@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 
@@ -16,6 +17,16 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+const std::string kControls[] = {
+    std::string(1, '\0'), "\n", "\r", "\t", "\x1b", "\x7f", "\xc2\x80", "\xc2\x85", "\xc2\x9f"};
+
+// A subject with `text` in its O, as nothing here makes one.
+std::string WithInO(const std::string& text) {
+  const std::string place(text.size(), '@');
+  return absl::StrReplaceAll(*EncodeLiteralSubject(absl::StrCat("CN=x,O=a", place, "b")),
+                             {{place, text}});
+}
 
 std::string Hex(absl::string_view text) {
   absl::StatusOr<std::string> der = EncodeLiteralSubject(text);
@@ -76,6 +87,27 @@ TEST(LiteralSubjectTest, EveryTypeIsKnown) {
   EXPECT_EQ(Hex("2.5.4.3=a"), Hex("CN=a"));
 }
 
+// Fault 118.
+TEST(SubjectTest, ControlCharactersAreRefusedWhereverTheyStand) {
+  for (const std::string& control : kControls) {
+    Subject subject;
+    subject.common_name = control;
+    EXPECT_THAT(EncodeSubject(subject), StatusIs(kInvalid, HasSubstr("common name")));
+    for (auto part : {&Subject::organizations, &Subject::localities, &Subject::provinces}) {
+      Subject other;
+      other.*part = {"a", absl::StrCat("b", control)};
+      EXPECT_THAT(CheckSubject(other), StatusIs(kInvalid)) << absl::CHexEscape(control);
+    }
+    EXPECT_THAT(DecodeSubject(WithInO(control)),
+                StatusIs(kInvalid, HasSubstr("subject's O has a control character")));
+  }
+  EXPECT_THAT(EncodeLiteralSubject("CN=a\\0Ab"), StatusIs(kInvalid, HasSubstr("(CN)")));
+  EXPECT_THAT(EncodeLiteralSubject("1.2.3.4=a\\7F"), StatusIs(kInvalid));
+  Subject plain;
+  plain.common_name = "K\xc3\xb6ln \xe2\x82\xac\xc2\xa0 ~";
+  CW_EXPECT_OK(CheckSubject(plain));
+}
+
 TEST(SubjectTest, EveryAttributeIsListedWhateverItsTypeAndPlace) {
   CW_ASSERT_OK_AND_ASSIGN(const std::string der,
                           EncodeLiteralSubject("CN=K\\C3\\B6ln,OU=a+1.2.3.4=b,O=y,O=x"));
@@ -90,9 +122,8 @@ TEST(SubjectTest, EveryAttributeIsListedWhateverItsTypeAndPlace) {
 }
 
 TEST(SubjectTest, AttributesThatAreNoPlainTextAreNamed) {
-  for (const char* text : {"O=a\\0Ab", "O=a\\7F"}) {
-    CW_ASSERT_OK_AND_ASSIGN(const std::string der, EncodeLiteralSubject(text));
-    EXPECT_THAT(SubjectAttributesOf(der),
+  for (const std::string& control : kControls) {
+    EXPECT_THAT(SubjectAttributesOf(WithInO(control)),
                 StatusIs(kInvalid, HasSubstr("subject's O is no plain text")));
   }
   EXPECT_THAT(SubjectAttributesOf("no DER"), StatusIs(kInvalid, HasSubstr("no DER")));

@@ -40,6 +40,8 @@ struct VerbOptions {
   // empty.
   std::function<runtime::Awaitable<absl::Status>(runtime::Context context, const T& resource)>
       check = {};
+  // Whether those who make them, services, name an owner; for other kinds nobody may.
+  bool owned = false;
   // Takes out what Watch and List must not show. May be empty.
   std::function<void(T& resource)> redact = {};
   // Delete only marks the resource (metadata.delete_time) and leaves the rest to its
@@ -58,10 +60,7 @@ class ResourceVerbs {
   runtime::Awaitable<absl::StatusOr<Response>> Create(rpc::CallContext call, T resource,
                                                       T* (Response::*field)()) {
     ApplyDefaultNamespace(*resource.mutable_metadata(), options_.cluster);
-    rpc::Violations violations;
-    CheckMetadata(resource.metadata(), options_.cluster, violations);
-    if (options_.validate) options_.validate(resource, violations);
-    CW_CO_RETURN_IF_ERROR(violations.ToStatus());
+    CW_CO_RETURN_IF_ERROR(Validate(resource));
     if (options_.check) {
       CW_CO_RETURN_IF_ERROR(co_await options_.check(call.context, resource));
     }
@@ -89,10 +88,7 @@ class ResourceVerbs {
   runtime::Awaitable<absl::StatusOr<Response>> Update(rpc::CallContext call, T resource,
                                                       T* (Response::*field)()) {
     ApplyDefaultNamespace(*resource.mutable_metadata(), options_.cluster);
-    rpc::Violations violations;
-    CheckMetadata(resource.metadata(), options_.cluster, violations);
-    if (options_.validate) options_.validate(resource, violations);
-    CW_CO_RETURN_IF_ERROR(violations.ToStatus());
+    CW_CO_RETURN_IF_ERROR(Validate(resource));
     if (options_.check) {
       CW_CO_RETURN_IF_ERROR(co_await options_.check(call.context, resource));
     }
@@ -307,6 +303,16 @@ class ResourceVerbs {
                           const std::string& name) const {
     if (!absl::IsNotFound(resource.status())) return resource;
     return rpc::NotFound(options_.kind, resource_namespace, name);
+  }
+
+  // Normalises what a user gives.
+  absl::Status Validate(T& resource) const {
+    rpc::Violations violations;
+    CheckMetadata(resource.metadata(), options_.cluster, violations);
+    violations.Require(options_.owned || !resource.metadata().has_owner(), "metadata.owner",
+                       "must not be given: only the services set it, on what they make");
+    if (options_.validate) options_.validate(resource, violations);
+    return violations.ToStatus();
   }
 
   // Fills the default namespace in.

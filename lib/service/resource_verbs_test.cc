@@ -15,6 +15,7 @@ namespace {
 using base::IsOk;
 using base::StatusIs;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -59,6 +60,36 @@ TEST_F(ResourceVerbsTest, CreateReportsEveryBrokenRuleAtOnce) {
               UnorderedElementsAre("metadata.name", "metadata.namespace", "data", "type"));
   EXPECT_THAT(BrokenFields(Update(secret).status()),
               UnorderedElementsAre("metadata.name", "metadata.namespace", "data", "type"));
+}
+
+// Fault 118.
+TEST_F(ResourceVerbsTest, AnOwnerIsTakenOnlyOfKindsThatServicesMake) {
+  const auto refused = ElementsAre("metadata.owner");
+  CW_ASSERT_OK(Create(MakeSecret("old")));
+  for (const char* kind : {"Certificate", "Issuer", "CertificateRequest"}) {
+    v1::Secret secret = MakeSecret("a");
+    secret.mutable_metadata()->mutable_owner()->set_kind(kind);
+    secret.mutable_metadata()->mutable_owner()->set_name("site");
+    EXPECT_THAT(BrokenFields(Create(secret).status()), refused);
+    secret.mutable_metadata()->set_name("old");
+    EXPECT_THAT(BrokenFields(Update(secret).status()), refused);
+  }
+  v1::Secret empty = MakeSecret("a");
+  empty.mutable_metadata()->mutable_owner();
+  EXPECT_THAT(BrokenFields(Create(empty).status()),
+              AllOf(Contains("metadata.owner"), Contains("metadata.owner.name")));
+  EXPECT_THAT(Get("", "a"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_FALSE(Get("", "old")->metadata().has_owner());
+
+  VerbOptions<v1::Secret> options = SecretOptions();
+  options.owned = true;
+  Verbs of_services = MakeVerbs(std::move(options), secrets);
+  v1::Secret owned = MakeSecret("owned");
+  owned.mutable_metadata()->mutable_owner()->set_kind("Order");
+  owned.mutable_metadata()->mutable_owner()->set_name("site");
+  CW_ASSERT_OK(store::Await(
+      of_services.Create(Call(), owned, &v1::CreateSecretResponse::mutable_secret)));
+  EXPECT_EQ(Get("", "owned")->metadata().owner().name(), "site");
 }
 
 TEST_F(ResourceVerbsTest, CreateOfATakenNameSaysWhichResourceHasIt) {

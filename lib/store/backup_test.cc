@@ -64,6 +64,14 @@ class BackupTest : public testing::Test {
     for (const char* suffix : {"", "-wal", "-shm"}) unlink((path_ + suffix).c_str());
   }
 
+  // As if there had never been a store, nor a backup of one.
+  void StartAnew() {
+    RemoveStore();
+    unlink((path_ + ".lock").c_str());
+    unlink(backup_.c_str());
+    Open();
+  }
+
   std::string folder_;
   std::string path_;
   std::string backup_;
@@ -191,6 +199,24 @@ TEST_F(BackupTest, TheLogOfTheReplacedStoreIsNotAppliedToTheNewOne) {
   EXPECT_EQ(ValueOf(*store_, "k0"), "backed up");
 }
 
+// Then nothing opens the old store, which would fold its log in.
+TEST_F(BackupTest, TheLogOfAStoreThatIsMissingOrEmptyIsNotAppliedToTheNewOne) {
+  for (const bool empty : {false, true}) {
+    StartAnew();
+    PutAll({"backed up"});
+    CW_ASSERT_OK(BackUpStore(path_, backup_, kOwner));
+    PutAll({"in the log only"});
+    std::filesystem::copy_file(path_ + "-wal", folder_ + "/log");
+    RemoveStore();
+    std::filesystem::rename(folder_ + "/log", path_ + "-wal");
+    if (empty) std::ofstream(path_, std::ios::trunc).flush();
+    CW_ASSERT_OK(Restore(true));
+    EXPECT_FALSE(std::filesystem::exists(path_ + "-wal"));
+    Open();
+    EXPECT_EQ(ValueOf(*store_, "k0"), "backed up") << empty;
+  }
+}
+
 TEST_F(BackupTest, AnExistingBackupIsNotOverwritten) {
   Open();
   PutAll({"a"});
@@ -235,6 +261,27 @@ TEST_F(BackupTest, ADamagedBackupIsRefusedAndTheStoreStays) {
   EXPECT_THAT(Restore(true), StatusIs(absl::StatusCode::kDataLoss));
   Open();
   EXPECT_EQ(ValueOf(*store_, "k199").size(), 500u);
+}
+
+// SQLite itself finds nothing wrong.
+TEST_F(BackupTest, ARecordThatHasChangedIsNeitherBackedUpNorRestored) {
+  const auto damaged =
+      StatusIs(absl::StatusCode::kDataLoss, AllOf(HasSubstr("k1"), HasSubstr("checksum")));
+  for (const char* change :
+       {"UPDATE records SET value = CAST('w' AS BLOB) WHERE CAST(key AS TEXT) = 'k1'",
+        "UPDATE records SET value = x'' WHERE CAST(key AS TEXT) = 'k1'",
+        "UPDATE records SET checksum = checksum + 1 WHERE CAST(key AS TEXT) = 'k1'"}) {
+    StartAnew();
+    PutAll({"a", "b", "c"});
+    CW_ASSERT_OK(BackUpStore(path_, backup_, kOwner));
+    CW_ASSERT_OK((*SqliteConnection::Open(backup_))->Execute(change));
+    CW_ASSERT_OK((*SqliteConnection::Open(path_))->Execute(change));
+    EXPECT_THAT(BackUpStore(path_, backup_ + "2", kOwner), damaged) << change;
+    EXPECT_FALSE(std::filesystem::exists(backup_ + "2"));
+    RemoveStore();
+    EXPECT_THAT(Restore(true), damaged) << change;
+    EXPECT_FALSE(std::filesystem::exists(path_));
+  }
 }
 
 TEST_F(BackupTest, WithoutAStoreThereIsNothingToBackUpAndNothingIsMade) {

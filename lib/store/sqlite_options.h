@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -34,6 +35,8 @@ struct SqliteOptions {
   std::string witness = {};
   // Is told whether the store can be written, if not null. Must outlive the store.
   StorageHealth* health = nullptr;
+  // Bytes that are free where the store is. Null: asked of the system.
+  std::function<int64_t()> free_bytes = nullptr;
   // Tells when a change was made. Must outlive the store.
   const base::Clock* clock = &base::Clock::Real();
 };

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <string>
 #include <thread>
@@ -431,6 +432,118 @@ TEST_F(SqliteStoreTest, SaysWhetherItCanBeWrittenAndTriesByItself) {
   EXPECT_TRUE(
       changed.wait_for(mutex, std::chrono::seconds(30), [&] { return told.size() == 3; }));
   EXPECT_THAT(told, ElementsAre("OK", "UNAVAILABLE", "OK"));
+}
+
+// A clock in which the writer's thread waits, the first time that it looks.
+class HeldClock final : public base::Clock {
+ public:
+  absl::Time Now() const override {
+    if (!held_.exchange(true)) {
+      reached_.set_value();
+      go_on_.get_future().wait();
+    }
+    return Real().Now();
+  }
+  base::MonotonicTime MonotonicNow() const override { return Real().MonotonicNow(); }
+
+  void WaitUntilHeld() { reached_.get_future().wait(); }
+  runtime::Awaitable<absl::StatusOr<int64_t>> LetGo() {
+    go_on_.set_value();
+    co_return 0;
+  }
+
+ private:
+  mutable std::atomic<bool> held_ = false;
+  mutable std::promise<void> reached_;
+  mutable std::promise<void> go_on_;
+};
+
+TEST_F(SqliteStoreTest, ACommitThatSpoilsItsTransactionFailsAlone) {
+  HeldClock clock;
+  auto store = Open({.max_pages = 60, .clock = &clock});
+  std::thread first([&store] { CW_EXPECT_OK(Put(*store, "first", "v")); });
+  clock.WaitUntilHeld();
+  // All are in the queue before the writer looks at it again.
+  auto write_group =
+      [](Store& target,
+         HeldClock& held) -> runtime::Awaitable<std::vector<absl::StatusOr<int64_t>>> {
+    std::vector<runtime::Awaitable<absl::StatusOr<int64_t>>> writes;
+    writes.push_back(target.Put(TestContext(), "a", "v"));
+    writes.push_back(target.Put(TestContext(), "large", std::string(500'000, 'v')));
+    writes.push_back(target.Put(TestContext(), "b", "v"));
+    writes.push_back(target.Put(TestContext(), "first", "w", int64_t{1}));
+    writes.push_back(target.Put(TestContext(), "b", "w", int64_t{1}));
+    writes.push_back(held.LetGo());
+    co_return co_await runtime::WhenAll(std::move(writes));
+  };
+  runtime::ThreadPool pool(1);
+  const auto results = runtime::RunSyncOn<std::vector<absl::StatusOr<int64_t>>>(
+      pool.executor(), write_group(*store, clock));
+  first.join();
+  EXPECT_THAT(results[0], IsOk());
+  EXPECT_THAT(results[1], StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(results[2], IsOk());
+  EXPECT_THAT(results[3], IsOk());
+  EXPECT_THAT(results[4], StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(Contents(List(*store, {})->records), ElementsAre("a=v", "b=v", "first=w"));
+  EXPECT_EQ(Await(store->CurrentRevision(TestContext())).value(), 4);
+}
+
+TEST_F(SqliteStoreTest, AFullDiskHasToHaveRoomForMoreThanTheTry) {
+  constexpr int64_t kRoom = 1 << 20;
+  StorageHealth health;
+  base::Mutex mutex;
+  std::condition_variable_any changed;
+  int64_t free = 0;
+  std::vector<int64_t> asked;
+  bool writable = true;
+  health.Listen([&](const absl::Status& status) {
+    base::MutexLock lock(mutex);
+    writable = status.ok();
+    changed.notify_all();
+  });
+  auto store = Open({.max_pages = 40, .health = &health, .free_bytes = [&] {
+                       base::MutexLock lock(mutex);
+                       asked.push_back(free);
+                       changed.notify_all();
+                       return free;
+                     }});
+  absl::Status status;
+  for (int i = 0; i < 1000 && status.ok(); ++i) {
+    status = Put(*store, absl::StrCat("k", i), std::string(3000, 'v')).status();
+  }
+  ASSERT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
+  for (const int64_t bytes : {int64_t{1}, kRoom - 1}) {
+    base::MutexLock lock(mutex);
+    free = bytes;
+    // Who asks again has not gone on after the time before.
+    EXPECT_TRUE(changed.wait_for(mutex, std::chrono::seconds(30), [&] {
+      return writable || std::count(asked.begin(), asked.end(), bytes) == 2;
+    }));
+    EXPECT_FALSE(writable) << bytes;
+  }
+  base::MutexLock lock(mutex);
+  free = kRoom;
+  EXPECT_TRUE(changed.wait_for(mutex, std::chrono::seconds(30), [&] { return writable; }));
+}
+
+TEST_F(SqliteStoreTest, AScrubIsNotDoneWhileAReaderKeepsWhatWas) {
+  auto store = Open();
+  CW_ASSERT_OK(Put(*store, "k", "secret of before"));
+  CW_ASSERT_OK_AND_ASSIGN(const auto reader, SqliteConnection::Open(folder_.File()));
+  CW_ASSERT_OK(reader->Execute("BEGIN"));
+  CW_ASSERT_OK(reader->ReadInt("SELECT count(*) FROM records"));
+  CW_ASSERT_OK(Put(*store, "k", "sealed"));
+  EXPECT_THAT(Await(store->Scrub(TestContext())),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr(folder_.File()), HasSubstr("a reader"))));
+  CW_ASSERT_OK(reader->Execute("COMMIT"));
+  CW_EXPECT_OK(Await(store->Scrub(TestContext())));
+  for (const char* suffix : {"", "-wal"}) {
+    std::ifstream in(folder_.File() + suffix, std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_THAT(bytes, Not(HasSubstr("secret of before"))) << suffix;
+  }
 }
 
 TEST_F(SqliteStoreTest, KeepsOnlyTheNewestRevisionsForWatches) {

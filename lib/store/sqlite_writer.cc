@@ -35,7 +35,7 @@ constexpr char kDropChanges[] = "DELETE FROM changes WHERE id < ?1";
 // How often a store that cannot be written is tried, and how many bytes a full disk must have
 // again before it counts as writable: not just enough for the try.
 constexpr std::chrono::seconds kRetryInterval(1);
-constexpr uint64_t kRoomToGoOn = 1 << 20;
+constexpr int64_t kRoomToGoOn = 1 << 20;
 
 // Changes dropped at most at a time, so that no commit waits long; more than one commit has.
 // Where many bytes have been written at a time, more changes go.
@@ -355,13 +355,17 @@ void SqliteWriter::NoteOutcome(const absl::Status& status) {
   if (options_.health != nullptr) options_.health->Set(status);
 }
 
+// A disk that does not tell is tried.
+int64_t SqliteWriter::FreeBytes() const {
+  if (options_.free_bytes) return options_.free_bytes();
+  struct statvfs disk {};
+  if (statvfs(connection_->path().c_str(), &disk) != 0) return kRoomToGoOn;
+  return static_cast<int64_t>(disk.f_bavail * disk.f_frsize);
+}
+
 // Whether a commit would succeed now; it changes nothing.
 absl::Status SqliteWriter::TryToWrite() {
-  struct statvfs disk {};
-  if (absl::IsResourceExhausted(failure_) && statvfs(connection_->path().c_str(), &disk) == 0 &&
-      disk.f_bavail * disk.f_frsize < kRoomToGoOn) {
-    return failure_;
-  }
+  if (absl::IsResourceExhausted(failure_) && FreeBytes() < kRoomToGoOn) return failure_;
   absl::Status status = connection_->Query(kBegin).Run();
   if (status.ok()) {
     status = connection_->Query(kSetMeta).Bind(meta_.revision).Bind(meta_.compacted).Run();

@@ -105,6 +105,7 @@ class SqliteWriter {
   absl::Status CompactRequested(Request& request);
   absl::Status Rewrite(const runtime::Context& context);
   void NoteOutcome(const absl::Status& status);
+  int64_t FreeBytes() const;
   absl::Status TryToWrite();
   absl::StatusOr<bool> DropChanges(const Drop& drop);
 

@@ -355,6 +355,23 @@ TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesItsSecretButNoRequestA
   EXPECT_TRUE(Exists(stores_->secrets, "site-tls"));
 }
 
+TEST_F(CertificateReconcilerTest, DeletedCertificateLeavesAUsersSecretOfThatName) {
+  for (const bool labelled : {false, true}) {
+    issuer::v1::Secret secret;
+    secret.mutable_metadata()->set_namespace_("web");
+    secret.mutable_metadata()->set_name("site-next-key");
+    (*secret.mutable_data())["tls.key"] = "own";
+    (*secret.mutable_metadata()->mutable_labels())["team"] = "web";
+    if (labelled) {
+      (*secret.mutable_metadata()->mutable_labels())[kNextPrivateKeyLabel] = "true";
+    }
+    CW_ASSERT_OK(Await(stores_->secrets.Create(Context(), secret)));
+    Pass();
+    EXPECT_EQ(Exists(stores_->secrets, "site-next-key"), !labelled);
+    Await(stores_->secrets.Delete(Context(), "web", "site-next-key")).IgnoreError();
+  }
+}
+
 TEST_F(CertificateReconcilerTest, DamagedSecretIsNoticedAndReplaced) {
   Create();
   Issue();

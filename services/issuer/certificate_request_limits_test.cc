@@ -157,6 +157,26 @@ TEST_F(RateLimitTest, ADeletedRequestLeavesItsPlaceInTheQueue) {
   EXPECT_EQ(StateOf("late"), "False Pending");
 }
 
+TEST_F(RateLimitTest, ARequestGivenUpAfterItsOrderCountsAsIssuedAndOneWithoutDoesNot) {
+  CreateIssuer();
+  LimitIssuer(1);
+  CreateFor("one", "a.example.com");
+  CreateFor("two", "b.example.com");
+  orders_.error = absl::UnavailableError("connection refused");
+  EXPECT_FALSE(TryPassFor("one").ok());
+  orders_.error = absl::OkStatus();
+  CW_ASSERT_OK(Await(stores_->requests.MarkDeleted(Context(), "web", "one")));
+  CW_EXPECT_OK(TryPassFor("one"));
+  EXPECT_EQ(StateOf("two"), "False Pending");
+  // Its order may still lead to a certificate, whoever follows it.
+  CW_ASSERT_OK(Await(stores_->requests.MarkDeleted(Context(), "web", "two")));
+  CW_EXPECT_OK(TryPassFor("two"));
+  CreateFor("three", "c.example.com");
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(StateOf("three"), "False Queued");
+  EXPECT_EQ(LimitOf("three"), "True CertificatesPerDomain");
+}
+
 TEST_F(RateLimitTest, AFailureToPlaceTheOrderCostsNoTurn) {
   CreateIssuer();
   LimitIssuer();

@@ -42,8 +42,6 @@ bool IsCamelCaseWord(const std::string& text) {
 void CheckNotReserved(const v1::CertificateRequest& request, rpc::Violations& violations) {
   violations.Require(request.spec().replaces().empty(), "spec.replaces",
                      "must not be given: only Certificates set it");
-  violations.Require(request.metadata().owner().kind() != "Certificate", "metadata.owner",
-                     "must not be a Certificate: only Certificates make requests of their own");
   for (const auto& [key, value] : request.metadata().annotations()) {
     violations.Require(!absl::StartsWith(key, kReservedPrefix), "metadata.annotations",
                        "must not have keys that begin with \"certwright.io/\"");

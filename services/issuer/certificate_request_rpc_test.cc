@@ -206,11 +206,9 @@ TEST_F(CertificateRequestRpcTest, ACaByTheSpecAloneIsRefused) {
 TEST_F(CertificateRequestRpcTest, WhatCertificatesSetIsRefused) {
   v1::CertificateRequest request = MakeRequest();
   request.mutable_spec()->set_replaces("AAAA.BBBB");
-  request.mutable_metadata()->mutable_owner()->set_kind("Certificate");
-  request.mutable_metadata()->mutable_owner()->set_name("site");
   (*request.mutable_metadata()->mutable_annotations())[kCertificateNameAnnotation] = "site";
   EXPECT_THAT(BrokenFields(Create(request).status()),
-              ElementsAre("spec.replaces", "metadata.owner", "metadata.annotations"));
+              ElementsAre("spec.replaces", "metadata.annotations"));
 }
 
 TEST_F(CertificateRequestRpcTest, AForgedSignatureIsRefused) {

@@ -189,6 +189,7 @@ struct Rule {
   std::function<void(CertificateSpec&)> violate;
 };
 
+// Fault 118.
 TEST(ValidateCertificateTest, ReportsEachBrokenRule) {
   const auto key = [](issuer::v1::PrivateKeyAlgorithm algorithm, int size) {
     return [=](CertificateSpec& spec) {
@@ -253,6 +254,23 @@ TEST(ValidateCertificateTest, ReportsEachBrokenRule) {
        [](auto& spec) {
          spec.set_is_ca(true);
          spec.set_common_name("no\xff text");
+       }},
+      {"spec.commonName", [](auto& spec) { spec.set_common_name("a\nb"); }},
+      {"spec.commonName", [](auto& spec) { spec.set_common_name("a.example\x7f"); }},
+      {"spec.commonName", [](auto& spec) { spec.set_common_name("a\xc2\x85"); }},
+      {"spec.subject", [](auto& spec) { spec.mutable_subject()->add_organizations("a\tb"); }},
+      {"spec.subject", [](auto& spec) { spec.mutable_subject()->add_localities("\x1b[2J"); }},
+      {"spec.subject", [](auto& spec) { spec.mutable_subject()->add_postal_codes("1\r"); }},
+      {"spec.subject", [](auto& spec) { spec.mutable_subject()->set_serial_number("\n"); }},
+      {"spec.literalSubject", [](auto& spec) { spec.set_literal_subject("CN=a\\0Ab"); }},
+      {"spec.literalSubject", [](auto& spec) { spec.set_literal_subject("1.2.3=a\\7F"); }},
+      {"spec.literalSubject", [](auto& spec) { spec.set_literal_subject("O=a\nb,CN=a"); }},
+      {"spec.uris[0]", [](auto& spec) { spec.add_uris("urn:a\nb"); }},
+      {"spec.emailAddresses[0]", [](auto& spec) { spec.add_email_addresses("a\n@b.test"); }},
+      {"spec.otherNames[0]",
+       [](auto& spec) {
+         spec.add_other_names()->set_oid("1.2.3");
+         spec.mutable_other_names(0)->set_utf8_value("a\nb");
        }},
       {"spec.otherNames[0]",
        [](auto& spec) {

@@ -170,6 +170,26 @@ TEST_F(IssuerReconcilerTest, AnEmailInUnicodeIsEscaped) {
   }
 }
 
+TEST_F(IssuerReconcilerTest, AnAccountThatTheCaKnewIsToldItsContacts) {
+  ca_.OnPost("/new-account", {Registered(200, "old@ca.test")});
+  ca_.OnPost("/account/1",
+             {Reply(200, R"({"status": "valid", "contact": ["mailto:a@ca.test"]})")});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  ASSERT_THAT(ca_.sent(), SizeIs(2));
+  EXPECT_EQ(ca_.sent().back().payload, R"({"contact":["mailto:a@ca.test"]})");
+  EXPECT_EQ(Read(stores_->issuers, "ca").status().acme().last_registered_email(), "a@ca.test");
+}
+
+TEST_F(IssuerReconcilerTest, AnAccountThatTheCaKnewWithItsContactsIsLeftAsItIs) {
+  ca_.OnPost("/new-account", {Registered(200)});
+  CreateIssuer();
+  CW_ASSERT_OK(Pass());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+  EXPECT_THAT(ca_.sent(), SizeIs(1));
+}
+
 TEST_F(IssuerReconcilerTest, AnotherKeyIsRegisteredAnew) {
   ca_.OnPost("/new-account", {Registered()});
   CreateIssuer();

@@ -265,6 +265,30 @@ TEST_F(LimitBucketsTest, ForgetsWhatCountsNoMore) {
   EXPECT_EQ(buckets_.RecordOf("b").uses_size(), 1);
 }
 
+TEST_F(LimitBucketsTest, KeepsAUseWhoseBucketWasClosedAgainForLonger) {
+  EXPECT_TRUE(Place("a"));
+  buckets_.Close("a", kDomain.bucket, kStart + absl::Hours(1));
+  buckets_.Close("a", kDomain.bucket, kStart + absl::Hours(5));
+  for (const int hours : {1, 3}) {
+    now_ = kStart + absl::Hours(hours);
+    EXPECT_THAT(buckets_.ForgetOver(10, now_), IsEmpty());
+    EXPECT_EQ(buckets_.RecordOf("a").uses_size(), 2);
+  }
+  now_ = kStart + absl::Hours(5);
+  EXPECT_THAT(buckets_.ForgetOver(10, now_), ElementsAre("a"));
+}
+
+TEST_F(LimitBucketsTest, ForgetsNoMoreAtOnceThanIsAskedFor) {
+  for (const char* uid : {"a", "b", "c"}) {
+    EXPECT_TRUE(Place(uid));
+    End(uid, Outcome::kIssued);
+  }
+  now_ += absl::Hours(1);
+  EXPECT_THAT(buckets_.ForgetOver(2, now_), testing::SizeIs(2));
+  EXPECT_THAT(buckets_.ForgetOver(2, now_), testing::SizeIs(1));
+  EXPECT_THAT(buckets_.ForgetOver(2, now_), IsEmpty());
+}
+
 TEST_F(LimitBucketsTest, NeverMoreThanTheLimitAndWhatIsGivenBack) {
   std::vector<std::pair<std::string, absl::Duration>> waiting;
   for (int i = 0; i < 200; ++i) waiting.emplace_back(absl::StrCat("r", i), absl::Hours(i % 17));

@@ -126,8 +126,13 @@ TEST_F(SecretOutputsTest, NoticesEveryChange) {
     EXPECT_TRUE(differs([&](auto&, auto& secret) { (*secret.mutable_data())[key] += "x"; }));
     EXPECT_TRUE(differs([&](auto&, auto& secret) { secret.mutable_data()->erase(key); }));
   }
-  passwords_.jks.version = "2";
-  EXPECT_FALSE(Current());
+  for (auto password : {&KeystorePasswords::pkcs12, &KeystorePasswords::jks}) {
+    const std::string version = (passwords_.*password).version;
+    (passwords_.*password).version = "2";
+    EXPECT_FALSE(Current());
+    (passwords_.*password).version = version;
+    EXPECT_TRUE(Current());
+  }
 }
 
 TEST_F(SecretOutputsTest, WithoutACaThereIsNoTruststore) {

@@ -336,6 +336,24 @@ TEST_F(SigningIssuersTest, VaultSignsWithOneLoginForMany) {
   EXPECT_EQ(vault_.logins(), 1);
 }
 
+TEST_F(SigningIssuersTest, AChangedVaultSecretIsTakenUp) {
+  const AnyIssuer issuer = VaultIssuer();
+  CreateSecret("web", "role", "secretId", FakeVault::kSecretId);
+  EXPECT_EQ(Sign(issuer, Request()).size(), 2u);
+  issuer::v1::Secret secret = Read(stores_->secrets, "role");
+  for (const char* id : {"revoked", FakeVault::kSecretId, "revoked"}) {
+    (*secret.mutable_data())["secretId"] = id;
+    auto updated = Await(stores_->secrets.Update(Context(), secret));
+    CW_ASSERT_OK(updated);
+    secret = *std::move(updated);
+    EXPECT_EQ(TrySign(issuer, Request()).ok(), std::string(id) == FakeVault::kSecretId) << id;
+  }
+  // Another one of its name.
+  CW_ASSERT_OK(Await(stores_->secrets.Delete(Context(), "web", "role")));
+  CreateSecret("web", "role", "secretId", FakeVault::kSecretId);
+  EXPECT_EQ(Sign(issuer, Request()).size(), 2u);
+}
+
 TEST_F(SigningIssuersTest, WhatVaultRefusesForEverEndsTheRequest) {
   CreateSecret("web", "role", "secretId", FakeVault::kSecretId);
   const AnyIssuer issuer = VaultIssuer();

@@ -1,8 +1,11 @@
 // What OrderReconciler does when an order cannot be had, or not now.
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/order/order_reconciler_fixture.h"
@@ -14,12 +17,22 @@ using controller::Result;
 using solver::v1::CHALLENGE_STATE_EXPIRED;
 using solver::v1::CHALLENGE_STATE_INVALID;
 using solver::v1::CHALLENGE_STATE_VALID;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
-class OrderFailuresTest : public OrderReconcilerFixture {};
+class OrderFailuresTest : public OrderReconcilerFixture {
+ protected:
+  // "Reason: message" of the Ready condition; empty if there is none.
+  std::string ReadyOf(const std::string& name) {
+    const v1::Order order = Read(name);
+    const auto* ready = service::FindCondition(order.status().conditions(), "Ready");
+    return ready == nullptr ? "" : absl::StrCat(ready->reason(), ": ", ready->message());
+  }
+};
 
 // Fault 48.
 TEST_F(OrderFailuresTest, ARefusedNameFailsTheOrderWithTheCasReason) {
@@ -61,6 +74,30 @@ TEST_F(OrderFailuresTest, ExpiresWithTheCasOrder) {
   EXPECT_EQ(State(), v1::ORDER_STATE_EXPIRED);
   EXPECT_THAT(Read().status().reason(), HasSubstr("not completed in time: 1 of 1"));
   EXPECT_THAT(challenges_.challenges, IsEmpty());
+}
+
+// Fault 119.
+TEST_F(OrderFailuresTest, AnOrderThatEndedBeforeItWasPlacedNamesTheClock) {
+  for (const absl::Duration ago :
+       {absl::ZeroDuration(), absl::Hours(24 * 3), absl::Hours(9000)}) {
+    for (const bool ready : {false, true}) {
+      const std::string name = absl::StrCat("o", absl::ToInt64Hours(ago), ready ? "r" : "p");
+      ca_->expires = clock_.Now() - ago;
+      ca_->born_ready = ready;
+      Create({name + ".test"}, name);
+      Pass(name);
+      const v1::Order order = Read(name);
+      EXPECT_EQ(order.status().state(), v1::ORDER_STATE_EXPIRED);
+      EXPECT_THAT(
+          order.status().reason(),
+          AllOf(HasSubstr("ended at " + absl::FormatTime(absl::RFC3339_sec, ca_->expires,
+                                                         absl::UTCTimeZone())),
+                HasSubstr("check this machine's clock")));
+      const auto* condition = service::FindCondition(order.status().conditions(), "Ready");
+      ASSERT_NE(condition, nullptr);
+      EXPECT_THAT(condition->message(), HasSubstr("check this machine's clock"));
+    }
+  }
 }
 
 TEST_F(OrderFailuresTest, WithoutASolverItSaysSoAndTakesTheOneThatComes) {
@@ -207,6 +244,24 @@ TEST_F(OrderFailuresTest, AfterARestartNoWaitCountsThatWasNotedUnderAClockOfTomo
 }
 
 // Fault 91.
+TEST_F(OrderFailuresTest, AfterARestartNoPollIsWaitedForThatWasNotedUnderAClockOfTomorrow) {
+  ca_->processing_polls = 2;
+  Create({"a.test"});
+  Pass();
+  Prove();
+  ca_->retry_at = clock_.Now() + absl::Hours(3);
+  Pass();
+  ASSERT_TRUE(Read().status().has_next_check_time());
+  clock_.StepWall(-absl::Hours(24));
+  Restart();
+  const int asked = ca_->Count("GetOrder");
+  ca_->retry_at = std::nullopt;
+  Pass();
+  EXPECT_EQ(ca_->Count("GetOrder"), asked + 1);
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+// Fault 91.
 TEST_F(OrderFailuresTest, PollsOnAsBeforeWhenTheClockIsSetBackADay) {
   ca_->processing_polls = 2;
   Create({"example.test"});
@@ -220,6 +275,42 @@ TEST_F(OrderFailuresTest, PollsOnAsBeforeWhenTheClockIsSetBackADay) {
   clock_.Advance(*waiting.requeue_after);
   Pass();
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+TEST_F(OrderFailuresTest, APassThatIsStoppedSaysNothingOfTheCa) {
+  for (const std::string& call :
+       {"NewOrder", "GetAuthorization", "Finalize", "GetOrder", "DownloadCertificate"}) {
+    const std::string name = absl::AsciiStrToLower(call);
+    ca_->processing_polls = 1;
+    Create({name + ".test"}, name);
+    if (call != "NewOrder" && call != "GetAuthorization") {
+      Pass(name);
+      Prove();
+    }
+    auto cancellation = std::make_shared<runtime::Cancellation>();
+    ca_->on_call = [&](const std::string& called) {
+      if (called == call) cancellation->Cancel();
+    };
+    ca_->FailNext(call, absl::CancelledError("cancelled"));
+    const std::string ready = ReadyOf(name);
+    const auto pass = TryPassWithin(
+        runtime::Context(clock_, clock_.MonotonicNow() + absl::Seconds(60), cancellation),
+        name);
+    ASSERT_TRUE(pass.has_value());
+    EXPECT_FALSE(pass->ok()) << call;
+    EXPECT_EQ(ca_->calls.back(), call);
+    EXPECT_EQ(Read(name).status().failures_size(), 0) << call;
+    EXPECT_THAT(ReadyOf(name), Not(HasSubstr("cancelled"))) << call;
+    EXPECT_THAT(ReadyOf(name), Not(HasSubstr("ServerUnavailable"))) << call;
+    if (call == "NewOrder" || call == "Finalize") EXPECT_EQ(ReadyOf(name), ready) << call;
+    ca_->on_call = [](const std::string&) {};
+    for (int i = 0; i < 3; ++i) {
+      Pass(name);
+      Prove();
+      clock_.Advance(absl::Seconds(10));
+    }
+    EXPECT_EQ(Read(name).status().state(), v1::ORDER_STATE_VALID) << call;
+  }
 }
 
 // Fault 16.
@@ -319,23 +410,6 @@ TEST_F(OrderFailuresTest, AnOrderThatCanNeverBeReadIsGivenUpAfterTenMinutes) {
   EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
   EXPECT_THAT(Read().status().reason(), HasSubstr("makes no sense"));
   EXPECT_EQ(ca_->Count("NewOrder"), 1);
-}
-
-TEST_F(OrderFailuresTest, AnOrderThatIsBornExpiredSaysWhoseClockThatIs) {
-  for (const absl::Time expires :
-       {absl::UnixEpoch(), clock_.Now() - absl::Seconds(1), clock_.Now()}) {
-    const std::string name = absl::StrCat("o", absl::ToUnixSeconds(expires));
-    ca_->expires = expires;
-    Create({name + ".test"}, name);
-    Pass(name);
-    EXPECT_EQ(Read(name).status().state(), v1::ORDER_STATE_EXPIRED);
-    EXPECT_THAT(Read(name).status().reason(),
-                HasSubstr(absl::StrCat(
-                    "had expired already, at ",
-                    absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", expires, absl::UTCTimeZone()))));
-    EXPECT_THAT(Read(name).status().reason(), HasSubstr("clock"));
-  }
-  EXPECT_THAT(Read("o0").status().reason(), HasSubstr("1970-01-01T00:00:00Z"));
 }
 
 // Fault 62.

@@ -46,8 +46,8 @@ class FakeAuthority final : public CertificateAuthority {
   std::function<void(std::vector<pki::Certificate>&)> rearrange;
   std::vector<std::string> alternate_urls;
   std::map<std::string, std::vector<pki::Certificate>> alternates;
-  // While a call is under way; may be empty.
-  std::function<void()> on_call;
+  // Told of each call before it is answered.
+  std::function<void(const std::string& call)> on_call = [](const std::string&) {};
 
   // The next call of that name fails, before it does anything; or does its work and fails.
   void FailNext(const std::string& call, absl::Status error) {
@@ -203,7 +203,7 @@ class FakeAuthority final : public CertificateAuthority {
   template <typename T, typename Work>
   absl::StatusOr<T> Call(const std::string& name, Work work) {
     calls.push_back(name);
-    if (on_call) on_call();
+    on_call(name);
     std::deque<Failure>& failures = failures_[name];
     if (failures.empty()) return work();
     const Failure failure = failures.front();

@@ -1,5 +1,5 @@
 // OrderMemory: what the order service remembers between the passes of one order without
-// writing it down. All of it can be lost in a restart without harm.
+// writing it down. What is lost in a restart does no harm, or is read from the Orders again.
 //
 // Threading: safe from any thread.
 #pragma once

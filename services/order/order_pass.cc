@@ -71,11 +71,7 @@ OrderPass::OrderPass(const OrderEnvironment& environment, OrderMemory& memory,
       key_(store::QueueKey(stored.metadata().namespace_(), stored.metadata().name())),
       record_(environment.orders, environment.timers.clock(), std::move(stored)),
       authority_(environment.authorities.Find(order().spec().issuer_ref(),
-                                              order().metadata().namespace_())) {
-  if (!order().status().url().empty() && !IsFinal(order().status().state())) {
-    memory_.ClaimUrl(order().status().url(), key_);
-  }
-}
+                                              order().metadata().namespace_())) {}
 
 runtime::Awaitable<absl::StatusOr<controller::Result>> OrderPass::Run() {
   for (int steps = 0; steps < kMaxSteps; ++steps) {
@@ -469,7 +465,7 @@ OrderPass::AwaitableOutcome OrderPass::FailByCa(v1::OrderState state) {
                                       authorizations, Pointers(challenges_));
   std::string sentence;
   if (failures.empty() && state == v1::ORDER_STATE_EXPIRED) {
-    sentence = DescribeExpiry(order(), Pointers(challenges_));
+    sentence = DescribeExpired(order(), Pointers(challenges_));
   }
   co_return co_await Fail(state, std::move(sentence), std::move(failures));
 }

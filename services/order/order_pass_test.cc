@@ -129,7 +129,7 @@ TEST_F(OrderPassTest, BeingStoppedSaysNothingAboutTheOrder) {
         FakeAuthority::Problem(400, "malformed", "half a request")}) {
     const auto cancellation = std::make_shared<runtime::Cancellation>();
     ca_->FailNext("NewOrder", error);
-    ca_->on_call = [&] { cancellation->Cancel(); };
+    ca_->on_call = [&](const std::string&) { cancellation->Cancel(); };
     const runtime::Context context(clock_, Context().deadline(), cancellation);
     const auto result = Run(reconciler_->Reconcile(context, kKey));
     ASSERT_TRUE(result.has_value());
@@ -137,7 +137,7 @@ TEST_F(OrderPassTest, BeingStoppedSaysNothingAboutTheOrder) {
     EXPECT_EQ(Read().SerializeAsString(), before) << error;
   }
   EXPECT_THAT(finished_, IsEmpty());
-  ca_->on_call = nullptr;
+  ca_->on_call = [](const std::string&) {};
   Pass();
   EXPECT_NE(Read().status().url(), "");
 }

@@ -4,6 +4,7 @@
 // Threading: safe from any thread.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -23,8 +24,15 @@ class OrderReconciler final : public controller::Reconciler {
                                                                    std::string key) override;
 
  private:
+  // How far it is known which order at a CA belongs to which Order, as an earlier process has
+  // left them.
+  enum class Claims { kUnknown, kBeingRead, kKnown };
+
+  runtime::Awaitable<absl::Status> ReadClaims(runtime::Context context);
+
   const OrderEnvironment environment_;
   OrderMemory memory_;
+  std::atomic<Claims> claims_ = Claims::kUnknown;
 };
 
 }  // namespace certwright::order

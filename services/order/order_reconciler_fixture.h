@@ -62,7 +62,12 @@ class OrderReconcilerFixture : public testing::Test {
   // One pass; nothing if the process died in it. Short waits within it pass at once.
   std::optional<absl::StatusOr<controller::Result>> TryPass(
       const std::string& name = "o", const std::string& resource_namespace = "default") {
-    return Run(reconciler_->Reconcile(Context(), resource_namespace + "/" + name));
+    return TryPassWithin(Context(), name, resource_namespace);
+  }
+  std::optional<absl::StatusOr<controller::Result>> TryPassWithin(
+      runtime::Context context, const std::string& name = "o",
+      const std::string& resource_namespace = "default") {
+    return Run(reconciler_->Reconcile(std::move(context), resource_namespace + "/" + name));
   }
   std::optional<absl::StatusOr<controller::Result>> Run(
       runtime::Awaitable<absl::StatusOr<controller::Result>> pass) {

@@ -292,6 +292,24 @@ TEST_F(OrderReconcilerTest, ObeysTheRetryAfterOfAProcessingOrderAcrossARestart) 
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
 }
 
+// Fault 50.
+TEST_F(OrderReconcilerTest, AfterSixtyPollsTheCaIsAskedOnceAMinuteAtMost) {
+  ca_->processing_polls = 1000;
+  Create({"example.test"});
+  Pass();
+  Prove();
+  int polls = 0;
+  while (polls < 70) {
+    const Result result = Pass();
+    // The next one is planned, and not made.
+    polls = ca_->Count("GetOrder") + 1;
+    EXPECT_EQ(*result.requeue_after >= absl::Minutes(1), polls > 60) << polls;
+    EXPECT_LE(*result.requeue_after, absl::Minutes(2)) << polls;
+    clock_.Advance(*result.requeue_after);
+  }
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+}
+
 TEST_F(OrderReconcilerTest, ACaThatAsksForHoursIsLeftAloneForHours) {
   ca_->processing_polls = 2;
   Create({"example.test"});
@@ -401,6 +419,62 @@ TEST_F(OrderReconcilerTest, TakesThePreferredChain) {
 }
 
 // Fault 63.
+TEST_F(OrderReconcilerTest, AnAlternateChainThatIsBadIsPassedOver) {
+  const pki::TestCa other("Other Root");
+  const auto sign = [&](const pki::PrivateKey& key, const std::string& name,
+                        absl::Time not_after) {
+    pki::TestCertificateSpec spec;
+    spec.names.dns_names = {name};
+    spec.not_after = not_after;
+    return other.ChainFor(other.Sign(key.public_key(), spec));
+  };
+  const absl::Time later = clock_.Now() + absl::Hours(24);
+  const std::vector<std::pair<std::string, std::vector<pki::Certificate>>> bad = {
+      {"key", sign(*pki::PrivateKey::Generate(pki::KeySpec()), "a.test", later)},
+      {"names", sign(key_, "b.test", later)},
+      {"expired", sign(key_, "a.test", clock_.Now() - absl::Hours(1))}};
+  ca_->settings.set_preferred_chain("Other Root");
+  for (const auto& [what, chain] : bad) {
+    ca_->alternate_urls = {"https://ca.test/" + what};
+    ca_->alternates["https://ca.test/" + what] = chain;
+    Create({"a.test"}, what);
+    Pass(what);
+    Prove();
+    Pass(what);
+    CW_ASSERT_OK_AND_ASSIGN(const auto taken,
+                            pki::ParseChainPem(Read(what).status().certificate()));
+    EXPECT_EQ(taken[0].issuer_common_name, "Fake Root") << what;
+    EXPECT_THAT(Read(what).status().reason(), HasSubstr("does not offer")) << what;
+  }
+}
+
+// Fault 63.
+TEST_F(OrderReconcilerTest, TriesTenAlternateChainsAndNoMore) {
+  const pki::TestCa other("Other Root");
+  ca_->settings.set_preferred_chain("Other Root");
+  for (int i = 1; i <= 15; ++i) {
+    ca_->alternate_urls.push_back(absl::StrCat("https://ca.test/chain/", i));
+  }
+  for (const int good : {11, 10}) {
+    const std::string name = absl::StrCat("o", good);
+    Create({"a.test"}, name);
+    Pass(name);
+    Prove();
+    ca_->LoseReplyOf("DownloadCertificate");
+    EXPECT_FALSE(TryPass(name)->ok());
+    ca_->alternates.clear();
+    ca_->alternates[absl::StrCat("https://ca.test/chain/", good)] =
+        other.ChainFor(ca_->IssueBy(other));
+    const int before = ca_->Count("DownloadAlternate");
+    Pass(name);
+    EXPECT_EQ(ca_->Count("DownloadAlternate") - before, 10);
+    CW_ASSERT_OK_AND_ASSIGN(const auto taken,
+                            pki::ParseChainPem(Read(name).status().certificate()));
+    EXPECT_EQ(taken[0].issuer_common_name, good == 10 ? "Other Root" : "Fake Root");
+  }
+}
+
+// Fault 63.
 TEST_F(OrderReconcilerTest, TakesTheDefaultChainWhereThePreferredOneIsNotOffered) {
   ca_->settings.set_preferred_chain("Other Root");
   Create({"a.test"});
@@ -440,6 +514,44 @@ TEST_F(OrderReconcilerTest, TwoOrdersForTheSameNamesDoNotShareOneOfTheCa) {
   EXPECT_EQ(Read("o").status().state(), v1::ORDER_STATE_VALID);
   Pass("p");
   EXPECT_EQ(Read("p").status().url(), "https://ca.test/order/2");
+}
+
+// Fault 37.
+TEST_F(OrderReconcilerTest, AfterARestartAnOrderStillHasTheCasOrderToItself) {
+  for (const bool second_first : {false, true}) {
+    const std::string o = absl::StrCat("o", second_first);
+    const std::string p = absl::StrCat("p", second_first);
+    Create({"a.test"}, o);
+    Create({"a.test"}, p);
+    Pass(o);
+    Restart();
+    if (!second_first) Pass(o);
+    EXPECT_EQ(Pass(p).requeue_after, absl::Seconds(5));
+    EXPECT_EQ(Read(p).status().url(), "");
+    Prove();
+    Pass(o);
+    EXPECT_EQ(Read(o).status().state(), v1::ORDER_STATE_VALID);
+    Pass(p);
+    Prove();
+    Pass(p);
+    EXPECT_EQ(Read(p).status().state(), v1::ORDER_STATE_VALID);
+  }
+}
+
+// A CA may take an order up again; whoever had it before is done with it.
+TEST_F(OrderReconcilerTest, AnIssuedOrderIsForgotten) {
+  Create({"a.test"}, "o");
+  Pass("o");
+  Prove();
+  Pass("o");
+  EXPECT_EQ(Read("o").status().state(), v1::ORDER_STATE_VALID);
+  ca_->order.status = acme::OrderStatus::kReady;
+  ca_->order.certificate = {};
+  ca_->processing_polls = 0;
+  Create({"a.test"}, "p");
+  Pass("p");
+  EXPECT_EQ(Read("p").status().url(), Read("o").status().url());
+  EXPECT_EQ(Read("p").status().state(), v1::ORDER_STATE_VALID);
 }
 
 TEST_F(OrderReconcilerTest, AnOrderOfAnotherNamespaceIsNotNamed) {

@@ -124,19 +124,24 @@ std::string DescribePending(const v1::Order& order,
                       " not valid yet: ", JoinShown(open, "; "));
 }
 
-std::string DescribeExpiry(const v1::Order& order,
-                           const std::vector<const solver::v1::Challenge*>& challenges) {
+std::string DescribeExpired(const v1::Order& order,
+                            const std::vector<const solver::v1::Challenge*>& challenges) {
   const v1::OrderStatus& status = order.status();
+  const absl::Time placed = service::FromProto(status.placed_time());
   const absl::Time expires = service::FromProto(status.expires());
-  if (status.has_expires() && expires <= service::FromProto(status.placed_time())) {
-    return absl::StrCat("The CA made an order that had expired already, at ",
-                        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", expires, absl::UTCTimeZone()),
-                        ": the CA is at fault, or this machine's clock is ahead of it");
+  // No CA means that, so one of the two clocks is wrong.
+  if (status.has_placed_time() && status.has_expires() && expires <= placed) {
+    const auto format = [](absl::Time time) {
+      return absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone());
+    };
+    return absl::StrCat("The CA's order ended at ", format(expires),
+                        ", before it was placed at ", format(placed),
+                        "; check this machine's clock");
   }
-  const bool at_ca = status.state() == v1::ORDER_STATE_PROCESSING;
-  return absl::StrCat(
-      "The order was not completed in time: ",
-      at_ca ? "the CA is still working on it" : DescribePending(order, challenges));
+  return absl::StrCat("The order was not completed in time: ",
+                      status.state() == v1::ORDER_STATE_PROCESSING
+                          ? "the CA is still working on it"
+                          : DescribePending(order, challenges));
 }
 
 std::string DescribeToProve(const v1::Order& order) {

@@ -24,9 +24,9 @@ void SetNotReady(v1::Order& order, const std::string& reason, const std::string&
 std::string DescribePending(const v1::Order& order,
                             const std::vector<const solver::v1::Challenge*>& challenges);
 
-// Why an order has expired.
-std::string DescribeExpiry(const v1::Order& order,
-                           const std::vector<const solver::v1::Challenge*>& challenges);
+// Why an order's time was over before it was done.
+std::string DescribeExpired(const v1::Order& order,
+                            const std::vector<const solver::v1::Challenge*>& challenges);
 
 // "2 names have to be proven: a.example, *.b.example."
 std::string DescribeToProve(const v1::Order& order);

@@ -70,6 +70,7 @@ service::VerbOptions<v1::Order> MakeOptions() {
   service::VerbOptions<v1::Order> options;
   options.kind = "Order";
   options.validate = ValidateOrder;
+  options.owned = true;
   options.delete_by_mark = true;
   return options;
 }

@@ -78,6 +78,7 @@ service::VerbOptions<v1::Challenge> MakeOptions() {
   service::VerbOptions<v1::Challenge> options;
   options.kind = "Challenge";
   options.validate = ValidateChallenge;
+  options.owned = true;
   return options;
 }
 

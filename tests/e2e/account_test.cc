@@ -128,15 +128,15 @@ class AccountTest : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
-  StartWorld({{"customer-1", kMacKey}});
-  CreateSecret("eab", "mac", kMacKey);
+  ASSERT_NO_FATAL_FAILURE(StartWorld({{"customer-1", kMacKey}}));
+  ASSERT_NO_FATAL_FAILURE(CreateSecret("eab", "mac", kMacKey));
   auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});
   auto& binding = *issuer.mutable_spec()->mutable_acme()->mutable_external_account_binding();
   binding.set_key_id("customer-1");
   binding.mutable_key_secret_ref()->set_name("eab");
   binding.mutable_key_secret_ref()->set_key("mac");
   CW_ASSERT_OK(world_->CreateClusterIssuer(issuer));
-  Issue("before");
+  ASSERT_NO_FATAL_FAILURE(Issue("before"));
   CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, GetAccount());
   const auto first_keys = AccountKeys();
 
@@ -146,7 +146,7 @@ TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
   EXPECT_EQ(GetAccount()->key_thumbprint(), second.key_thumbprint());
   EXPECT_EQ(AccountKeys().size(), 1u);
   EXPECT_NE(AccountKeys(), first_keys);
-  Issue("after");
+  ASSERT_NO_FATAL_FAILURE(Issue("after"));
 
   CW_ASSERT_OK(Deactivate());
   CW_EXPECT_OK(Deactivate());
@@ -169,7 +169,7 @@ TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
 
 // Fault 32.
 TEST_P(AccountTest, WithoutTheBindingThatTheCaWantsItSaysSo) {
-  StartWorld({{"customer-1", kMacKey}});
+  ASSERT_NO_FATAL_FAILURE(StartWorld({{"customer-1", kMacKey}}));
   issuer::v1::CreateClusterIssuerRequest request;
   *request.mutable_cluster_issuer() = world_->MakeClusterIssuer({}, {"dns.example.test"});
   issuer::v1::CreateClusterIssuerResponse response;
@@ -182,14 +182,14 @@ TEST_P(AccountTest, WithoutTheBindingThatTheCaWantsItSaysSo) {
 }
 
 TEST_P(AccountTest, RevokedCertificatesAreReplaced) {
-  StartWorld();
+  ASSERT_NO_FATAL_FAILURE(StartWorld());
   CW_ASSERT_OK(
       world_->CreateClusterIssuer(world_->MakeClusterIssuer({}, {"dns.example.test"})));
   for (const auto& [name, reason] : std::map<std::string, issuer::v1::RevocationReason>{
            {"superseded", issuer::v1::REVOCATION_REASON_SUPERSEDED},
            {"compromised", issuer::v1::REVOCATION_REASON_KEY_COMPROMISE}}) {
     SCOPED_TRACE(name);
-    Issue(name);
+    ASSERT_NO_FATAL_FAILURE(Issue(name));
     CW_ASSERT_OK_AND_ASSIGN(const auto first, world_->GetSecret(name + "-tls"));
     EXPECT_THAT(world_->pebble().FetchCertificateStatus(SerialOf(first)),
                 base::IsOkAndHolds("Valid"));
@@ -212,7 +212,7 @@ TEST_P(AccountTest, RevokedCertificatesAreReplaced) {
 
 // Fault 34.
 TEST_P(AccountTest, AKillInTheMiddleOfARolloverLosesNeitherKeyNorAccount) {
-  StartWorld();
+  ASSERT_NO_FATAL_FAILURE(StartWorld());
   CW_ASSERT_OK(
       world_->CreateClusterIssuer(world_->MakeClusterIssuer({}, {"dns.example.test"})));
   CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, GetAccount());
@@ -232,17 +232,17 @@ TEST_P(AccountTest, AKillInTheMiddleOfARolloverLosesNeitherKeyNorAccount) {
   EXPECT_EQ(AccountKeys().size(), 1u);
   // An order that is placed before the order service is connected again proves with the key
   // that it knew last; after a minute the next one is placed.
-  Issue("www", absl::Minutes(3));
+  ASSERT_NO_FATAL_FAILURE(Issue("www", absl::Minutes(3)));
 }
 
 // Fault 29.
 TEST_P(AccountTest, AnAccountThatTheCaForgotIsRegisteredAgain) {
-  StartWorld();
+  ASSERT_NO_FATAL_FAILURE(StartWorld());
   auto issuer = world_->MakeClusterIssuer({}, {"dns.example.test"});
   // Each start of this CA makes another certificate for its TLS.
   issuer.mutable_spec()->mutable_acme()->set_skip_tls_verify(true);
   CW_ASSERT_OK(world_->CreateClusterIssuer(issuer));
-  Issue("before");
+  ASSERT_NO_FATAL_FAILURE(Issue("before"));
   // All that it knows is in its memory.
   world_->pebble().process().Kill();
   harness::PebbleOptions options;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 #include "lib/rpc/channel.h"
@@ -31,6 +32,21 @@ absl::StatusOr<EchoResponse> Call(EchoService::StubInterface& stub, runtime::Con
   EchoRequest request;
   request.set_text(text);
   return runtime::RunSync(CallUnary(std::move(context), stub.async(), &Async::Echo, request));
+}
+
+// With `bytes` for the message.
+grpc::Status CallWithBytes(const std::string& address, const std::string& method,
+                           absl::string_view bytes) {
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(
+      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  const grpc::Slice slice(bytes.data(), bytes.size());
+  const grpc::ByteBuffer request(&slice, 1);
+  grpc::ClientContext context;
+  grpc::ByteBuffer response;
+  std::promise<grpc::Status> status;
+  stub.UnaryCall(&context, method, grpc::StubOptions(), &request, &response,
+                 [&status](grpc::Status result) { status.set_value(std::move(result)); });
+  return status.get_future().get();
 }
 
 // With a deadline of gRPC's own, or none.
@@ -208,6 +224,35 @@ TEST_F(CallTest, AnErrorInAnotherScriptReachesTheClientAsItself) {
   const absl::Status status = Call(*Stub(), LongContext(), "").status();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_FALSE(ViolationsOf(status).empty());
+}
+
+// Fault 118.
+TEST_F(CallTest, AMessageThatCannotBeDecodedIsAnInvalidArgument) {
+  StartServer();
+  std::string nested;
+  for (int i = 0; i < 200; ++i) nested += "\x0b";
+  const std::vector<std::pair<const char*, std::string>> cases = {
+      {"cut off within a field", "\x0a\x05hel"},
+      {"cut off within a length", "\x0a\x80"},
+      {"text that is not UTF-8", "\x0a\x02\xc3\x28"},
+      {"a number without end", std::string(11, '\xff')},
+      {"the end of a group that did not begin", "\x0c"},
+      {"field number 0", std::string("\x00\x01", 2)},
+      {"wire type 7", "\x0f\x01"},
+      {"groups without end", nested},
+      {"words", "{\"text\": \"hello\"}"},
+      {"a length beyond 2 GiB", "\x0a\xff\xff\xff\xff\x0f"},
+  };
+  for (const auto& [what, bytes] : cases) {
+    for (const char* method :
+         {"/certwright.rpc.testing.EchoService/Echo", "/grpc.health.v1.Health/Check"}) {
+      const grpc::Status status = CallWithBytes(Address(), method, bytes);
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << what << method;
+      EXPECT_THAT(status.error_message(), HasSubstr("cannot be parsed")) << what << method;
+    }
+  }
+  EXPECT_TRUE(
+      CallWithBytes(Address(), "/certwright.rpc.testing.EchoService/Echo", "\x0a\x01x").ok());
 }
 
 TEST_F(CallTest, AnObserverIsToldOfEveryCall) {

@@ -32,6 +32,7 @@ using pki::SubjectAltNames;
 using pki::TestCa;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 SubjectAltNames Names(std::vector<std::string> dns_names,
                       std::vector<std::string> ip_addresses = {},
@@ -117,6 +118,17 @@ TEST_F(TlsTest, AClientOfTheAuthorityIsServedAndKnownByItsNames) {
   EXPECT_TRUE(authenticated_);
   EXPECT_THAT(identities_, Contains("order.test"));
   EXPECT_THAT(identities_, Contains("spiffe://test/order"));
+  server.reset();
+}
+
+TEST_F(TlsTest, AUriInACertificateThatLooksLikeATokenIsNone) {
+  StartTlsServer();
+  for (const char* uri : {"token:ci", "token:", "token:order.test"}) {
+    CW_ASSERT_OK(CallWith(Client(
+        Files("client", authority_, Names({"order.test"}, {}, {uri, "urn:a"}), authority_))));
+    base::MutexLock lock(mutex_);
+    EXPECT_THAT(identities_, UnorderedElementsAre("order.test", "urn:a")) << uri;
+  }
   server.reset();
 }
 

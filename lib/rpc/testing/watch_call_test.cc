@@ -268,6 +268,30 @@ class HeartbeatTest : public EchoTest {
   std::promise<std::shared_ptr<WatchCall>> watch_;
 };
 
+TEST_F(HeartbeatTest, AWatcherThatWasIdleIsNotCutByTheNextBurst) {
+  CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, fake_environment_, {&heartbeats_}));
+  grpc::ClientContext context;
+  const auto stub = Stub();
+  const auto reader = stub->WatchEcho(&context, WatchEchoRequest());
+  const auto watch = watch_.get_future().get();
+  const WatchLimits limits;
+  // It takes all that comes, but nothing has come for longer than it may stall.
+  clock_.Advance(limits.max_stall + absl::Seconds(1));
+  const auto large = static_cast<std::size_t>(limits.max_pending_bytes) + 1024;
+  // More than a client's window takes without a reader.
+  for (int i = 0; i < 3; ++i) watch->Push(Event(i, large));
+  WatchEchoResponse event;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(reader->Read(&event));
+    EXPECT_EQ(event.number(), i);
+  }
+  watch->End(absl::UnavailableError("end"));
+  while (reader->Read(&event)) {
+  }
+  EXPECT_EQ(reader->Finish().error_message(), "end");
+  server.reset();
+}
+
 TEST_F(HeartbeatTest, ASilentWatchGetsABookmarkEveryThirtySeconds) {
   CW_ASSERT_OK_AND_ASSIGN(server, Server::Start(options, fake_environment_, {&heartbeats_}));
   grpc::ClientContext context;
