@@ -55,6 +55,14 @@ bool IsBadSignature(CURLcode code, absl::string_view words) {
           absl::StrContains(words, "rsa routines"));
 }
 
+// For a certificate that is refused for its time, which more often is this machine's: OpenSSL's
+// words for both of its ends.
+absl::string_view ClockHint(absl::string_view error) {
+  const bool of_time = absl::StrContains(error, "certificate has expired") ||
+                       absl::StrContains(error, "certificate is not yet valid");
+  return of_time ? "; if it is valid, check this machine's clock" : "";
+}
+
 // Results that leave open whether the server has seen the request.
 bool IsBrokenConnection(CURLcode code) {
   return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
@@ -324,14 +332,6 @@ absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
   curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
   if (redirect != nullptr) redirect_url_ = redirect;
   return absl::OkStatus();
-}
-
-// For a certificate that is refused for its time, which more often is this machine's: OpenSSL's
-// words for both of its ends.
-absl::string_view ClockHint(absl::string_view error) {
-  const bool of_time = absl::StrContains(error, "certificate has expired") ||
-                       absl::StrContains(error, "certificate is not yet valid");
-  return of_time ? "; if it is valid, check this machine's clock" : "";
 }
 
 absl::Status CurlTransfer::Explain(CURLcode code) const {

@@ -304,14 +304,14 @@ TEST_F(HttpServerTest, ManyClientsFetchInParallel) {
 }
 
 TEST_F(HttpServerTest, ASlowRequestIsCutOff) {
-  Start();
+  HttpServerLimits limits;
+  limits.first_byte_timeout = absl::Seconds(30);
+  Start(Describe, limits);
   Peer peer(server_->port());
   Peer other(server_->port());
-  other.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  EXPECT_THAT(other.ReadTo(" a;"), EndsWith(" a;"));
-  timers_.AwaitScheduled(absl::Seconds(5), 2);
   peer.Send("GET / HT");
-  timers_.AwaitScheduled(absl::Seconds(10), 2);
+  timers_.AwaitScheduled(absl::Seconds(30), 2);
+  timers_.AwaitScheduled(absl::Seconds(10));
   clock_.Advance(absl::Seconds(9));
   peer.Send("TP/1.1\r\n");
   clock_.Advance(absl::Seconds(1));

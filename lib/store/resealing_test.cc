@@ -169,6 +169,89 @@ TEST_F(ResealingTest, ARecordThatChangesMeanwhileKeepsTheChange) {
   EXPECT_EQ(left_, 0);
 }
 
+TEST_F(ResealingTest, ARecordDeletedMeanwhileStaysDeleted) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  PutSealed(*Codec("a"), "secrets/web/b");
+  const auto both = Codec("ba");
+  MortalStore store(*store_);
+  store.BeforeNextCommit([&] { CW_ASSERT_OK(Delete(*store_, "secrets/web/a")); });
+  CW_ASSERT_OK(Reseal(*both, store));
+  EXPECT_EQ(ValueOf(*store_, "secrets/web/a"), "NOT_FOUND");
+  EXPECT_TRUE(SealedWith("secrets/web/b", 'b'));
+}
+
+TEST_F(ResealingTest, AllPagesAreSurveyedAndSealedAgain) {
+  // Of 100 records each; of the last page one is left.
+  constexpr int kRecords = 201;
+  std::vector<Mutation> puts;
+  for (int i = 0; i < kRecords; ++i) {
+    const std::string key = absl::StrCat("secrets/web/", i);
+    puts.push_back(Mutation::Put(key, *Codec("a")->Seal(key, kPlain)));
+    if (puts.size() < kMaxMutations && i + 1 < kRecords) continue;
+    CW_ASSERT_OK(Commit(*store_, std::exchange(puts, {})));
+  }
+  const auto both = Codec("ba");
+  CW_ASSERT_OK_AND_ASSIGN(const SealingSurvey survey,
+                          Await(SurveySealing(TestContext(), *store_, "secrets/", both.get())));
+  EXPECT_EQ(survey.Others(both->current_key_id()), kRecords);
+  CW_ASSERT_OK(Reseal(*both, *store_));
+  for (int i = 0; i < kRecords; ++i) {
+    EXPECT_TRUE(SealedWith(absl::StrCat("secrets/web/", i), 'b')) << i;
+  }
+}
+
+// A store whose first scrub cannot be made.
+class BusyStore final : public Store {
+ public:
+  explicit BusyStore(Store& inner) : inner_(inner) {}
+
+  runtime::Awaitable<absl::StatusOr<Record>> Get(runtime::Context context,
+                                                 std::string key) override {
+    return inner_.Get(std::move(context), std::move(key));
+  }
+  runtime::Awaitable<absl::StatusOr<ListResult>> List(runtime::Context context,
+                                                      ListRequest request) override {
+    return inner_.List(std::move(context), std::move(request));
+  }
+  runtime::Awaitable<absl::StatusOr<int64_t>> Commit(runtime::Context context,
+                                                     std::vector<Mutation> mutations) override {
+    return inner_.Commit(std::move(context), std::move(mutations));
+  }
+  std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t revision,
+                                     WatchCallback callback) override {
+    return inner_.Watch(std::move(prefix), revision, std::move(callback));
+  }
+  runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(
+      runtime::Context context) override {
+    return inner_.CurrentRevision(std::move(context));
+  }
+  runtime::Awaitable<absl::Status> Compact(runtime::Context context,
+                                           int64_t revision) override {
+    return inner_.Compact(std::move(context), revision);
+  }
+  runtime::Awaitable<absl::Status> Scrub(runtime::Context context) override {
+    if (!busy_.exchange(false)) co_return co_await inner_.Scrub(std::move(context));
+    co_return absl::UnavailableError("a reader keeps the write-ahead log in use");
+  }
+
+ private:
+  Store& inner_;
+  std::atomic<bool> busy_ = true;
+};
+
+TEST_F(ResealingTest, WhatTheStoreCannotDoNowIsDoneLater) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  const auto both = Codec("ba");
+  BusyStore busy(*store_);
+  WatchLog log;
+  const auto watch = store_->Watch(kSealingNote, 1, log.Callback());
+  Resealing resealing(busy, "secrets/", *both, pool_.executor(), *timers_, [](int64_t) {});
+  resealing.Start();
+  EXPECT_THAT(log.WaitFor(2), Contains(HasSubstr("sealing/key=")));
+  resealing.Stop();
+  EXPECT_FALSE(OnDisk(SealingKey(base::Secret(std::string(32, 'a'))).id()));
+}
+
 TEST_F(ResealingTest, ADamagedRecordStaysCountedAndKeepsTheOldKeyInUse) {
   PutSealed(*Codec("a"), "secrets/web/a");
   CW_ASSERT_OK(Put(*store_, "secrets/web/b", *Codec("a")->Seal("secrets/web/a", kPlain)));

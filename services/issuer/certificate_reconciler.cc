@@ -414,7 +414,7 @@ runtime::Awaitable<absl::Status> CertificateReconciler::PutBack(runtime::Context
   Wipe(secret);
   const auto committed = co_await Commit(context, current, certificate, std::move(mutations));
   CW_CO_RETURN_IF_ERROR(committed);
-  telemetry::LogWarning("a Secret that somebody else has written was written again",
+  telemetry::LogWarning("a Secret was written again with the pair that is kept",
                         {{"namespace", certificate.metadata().namespace_()},
                          {"certificate", certificate.metadata().name()},
                          {"secret", certificate.spec().secret_name()}});

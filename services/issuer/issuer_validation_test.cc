@@ -131,28 +131,6 @@ TEST(ValidateIssuerSpecTest, TakesEmailAddressesInUnicode) {
   }
 }
 
-// Fault 105.
-TEST(ValidateIssuerSpecTest, BringsABundleIntoTheFormThatLibcurlReads) {
-  const pki::TestCa one("One");
-  const pki::TestCa two("Two");
-  const std::string normal = one.certificate().Pem() + two.certificate().Pem();
-  const std::string unbroken =
-      one.certificate().Pem().substr(0, one.certificate().Pem().size() - 1);
-  for (const std::string& bundle :
-       {normal, "\xef\xbb\xbf" + normal, "# One\n" + normal, unbroken + two.certificate().Pem(),
-        pki::EncodePem("X509 CERTIFICATE", one.certificate().der) +
-            pki::EncodePem("TRUSTED CERTIFICATE", two.certificate().der)}) {
-    IssuerSpec acme = Minimal();
-    acme.mutable_acme()->set_ca_bundle(bundle);
-    EXPECT_THAT(Validate(acme), IsEmpty());
-    EXPECT_EQ(acme.acme().ca_bundle(), normal);
-    IssuerSpec vault = MinimalVault();
-    vault.mutable_vault()->set_ca_bundle(bundle);
-    EXPECT_THAT(Validate(vault), IsEmpty());
-    EXPECT_EQ(vault.vault().ca_bundle(), normal);
-  }
-}
-
 TEST(ValidateIssuerSpecTest, ReportsEachBrokenRuleOfTheAccount) {
   ExpectViolations(
       {
@@ -364,6 +342,28 @@ TEST(ValidateIssuerSpecTest, BoundsTheRateLimits) {
                                           "spec.acme.rateLimits.certificatesPerNameSetWindow",
                                           "spec.acme.rateLimits.failedValidations",
                                           "spec.acme.rateLimits.failedValidationsWindow"));
+}
+
+// Fault 105.
+TEST(ValidateIssuerSpecTest, BringsABundleIntoTheFormThatLibcurlReads) {
+  const pki::TestCa one("One");
+  const pki::TestCa two("Two");
+  const std::string normal = one.certificate().Pem() + two.certificate().Pem();
+  const std::string unbroken =
+      one.certificate().Pem().substr(0, one.certificate().Pem().size() - 1);
+  for (const std::string& bundle :
+       {normal, "\xef\xbb\xbf" + normal, "# One\n" + normal, unbroken + two.certificate().Pem(),
+        pki::EncodePem("X509 CERTIFICATE", one.certificate().der) +
+            pki::EncodePem("TRUSTED CERTIFICATE", two.certificate().der)}) {
+    IssuerSpec acme = Minimal();
+    acme.mutable_acme()->set_ca_bundle(bundle);
+    EXPECT_THAT(Validate(acme), IsEmpty());
+    EXPECT_EQ(acme.acme().ca_bundle(), normal);
+    IssuerSpec vault = MinimalVault();
+    vault.mutable_vault()->set_ca_bundle(bundle);
+    EXPECT_THAT(Validate(vault), IsEmpty());
+    EXPECT_EQ(vault.vault().ca_bundle(), normal);
+  }
 }
 
 }  // namespace

@@ -94,11 +94,11 @@ bool MayReach(const Resource& resource, absl::string_view reserved) {
 }
 
 // Where a CA has its accounts: what their URLs have in common.
-class Accounts {
+class AccountUrls {
  public:
   // In the last parameter, or else the last segment, of `account_url` is what tells one account
   // from another.
-  explicit Accounts(absl::string_view account_url) : own_(ResourceOf(account_url)) {
+  explicit AccountUrls(absl::string_view account_url) : own_(ResourceOf(account_url)) {
     common_ = Folded(own_);
     if (!common_.query.empty()) {
       key_ = common_.query.back().substr(0, common_.query.back().find('='));
@@ -142,7 +142,7 @@ class Accounts {
 // tell: a CA that has its endpoints beside its accounts has anything there.
 bool IsOfAnotherAccount(const Resource& resource, absl::string_view account_url,
                         const acme::Directory& directory) {
-  const Accounts accounts(account_url);
+  const AccountUrls accounts(account_url);
   return accounts.Hold(resource) && !accounts.IsBelowOwn(resource) &&
          !accounts.Hold(ResourceOf(directory.new_order));
 }

@@ -18,6 +18,12 @@ std::string KeyOf(const std::string& uid) {
   return absl::StrCat(kLimitRecordsPrefix, "/", uid);
 }
 
+// What brings the record of a request, kept at `revision`, to this value.
+store::Mutation ChangeOf(const std::string& uid, const std::string& value, int64_t revision) {
+  if (value.empty()) return store::Mutation::Delete(KeyOf(uid), revision);
+  return store::Mutation::Put(KeyOf(uid), value);
+}
+
 }  // namespace
 
 runtime::Awaitable<absl::Status> LimitLedger::Load(runtime::Context context, absl::Time now) {
@@ -48,7 +54,9 @@ runtime::Awaitable<absl::Status> LimitLedger::Load(runtime::Context context, abs
     } else {
       telemetry::LogWarning("a record of rate limits cannot be read", {{"key", record.key}});
     }
-    kept_[uid] = Kept{std::move(record.value), record.mod_revision};
+    Kept& kept = kept_[uid];
+    kept.value = std::move(record.value);
+    kept.revision = record.mod_revision;
   }
   co_return absl::OkStatus();
 }
@@ -107,10 +115,9 @@ runtime::Awaitable<absl::Status> LimitLedger::Save(runtime::Context context, std
   {
     base::MutexLock lock(mutex_);
     const auto kept = kept_.find(uid);
-    const Kept present = kept == kept_.end() ? Kept() : kept->second;
-    if (present.value == value) co_return absl::OkStatus();
-    own.push_back(value.empty() ? store::Mutation::Delete(KeyOf(uid), present.revision)
-                                : store::Mutation::Put(KeyOf(uid), value));
+    const bool is_kept = kept != kept_.end();
+    if (is_kept ? kept->second.value == value : value.empty()) co_return absl::OkStatus();
+    own.push_back(ChangeOf(uid, value, is_kept ? kept->second.revision : 0));
     drops = DropOver(uid, now);
   }
   std::vector<store::Mutation> all = own;
@@ -133,7 +140,9 @@ runtime::Awaitable<absl::Status> LimitLedger::Save(runtime::Context context, std
   if (value.empty()) {
     drops.push_back(own.front());
   } else {
-    kept_[uid] = Kept{value, *committed};
+    Kept& kept = kept_[uid];
+    kept.value = value;
+    kept.revision = *committed;
   }
   for (const store::Mutation& drop : drops) ForgetDropped(drop);
   co_return absl::OkStatus();

@@ -29,6 +29,8 @@ class LimitLedgerTest : public IssuerWorld {
     const std::vector<Draw> draws = {{kBucket, {10, 10 * kWindow}}};
     CW_ASSERT_OK(Await(ledger_.Ask(Context(), {uid, uid, clock_.Now()}, draws, clock_.Now())));
     CW_ASSERT_OK(Await(ledger_.Placed(Context(), uid, clock_.Now())));
+    CW_ASSERT_OK(
+        Await(ledger_.End(Context(), uid, LimitBuckets::Outcome::kIssued, {}, clock_.Now())));
   }
   // Uids of the records on disk.
   std::vector<std::string> Kept() {
@@ -36,7 +38,8 @@ class LimitLedgerTest : public IssuerWorld {
     store::ListRequest request;
     request.prefix = prefix;
     std::vector<std::string> uids;
-    for (const store::Record& record : Await(store_->List(Context(), request))->records) {
+    const auto listed = Await(store_->List(Context(), request));
+    for (const store::Record& record : listed->records) {
       uids.push_back(record.key.substr(prefix.size()));
     }
     return uids;
@@ -79,7 +82,8 @@ TEST_F(LimitLedgerTest, WhatARequestTakesAnewWhileItsRecordIsDroppedStays) {
 }
 
 TEST_F(LimitLedgerTest, ARequestOfWhichNothingCountsLeavesNoRecord) {
-  const std::vector<Draw> draws = {{kBucket, {10, 10 * kWindow}}};
+  // A certificate that is not issued does not count.
+  const std::vector<Draw> draws = {{"domain ca.test example.test", {10, 10 * kWindow}}};
   CW_ASSERT_OK(Await(ledger_.Ask(Context(), {"a", "a", clock_.Now()}, draws, clock_.Now())));
   EXPECT_THAT(Kept(), ElementsAre("a"));
   CW_ASSERT_OK(

@@ -14,7 +14,7 @@ using issuer::v1::Secret;
 using testing::HasSubstr;
 
 constexpr absl::Duration kHour = absl::Hours(1);
-constexpr absl::Duration kDay = 24 * kHour;
+constexpr absl::Duration kDay = absl::Hours(24);
 
 class SecretPutBackTest : public CertificateReconcilerTest {
  protected:

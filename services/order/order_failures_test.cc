@@ -278,7 +278,7 @@ TEST_F(OrderFailuresTest, PollsOnAsBeforeWhenTheClockIsSetBackADay) {
 }
 
 TEST_F(OrderFailuresTest, APassThatIsStoppedSaysNothingOfTheCa) {
-  for (const std::string& call :
+  for (const std::string call :
        {"NewOrder", "GetAuthorization", "Finalize", "GetOrder", "DownloadCertificate"}) {
     const std::string name = absl::AsciiStrToLower(call);
     ca_->processing_polls = 1;
@@ -302,7 +302,9 @@ TEST_F(OrderFailuresTest, APassThatIsStoppedSaysNothingOfTheCa) {
     EXPECT_EQ(Read(name).status().failures_size(), 0) << call;
     EXPECT_THAT(ReadyOf(name), Not(HasSubstr("cancelled"))) << call;
     EXPECT_THAT(ReadyOf(name), Not(HasSubstr("ServerUnavailable"))) << call;
-    if (call == "NewOrder" || call == "Finalize") EXPECT_EQ(ReadyOf(name), ready) << call;
+    if (call == "NewOrder" || call == "Finalize") {
+      EXPECT_EQ(ReadyOf(name), ready) << call;
+    }
     ca_->on_call = [](const std::string&) {};
     for (int i = 0; i < 3; ++i) {
       Pass(name);

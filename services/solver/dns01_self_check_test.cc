@@ -236,7 +236,8 @@ TEST_F(RecordLocationTest, FollowsAliasesUnlessToldNotTo) {
   // The resolver would remember the alias.
   const std::vector<dns::Query> queries = resolver_.queries();
   for (std::size_t i = before; i < queries.size(); ++i) {
-    if (queries[i].name == kName) EXPECT_THAT(queries[i].servers, ElementsAre("192.0.2.1:53"));
+    if (queries[i].name != kName) continue;
+    EXPECT_THAT(queries[i].servers, ElementsAre("192.0.2.1:53"));
   }
 }
 

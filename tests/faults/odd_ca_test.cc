@@ -2,6 +2,7 @@
 // by the real services.
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "certwright/issuer/v1/account.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "lib/pki/certificate.h"
 #include "tests/faults/fault_test_world.h"

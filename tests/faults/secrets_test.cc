@@ -1,5 +1,6 @@
 // Secrets that a Certificate must not take from others, and CAs that are replaced, with the
 // real services.
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -124,7 +125,8 @@ class SecretFaultsTest : public testing::Test {
     if (!(key->public_key() == chain->front().public_key)) {
       return absl::InvalidArgumentError("another key");
     }
-    return pki::VerifyAgainstRoots(*chain, *roots, chain->front().not_before);
+    return pki::VerifyAgainstRoots(
+        *chain, *roots, std::max(chain->front().not_before, roots->front().not_before));
   }
 
   std::unique_ptr<FakeWorld> world_;
@@ -298,6 +300,7 @@ TEST_F(SecretFaultsTest, LeavesAndWhatIsTrustedFollowTheCa) {
   *update.mutable_certificate() = *world_->GetCertificate("root");
   update.mutable_certificate()->mutable_spec()->mutable_private_key()->set_rotation_policy(
       v1::ROTATION_POLICY_NEVER);
+  update.mutable_certificate()->mutable_metadata()->clear_resource_version();
   v1::UpdateCertificateResponse updated;
   CW_ASSERT_OK(harness::FromGrpc(world_->certificates().UpdateCertificate(
       harness::MakeContext().get(), update, &updated)));
@@ -314,6 +317,7 @@ TEST_F(SecretFaultsTest, LeavesAndWhatIsTrustedFollowTheCa) {
 
   // Nor does another encoding of a key ask for another certificate.
   *update.mutable_certificate() = *world_->GetCertificate("a");
+  update.mutable_certificate()->mutable_metadata()->clear_resource_version();
   update.mutable_certificate()->mutable_spec()->mutable_private_key()->set_encoding(
       v1::PRIVATE_KEY_ENCODING_PKCS1);
   CW_ASSERT_OK(harness::FromGrpc(world_->certificates().UpdateCertificate(
