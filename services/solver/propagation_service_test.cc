@@ -33,7 +33,7 @@ class PropagationServiceTest : public testing::Test {
 };
 
 TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {
-  resolver_.Set("192.0.2.54", "x.example.test", dns::RecordType::kSoa,
+  resolver_.Set("192.0.2.54", "x.example.test", dns::RecordType::kCname,
                 dns::NoData("example.test"));
   resolver_.Set("", "example.test", dns::RecordType::kNs,
                 dns::Answering({dns::NsRecord("example.test", "ns1.example.test")}));
