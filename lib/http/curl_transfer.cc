@@ -185,8 +185,8 @@ void CurlTransfer::ConfigureMethod(CURL* easy) {
   } else if (request_.method != "GET") {
     SetString(easy, CURLOPT_CUSTOMREQUEST, request_.method);
   }
-  // A body announced as too large is refused before it arrives.
-  if (request_.method != "HEAD") {
+  // A body announced as too large is refused before it arrives, and before the header's end.
+  if (request_.method != "HEAD" && !request_.header_suffices) {
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
                      static_cast<curl_off_t>(request_.max_response_bytes));
   }
