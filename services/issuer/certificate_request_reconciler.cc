@@ -256,7 +256,7 @@ runtime::Awaitable<absl::Status> CertificateRequestReconciler::Advance(runtime::
   if (rpc::IsRefusal(order.status())) {
     Fail(request,
          absl::StrCat("The order service does not take this: ", order.status().message()));
-    co_return co_await admission_.GiveUp(context, request);
+    co_return co_await admission_.NotTaken(context, request);
   }
   if (!order.ok()) {
     SetReady(request, false, "Pending",

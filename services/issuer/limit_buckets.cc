@@ -156,7 +156,7 @@ std::vector<std::string> LimitBuckets::End(const std::string& uid, Outcome outco
   std::erase_if(taken->second, [&](Use& use) CW_REQUIRES(mutex_) {
     if (use.until != absl::InfiniteFuture()) return false;
     const LimitKind kind = KindOf(use.bucket);
-    const bool counts = kind == LimitKind::kOrders     ? true
+    const bool counts = kind == LimitKind::kOrders     ? outcome != Outcome::kNotOrdered
                         : kind == LimitKind::kFailures ? failed.contains(use.bucket)
                                                        : outcome == Outcome::kIssued;
     if (counts) {

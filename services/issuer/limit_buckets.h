@@ -51,7 +51,12 @@ class LimitBuckets {
     // Whether it waits because the CA said so.
     bool closed = false;
   };
-  enum class Outcome { kIssued, kFailed };
+  enum class Outcome {
+    kIssued,
+    kFailed,
+    // For certain no order was placed, so that none counts.
+    kNotOrdered,
+  };
 
   // A request asks for its turn. It is remembered as waiting until its turn comes or it ends.
   // One whose turn came keeps it, so that a failure to place the order costs no second one.

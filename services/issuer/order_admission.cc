@@ -191,6 +191,14 @@ runtime::Awaitable<absl::Status> OrderAdmission::GiveUp(runtime::Context context
   co_return co_await End(context, request.metadata().uid(), outcome, std::move(none_failed));
 }
 
+runtime::Awaitable<absl::Status> OrderAdmission::NotTaken(runtime::Context context,
+                                                          const Request& request) {
+  CW_CO_RETURN_IF_ERROR(co_await ledger_.Load(context, environment_.clock().Now()));
+  std::set<std::string> none_failed;
+  co_return co_await End(context, request.metadata().uid(), LimitBuckets::Outcome::kNotOrdered,
+                         std::move(none_failed));
+}
+
 runtime::Awaitable<absl::Status> OrderAdmission::End(runtime::Context context, std::string uid,
                                                      LimitBuckets::Outcome outcome,
                                                      std::set<std::string> failed) {

@@ -65,6 +65,8 @@ class OrderAdmission {
 
   // The request does not wait any more, nor will anyone follow its order.
   runtime::Awaitable<absl::Status> GiveUp(runtime::Context context, const Request& request);
+  // The order service has refused to place an order for it: the CA's limits are as before.
+  runtime::Awaitable<absl::Status> NotTaken(runtime::Context context, const Request& request);
 
  private:
   runtime::Awaitable<absl::Status> End(runtime::Context context, std::string uid,
