@@ -8,6 +8,7 @@
 #include "lib/service/conditions.h"
 #include "lib/service/environment.h"
 #include "lib/service/resource_verbs.h"
+#include "services/issuer/accounts.h"
 #include "services/issuer/callers.h"
 #include "services/issuer/kinds.h"
 
