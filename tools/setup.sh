@@ -95,7 +95,7 @@ install_without_starting() (
 disable_new_services() {
   local pair
   if ! command -v systemctl >/dev/null; then return 0; fi
-  for pair in bind9:named knot:knot unbound:unbound; do
+  for pair in bind9:named caddy:caddy knot:knot unbound:unbound; do
     if grep -qxF "${pair%%:*}" <<<"$1"; then
       as_root systemctl disable --quiet "${pair##*:}.service" >/dev/null 2>&1 || true
     fi
@@ -133,10 +133,12 @@ install_packages() {
   say 'packages are installed'
 }
 
-# Versions that Debian's Go 1.19 can build; the Go checksum database vouches for them.
+# Versions that Debian's Go 1.19 can build, then those that take the newer one; the Go checksum
+# database vouches for all.
 GRPCURL_VERSION=v1.8.7
 KUSTOMIZE_VERSION=v5.0.3
 PEBBLE_VERSION=v2.10.1
+STEP_CA_VERSION=v0.30.2
 GO_TOOLCHAIN=1.25.3
 
 # quietly WHAT COMMAND...: shows the command's output only when it fails.
@@ -172,22 +174,37 @@ need_go_tool() {
   pin "$name" "$version"
 }
 
-# Debian's Pebble is from 2023: it knows neither ARI nor profiles.
-need_newest_pebble() {
-  if pinned pebble "$PEBBLE_VERSION"; then return 0; fi
+# need_newer_go_tool NAME LINK PACKAGE VERSION [FLAG...]: what Debian's Go cannot build, as
+# .tools/bin/LINK.
+need_newer_go_tool() {
+  local name=$1 link=$2 package=$3 version=$4
+  if pinned "$name" "$version"; then return 0; fi
   install_packages go
   mkdir -p "$CW_TOOLS/bin"
-  quietly "building Pebble $PEBBLE_VERSION for the tests, with Go $GO_TOOLCHAIN (a minute or two)" \
-    install_newest_pebble
-  ln -sf ../pebble/pebble "$CW_TOOLS/bin/pebble-newest"
-  pin pebble "$PEBBLE_VERSION"
+  quietly "building $name $version for the tests, with Go $GO_TOOLCHAIN (some minutes)" \
+    install_with_newer_go "$name" "$package@$version" "${@:5}"
+  ln -sf "../$name/$name" "$CW_TOOLS/bin/$link"
+  pin "$name" "$version"
 }
 
-install_newest_pebble() {
-  local go
+install_with_newer_go() {
+  local name=$1 package=$2 go
   go=$(newer_go) || return 1
-  env GOBIN="$CW_TOOLS/pebble" GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOROOT= \
-    "$go" install "github.com/letsencrypt/pebble/v2/cmd/pebble@$PEBBLE_VERSION"
+  env GOBIN="$CW_TOOLS/$name" GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOROOT= CGO_ENABLED=0 \
+    "$go" install "${@:3}" "$package"
+}
+
+# Debian's Pebble is from 2023: it knows neither ARI nor profiles.
+need_newest_pebble() {
+  need_newer_go_tool pebble pebble-newest github.com/letsencrypt/pebble/v2/cmd/pebble \
+    "$PEBBLE_VERSION"
+}
+
+# Without the clients of clouds, TPMs and databases, which no test asks for.
+need_step_ca() {
+  local without=noawskms,noazurekms,nocloudkms,notpmkms,nomysql,nopgx,nobadger
+  need_newer_go_tool step-ca step-ca github.com/smallstep/certificates/cmd/step-ca \
+    "$STEP_CA_VERSION" -tags "$without"
 }
 
 # Prints the path of a Go that builds what Debian's does not: as a module of Go's registry, which

@@ -3,14 +3,15 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "certwright/issuer/v1/account.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
 #include "lib/pki/certificate.h"
+#include "tests/harness/account_client.h"
 #include "tests/harness/world.h"
 
 namespace certwright {
@@ -23,7 +24,6 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr char kClusterNamespace[] = "certwright";
-constexpr char kKeySecret[] = "pebble-account-key";
 constexpr char kMacKey[] = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 // Against Debian's Pebble and the newest one.
@@ -34,10 +34,7 @@ class AccountTest : public testing::TestWithParam<const char*> {
     options.external_accounts = external_accounts;
     options.pebble_program = GetParam();
     CW_ASSERT_OK_AND_ASSIGN(world_, World::Start(std::move(options)));
-    Connect();
-  }
-  void Connect() {
-    accounts_ = issuer::v1::AccountService::NewStub(world_->suite().channel(Service::kIssuer));
+    account_.emplace(world_->suite(), *world_, "pebble");
   }
   void CreateSecret(const std::string& name, const std::string& key, const std::string& value) {
     issuer::v1::CreateSecretRequest request;
@@ -54,37 +51,6 @@ class AccountTest : public testing::TestWithParam<const char*> {
     CW_ASSERT_OK(world_->WaitUntilReady({name}, timeout));
   }
 
-  static meta::v1::IssuerRef Ref() {
-    meta::v1::IssuerRef ref;
-    ref.set_name("pebble");
-    ref.set_kind(meta::v1::ISSUER_KIND_CLUSTER_ISSUER);
-    return ref;
-  }
-  absl::StatusOr<issuer::v1::Account> RollOver(absl::Duration timeout = absl::Seconds(10)) {
-    issuer::v1::RolloverAccountKeyRequest request;
-    *request.mutable_issuer_ref() = Ref();
-    issuer::v1::RolloverAccountKeyResponse response;
-    const absl::Status status = harness::FromGrpc(
-        accounts_->RolloverAccountKey(harness::MakeContext(timeout).get(), request, &response));
-    if (!status.ok()) return status;
-    return response.account();
-  }
-  absl::StatusOr<issuer::v1::Account> GetAccount() {
-    issuer::v1::GetAccountRequest request;
-    *request.mutable_issuer_ref() = Ref();
-    issuer::v1::GetAccountResponse response;
-    const absl::Status status = harness::FromGrpc(
-        accounts_->GetAccount(harness::MakeContext().get(), request, &response));
-    if (!status.ok()) return status;
-    return response.account();
-  }
-  absl::Status Deactivate() {
-    issuer::v1::DeactivateAccountRequest request;
-    *request.mutable_issuer_ref() = Ref();
-    issuer::v1::DeactivateAccountResponse response;
-    return harness::FromGrpc(
-        accounts_->DeactivateAccount(harness::MakeContext().get(), request, &response));
-  }
   absl::Status Revoke(const std::string& name, issuer::v1::RevocationReason reason) {
     issuer::v1::RevokeCertificateRequest request;
     request.set_name(name);
@@ -96,35 +62,14 @@ class AccountTest : public testing::TestWithParam<const char*> {
   static std::string SerialOf(const issuer::v1::Secret& secret) {
     return pki::ParseChainPem(secret.data().at("tls.crt"))->front().serial_hex;
   }
-  std::string IssuerConditions() {
-    issuer::v1::GetClusterIssuerRequest request;
-    request.set_name("pebble");
-    issuer::v1::GetClusterIssuerResponse response;
-    const grpc::Status status =
-        world_->issuers().GetClusterIssuer(harness::MakeContext().get(), request, &response);
-    return status.ok()
-               ? harness::DescribeConditions(response.cluster_issuer().status().conditions())
-               : status.error_message();
-  }
   std::string CertificateConditions(const std::string& name) {
     const auto certificate = world_->GetCertificate(name);
     return certificate.ok() ? harness::DescribeConditions(certificate->status().conditions())
                             : std::string(certificate.status().message());
   }
-  // The values of the account key's Secret.
-  std::map<std::string, std::string> AccountKeys() {
-    issuer::v1::GetSecretRequest request;
-    request.set_namespace_(kClusterNamespace);
-    request.set_name(kKeySecret);
-    issuer::v1::GetSecretResponse response;
-    const grpc::Status status =
-        world_->secrets().GetSecret(harness::MakeContext().get(), request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return {response.secret().data().begin(), response.secret().data().end()};
-  }
 
   std::unique_ptr<World> world_;
-  std::unique_ptr<issuer::v1::AccountService::Stub> accounts_;
+  std::optional<harness::AccountClient> account_;
 };
 
 TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
@@ -137,20 +82,20 @@ TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
   binding.mutable_key_secret_ref()->set_key("mac");
   CW_ASSERT_OK(world_->CreateClusterIssuer(issuer));
   ASSERT_NO_FATAL_FAILURE(Issue("before"));
-  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, GetAccount());
-  const auto first_keys = AccountKeys();
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, account_->Get());
+  const auto first_keys = account_->Keys().value();
 
-  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account second, RollOver());
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account second, account_->RollOver());
   EXPECT_EQ(second.uri(), first.uri());
   EXPECT_NE(second.key_thumbprint(), first.key_thumbprint());
-  EXPECT_EQ(GetAccount()->key_thumbprint(), second.key_thumbprint());
-  EXPECT_EQ(AccountKeys().size(), 1u);
-  EXPECT_NE(AccountKeys(), first_keys);
+  EXPECT_EQ(account_->Get()->key_thumbprint(), second.key_thumbprint());
+  EXPECT_EQ(account_->Keys()->size(), 1u);
+  EXPECT_NE(account_->Keys().value(), first_keys);
   ASSERT_NO_FATAL_FAILURE(Issue("after"));
 
-  CW_ASSERT_OK(Deactivate());
-  CW_EXPECT_OK(Deactivate());
-  EXPECT_THAT(IssuerConditions(), HasSubstr("Ready=False AccountDeactivated"));
+  CW_ASSERT_OK(account_->Deactivate());
+  CW_EXPECT_OK(account_->Deactivate());
+  EXPECT_THAT(account_->IssuerConditions(), HasSubstr("Ready=False AccountDeactivated"));
   CW_ASSERT_OK(
       world_->CreateCertificate(World::MakeCertificate("late", {"late.example.test"})));
   EXPECT_TRUE(harness::WaitUntil(
@@ -159,7 +104,7 @@ TEST_P(AccountTest, LivesFromItsBindingToItsEnd) {
       },
       kTimeout))
       << CertificateConditions("late");
-  EXPECT_FALSE(RollOver().ok());
+  EXPECT_FALSE(account_->RollOver().ok());
   // What was issued can still be revoked, by its own key.
   CW_ASSERT_OK_AND_ASSIGN(const auto secret, world_->GetSecret("after-tls"));
   CW_ASSERT_OK(Revoke("after", issuer::v1::REVOCATION_REASON_CESSATION_OF_OPERATION));
@@ -176,9 +121,12 @@ TEST_P(AccountTest, WithoutTheBindingThatTheCaWantsItSaysSo) {
   CW_ASSERT_OK(harness::FromGrpc(
       world_->issuers().CreateClusterIssuer(harness::MakeContext().get(), request, &response)));
   EXPECT_TRUE(harness::WaitUntil(
-      [&] { return IssuerConditions().find("externalAccountRequired") != std::string::npos; },
+      [&] {
+        return account_->IssuerConditions().find("externalAccountRequired") !=
+               std::string::npos;
+      },
       kTimeout))
-      << IssuerConditions();
+      << account_->IssuerConditions();
 }
 
 TEST_P(AccountTest, RevokedCertificatesAreReplaced) {
@@ -215,21 +163,21 @@ TEST_P(AccountTest, AKillInTheMiddleOfARolloverLosesNeitherKeyNorAccount) {
   ASSERT_NO_FATAL_FAILURE(StartWorld());
   CW_ASSERT_OK(
       world_->CreateClusterIssuer(world_->MakeClusterIssuer({}, {"dns.example.test"})));
-  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, GetAccount());
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account first, account_->Get());
   // The CA is asked, and does not get to answer.
   world_->pebble().process().Signal(SIGSTOP);
-  EXPECT_FALSE(RollOver(absl::Seconds(1)).ok());
-  EXPECT_EQ(AccountKeys().size(), 2u);
+  EXPECT_FALSE(account_->RollOver(absl::Seconds(1)).ok());
+  EXPECT_EQ(account_->Keys()->size(), 2u);
   world_->suite().Kill(Service::kIssuer);
   world_->pebble().process().Signal(SIGCONT);
   CW_ASSERT_OK(world_->suite().Restart(Service::kIssuer));
 
-  ASSERT_TRUE(harness::WaitUntil([&] { return GetAccount().ok(); }, kTimeout))
-      << IssuerConditions();
-  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account second, GetAccount());
+  ASSERT_TRUE(harness::WaitUntil([&] { return account_->Get().ok(); }, kTimeout))
+      << account_->IssuerConditions();
+  CW_ASSERT_OK_AND_ASSIGN(const issuer::v1::Account second, account_->Get());
   EXPECT_EQ(second.uri(), first.uri());
   EXPECT_NE(second.key_thumbprint(), first.key_thumbprint());
-  EXPECT_EQ(AccountKeys().size(), 1u);
+  EXPECT_EQ(account_->Keys()->size(), 1u);
   // An order that is placed before the order service is connected again proves with the key
   // that it knew last; after a minute the next one is placed.
   ASSERT_NO_FATAL_FAILURE(Issue("www", absl::Minutes(3)));

@@ -8,12 +8,9 @@
 #include "boost/json/object.hpp"
 #include "boost/json/parse.hpp"
 #include "boost/json/serialize.hpp"
-#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
-#include "lib/http/curl_http_client.h"
 #include "lib/pki/test_ca.h"
-#include "lib/runtime/run_sync.h"
-#include "lib/runtime/thread_pool.h"
+#include "tests/harness/fetch.h"
 
 namespace certwright::harness {
 namespace {
@@ -148,24 +145,8 @@ absl::StatusOr<std::string> Pebble::FetchCertificateStatus(const std::string& se
 }
 
 absl::StatusOr<std::string> Pebble::Manage(const std::string& path, std::string body) const {
-  runtime::ThreadPool pool(1);
-  auto timers = runtime::MakeAsioTimers(pool.executor(), base::Clock::Real());
-  auto http = http::MakeCurlHttpClient(pool.executor(), *timers);
-  http::HttpRequest request;
-  request.url = absl::StrCat("https://localhost:", management_port_, path);
-  request.trust.ca_bundle_pem = tls_ca_pem_;
-  if (!body.empty()) {
-    request.method = "POST";
-    request.body = std::move(body);
-  }
-  const auto context = runtime::Context::WithTimeout(base::Clock::Real(), absl::Seconds(10));
-  CW_ASSIGN_OR_RETURN(const http::HttpResponse response,
-                      runtime::RunSyncOn(pool.executor(), http->Send(context, request)));
-  if (response.status != 200) {
-    return absl::InternalError(
-        absl::StrCat("pebble answered ", response.status, " for ", path));
-  }
-  return response.body;
+  return Fetch(absl::StrCat("https://localhost:", management_port_, path), tls_ca_pem_,
+               std::move(body));
 }
 
 }  // namespace certwright::harness
