@@ -186,6 +186,8 @@ void Storm::RunPart(const std::string& name, const Attacker& attacker) {
             absl::StrCat(name, ": nothing was issued: ", latency.status().ToString()));
       }
     }
+    // All at once: an attacker may take seconds to notice.
+    for (std::jthread& thread : threads) thread.request_stop();
   }
   std::sort(latencies.begin(), latencies.end());
   part.issued = static_cast<int>(latencies.size());
