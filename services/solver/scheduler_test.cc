@@ -145,7 +145,8 @@ TEST_F(SchedulerTest, ANamespaceLeavesRoomForOthersOfEachLimit) {
   struct Case {
     int total, per_issuer, per_account, granted;
   };
-  // 9 slots: the seventh is granted while 3 are free, and 3 * 2 are taken by the eighth.
+  // Of 9 slots: 6 are taken and 3 free when the seventh is granted; 7 and 2 are not enough for
+  // the eighth.
   for (const Case& limits : {Case{9, 100, 100, 7}, Case{100, 9, 100, 7}, Case{100, 100, 9, 7},
                              Case{100, 100, 100, 75}, Case{1, 1, 1, 1}, Case{3, 3, 3, 3}}) {
     Scheduler scheduler = With(limits.total, limits.per_issuer, limits.per_account);

@@ -1,5 +1,6 @@
 // How often strangers and callers with a role may ask the issuer service, against the real one:
 // what is too much is refused, and others are served.
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -177,7 +178,7 @@ TEST_F(RateAttackTest, WatchesInNumbersGetNoMoreThanACallerMayHave) {
   ExpectOthersAreServed();
 }
 
-TEST_F(RateAttackTest, StrangersWhoCallTooOftenAreDisconnectedAndKeptWaiting) {
+TEST_F(RateAttackTest, StrangersWhoCallTooOftenAreDisconnected) {
   CW_ASSERT_OK_AND_ASSIGN(const auto attacker,
                           Http2Attacker::Connect(To(TlsWithoutCertificate())));
   std::string refusal;
