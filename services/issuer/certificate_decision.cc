@@ -387,6 +387,11 @@ bool Serves(const issuer::v1::Certificate& certificate, const Finding& finding,
          (finding.reason == "ManuallyTriggered" && !IsRevoked(certificate, *present));
 }
 
+// From when on a renewal counts as one that its certificate has served for.
+absl::Time EndOfService(const PresentCertificate& present, const PaceRules& pace) {
+  return std::max(EndOfFirstTenth(present), present.issued + pace.window / 4);
+}
+
 // What an issuance that would begin now is for.
 IssuanceCause CauseOf(const CertificateSnapshot& snapshot, const Finding& finding,
                       const PaceRules& pace, absl::Time now) {
@@ -398,9 +403,9 @@ IssuanceCause CauseOf(const CertificateSnapshot& snapshot, const Finding& findin
   if (!Serves(certificate, finding, snapshot.key_pair)) return IssuanceCause::kUnasked;
   if (finding.reason != "Renewing") return IssuanceCause::kAsked;
   const PresentCertificate present = PresentOf(certificate, *snapshot.key_pair);
-  if (now < EndOfFirstTenth(present)) return IssuanceCause::kAsked;
-  return now >= present.issued + pace.window / 4 ? IssuanceCause::kScheduled
-                                                 : IssuanceCause::kUnasked;
+  if (now < EndOfFirstTenth(present)) return IssuanceCause::kAdvised;
+  return now >= EndOfService(present, pace) ? IssuanceCause::kScheduled
+                                            : IssuanceCause::kUnasked;
 }
 
 // When a renewal begins that was due while nothing could be renewed; one that is not overdue
@@ -421,6 +426,13 @@ CertificateDecision DecideBeginning(const CertificateSnapshot& snapshot, const F
   const issuer::v1::Certificate& certificate = *snapshot.certificate;
   CertificateDecision decision =
       BeginAtPace(certificate, finding, CauseOf(snapshot, finding, pace, now), pace, now);
+  if (decision.paced && finding.reason == "Renewing") {
+    // Then it is one that is scheduled.
+    const absl::Time scheduled =
+        std::max(EndOfService(PresentOf(certificate, *snapshot.key_pair), pace),
+                 NextIssuanceAt(certificate.status(), IssuanceCause::kScheduled, pace, now));
+    decision.at = std::min(decision.at, scheduled);
+  }
   const absl::Time next = NextAttempt(certificate, now);
   if (next > now && (!decision.paced || next >= decision.at)) {
     decision.action = CertificateAction::kBackOff;

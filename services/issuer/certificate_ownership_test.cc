@@ -56,6 +56,10 @@ TEST_F(CertificateReconcilerTest, ARequestThatAUserMadeUnderItsNameIsNotTheCerti
   Sign();
   Pass();
   EXPECT_FALSE(Exists(stores_->secrets, "site-tls"));
+  // One that was lost is made again at the pace of those that nobody has asked for.
+  clock_.Advance(absl::Hours(1));
+  Pass();
+  EXPECT_FALSE(Exists(stores_->secrets, "site-tls"));
   EXPECT_NE(RequestName(), made.metadata().name());
 }
 

@@ -85,8 +85,12 @@ class Life {
   // so many issuances were begun.
   void RunUntil(absl::Time end, std::size_t most = SIZE_MAX) {
     while (now_ < end && begun_.size() < most) {
+      const std::size_t before = begun_.size();
       const absl::Time next = std::min({Step(), NextAdvice(), end});
-      if (next > now_) now_ = next;
+      ASSERT_TRUE(next > now_ || begun_.size() > before || now_ >= NextAdvice())
+          << "waits until " << next << " at " << now_ << " of "
+          << certificate_.metadata().uid() << ": " << certificate_.ShortDebugString();
+      now_ = std::max(now_, next);
       if (now_ >= NextAdvice()) TakeAdvice();
     }
   }
@@ -99,7 +103,12 @@ class Life {
     snapshot.secret = has_secret_ ? &secret_ : nullptr;
     snapshot.key_pair = has_secret_ ? &present_ : nullptr;
     const CertificateDecision decision = DecideCertificate(snapshot, {}, {}, now_);
-    if (decision.action != CertificateAction::kBegin) return decision.at;
+    if (decision.action != CertificateAction::kBegin) {
+      if (decision.action == CertificateAction::kReady) {
+        NoteOverdue(decision, *certificate_.mutable_status());
+      }
+      return decision.at;
+    }
     begun_.push_back(now_);
     Issue(decision);
     return now_;

@@ -14,6 +14,7 @@ using issuer::v1::CertificateStatus;
 using issuer::v1::IssuanceStart;
 
 constexpr int kDayWindows = 24;
+constexpr std::size_t kMostWithAdvised = 2;
 // Clocks are put right by as much all the time.
 constexpr absl::Duration kClockSlack = absl::Minutes(1);
 
@@ -44,6 +45,9 @@ absl::Time NextIssuanceAt(const CertificateStatus& status, IssuanceCause cause,
   if (cause == IssuanceCause::kScheduled) return next;
   next = std::max(next, RoomAt(unscheduled, 2 * static_cast<std::size_t>(rules.issuances),
                                kDayWindows * rules.window));
+  if (cause == IssuanceCause::kAdvised) {
+    return std::max(next, RoomAt(all, kMostWithAdvised, rules.window));
+  }
   if (cause == IssuanceCause::kAsked || unscheduled.empty()) return next;
   const int64_t minutes = absl::ToInt64Minutes(
       FailureBackoff(FailureClass::kServer, static_cast<int>(unscheduled.size())));

@@ -16,8 +16,10 @@ struct PaceRules {
 enum class IssuanceCause {
   // The certificate has served for its time.
   kScheduled,
-  // A user or the CA has asked for it, or another issuer is turned to.
+  // A user has asked for it, or another issuer is turned to.
   kAsked,
+  // The CA advises to replace a certificate that has hardly served.
+  kAdvised,
   // Anything else: the Secret is gone or was changed, the request is lost.
   kUnasked,
 };
@@ -26,8 +28,9 @@ enum class IssuanceCause {
 //
 // Any window has at most `issuances`. Those that are not scheduled are at most twice as many in
 // any 24 windows, and one that nobody has asked for keeps a distance to the last which grows as
-// that after failures does. Starts that lie ahead were noted under a clock that has been set
-// back since, and do not count.
+// that after failures does. What a CA advises may be one of two in a window: with a CA that
+// always advises it, the others are needed before short certificates end. Starts that lie ahead
+// were noted under a clock that has been set back since, and do not count.
 absl::Time NextIssuanceAt(const issuer::v1::CertificateStatus& status, IssuanceCause cause,
                           const PaceRules& rules, absl::Time now);
 

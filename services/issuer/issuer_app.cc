@@ -388,12 +388,17 @@ class IssuerApp final : public service::App {
     }
   }
 
-  // Wakes those who may have waited until nobody else needs a Secret.
+  // Wakes those who may have waited until somebody else needs a Secret no longer.
   void OnSecretUses(const SecretUses& before, const SecretUses& now) {
-    for (const std::string& secret : secret_users_.Replace(before, now)) {
+    for (const auto& [secret, over] : secret_users_.Replace(before, now)) {
+      // Issuers may share an account key.
+      const bool hindered_issuers =
+          over.use == SecretUse::kTarget || over.use == SecretUse::kNextKey;
       for (const SecretUser& user : secret_users_.Of(secret)) {
         if (user.use == SecretUse::kTarget) certificate_controller_.Enqueue(user.key);
-        if (user.use == SecretUse::kAccountKey) issuer_controller_.Enqueue(user.key);
+        if (user.use == SecretUse::kAccountKey && hindered_issuers) {
+          issuer_controller_.Enqueue(user.key);
+        }
       }
     }
   }

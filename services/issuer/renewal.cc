@@ -68,12 +68,16 @@ Margin MarginOf(const issuer::v1::CertificateSpec& spec, const PresentCertificat
   return {left < kShortLifetime ? left / 2 : left / 3};
 }
 
+// Before that only advice of the CA leads to renewal, once.
+absl::Time EarliestOf(const PresentCertificate& present) {
+  return std::max(EndOfFirstTenth(present),
+                  std::min(ServesFrom(present) + kShortestService, LastMoment(present)));
+}
+
 RenewalPlan PlanByMargin(const issuer::v1::CertificateSpec& spec,
                          const PresentCertificate& present, double jitter) {
   Margin margin = MarginOf(spec, present);
-  const absl::Time earliest =
-      std::max(EndOfFirstTenth(present),
-               std::min(ServesFrom(present) + kShortestService, LastMoment(present)));
+  const absl::Time earliest = EarliestOf(present);
   const absl::Time wanted = present.not_after - margin.time * (1 + kJitterPart * jitter);
   return {std::max(wanted, earliest), std::move(margin.adjusted_reason),
           std::move(margin.adjusted_message)};
@@ -85,11 +89,11 @@ RenewalPlan PlanByAdvice(const RenewalAdvice& advice, const PresentCertificate& 
   const absl::Time wanted =
       std::clamp(IsAtOnce(advice) ? advice.given : advice.selected, ServesFrom(present),
                  std::max(ServesFrom(present), LastMoment(present)));
-  const absl::Time earliest = EndOfFirstTenth(present);
+  const absl::Time earliest = EarliestOf(present);
   if (wanted >= earliest || !present.renewed_early) return {wanted};
   return {earliest, "AdvisedTooEarly",
           absl::StrCat("The CA advises to renew at once, or nearly so, a certificate that came "
-                       "because it had advised so. It is renewed after a tenth of its time, ",
+                       "because it had advised so. It is renewed after ",
                        Text(earliest - ServesFrom(present)), ".")};
 }
 

@@ -51,7 +51,7 @@ absl::Time EndOfFirstTenth(const PresentCertificate& present);
 // Without advice it is spec.renewBefore or renewBeforePercentage before the end, or a third
 // (half, if what was left is under 10 days), and up to a tenth of that time earlier, but not in
 // the first tenth, nor in the first 15 minutes unless it ends soon after. Advice of the CA
-// takes its place, but not beyond the last tenth; and in the first tenth only if the
+// takes its place, but not beyond the last tenth; and before that earliest moment only if the
 // certificate did not itself come by such advice, since a CA that always says so would be asked
 // without end. A moment outside of all renewal windows moves into the next one, if that begins
 // before the last tenth; advice to renew at once, which counts from when it was given, does not

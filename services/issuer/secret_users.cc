@@ -66,22 +66,20 @@ SecretUses UsesOf(const std::string& issuer_key, const std::string& secret_names
   return uses.Take();
 }
 
-std::vector<std::string> SecretUsers::Replace(const SecretUses& before, const SecretUses& now) {
-  std::vector<std::string> changed;
-  if (before == now) return changed;
+SecretUses SecretUsers::Replace(const SecretUses& before, const SecretUses& now) {
+  SecretUses over;
+  if (before == now) return over;
   base::MutexLock lock(mutex_);
-  for (const auto& [secret, user] : before) {
-    if (std::ranges::find(now, std::pair(secret, user)) != now.end()) continue;
-    changed.push_back(secret);
-    const auto users = users_.find(secret);
+  for (const auto& use : before) {
+    if (std::ranges::find(now, use) != now.end()) continue;
+    over.push_back(use);
+    const auto users = users_.find(use.first);
     if (users == users_.end()) continue;
-    users->second.erase(user);
+    users->second.erase(use.second);
     if (users->second.empty()) users_.erase(users);
   }
-  for (const auto& [secret, user] : now) {
-    if (users_[secret].insert(user).second) changed.push_back(secret);
-  }
-  return changed;
+  for (const auto& [secret, user] : now) users_[secret].insert(user);
+  return over;
 }
 
 std::vector<SecretUser> SecretUsers::Of(const std::string& secret_key) const {

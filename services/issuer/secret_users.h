@@ -58,9 +58,8 @@ SecretUses UsesOf(const std::string& issuer_key, const std::string& secret_names
 
 class SecretUsers {
  public:
-  // Somebody had the uses `before`, and has those of `now`. The keys of the Secrets whose users
-  // have changed.
-  std::vector<std::string> Replace(const SecretUses& before, const SecretUses& now);
+  // Somebody had the uses `before`, and has those of `now`. The uses that are over.
+  SecretUses Replace(const SecretUses& before, const SecretUses& now);
 
   // Of the Secret "<namespace>/<name>".
   std::vector<SecretUser> Of(const std::string& secret_key) const;
