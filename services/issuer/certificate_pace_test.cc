@@ -88,8 +88,8 @@ class Life {
       const std::size_t before = begun_.size();
       const absl::Time next = std::min({Step(), NextAdvice(), end});
       ASSERT_TRUE(next > now_ || begun_.size() > before || now_ >= NextAdvice())
-          << "waits until " << next << " at " << now_ << " of "
-          << certificate_.metadata().uid() << ": " << certificate_.ShortDebugString();
+          << "waits until " << next << " at " << now_ << " of " << certificate_.metadata().uid()
+          << ": " << certificate_.ShortDebugString();
       now_ = std::max(now_, next);
       if (now_ >= NextAdvice()) TakeAdvice();
     }
