@@ -14,7 +14,7 @@ using issuer::v1::CertificateStatus;
 using issuer::v1::IssuanceStart;
 
 constexpr int kDayWindows = 24;
-constexpr std::size_t kMostWithAdvised = 2;
+constexpr std::size_t kMostWithAdvised = 3;
 // Clocks are put right by as much all the time.
 constexpr absl::Duration kClockSlack = absl::Minutes(1);
 

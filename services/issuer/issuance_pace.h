@@ -28,7 +28,7 @@ enum class IssuanceCause {
 //
 // Any window has at most `issuances`. Those that are not scheduled are at most twice as many in
 // any 24 windows, and one that nobody has asked for keeps a distance to the last which grows as
-// that after failures does. What a CA advises may be one of two in a window: with a CA that
+// that after failures does. What a CA advises may be one of three in a window: with a CA that
 // always advises it, the others are needed before short certificates end. Starts that lie ahead
 // were noted under a clock that has been set back since, and do not count.
 absl::Time NextIssuanceAt(const issuer::v1::CertificateStatus& status, IssuanceCause cause,

@@ -311,7 +311,7 @@ TEST(NetworkAttacksTest, IdleConnectionsToTheHttp01ListenerKeepNobodyOut) {
   // How long it takes here without them.
   const absl::Time begin = absl::Now();
   CW_ASSERT_OK(
-      world->CreateCertificate(FakeWorld::MakeCertificate("first", {"first.by-http.test"})));
+      world->CreateCertificate(FakeWorld::MakeCertificate("first", {"first.example.test"})));
   CW_ASSERT_OK(world->WaitUntilReady({"first"}, kTimeout));
   const absl::Duration undisturbed = absl::Now() - begin;
   attacks::Target listener;
@@ -325,7 +325,7 @@ TEST(NetworkAttacksTest, IdleConnectionsToTheHttp01ListenerKeepNobodyOut) {
     idle.push_back(std::move(connection));
   }
   CW_ASSERT_OK(
-      world->CreateCertificate(FakeWorld::MakeCertificate("www", {"www.by-http.test"})));
+      world->CreateCertificate(FakeWorld::MakeCertificate("www", {"www.example.test"})));
   CW_EXPECT_OK(world->WaitUntilReady({"www"}, undisturbed + absl::Seconds(5)));
 }
 

@@ -1,5 +1,10 @@
 // CAs that do what RFC 8555 allows and few do, or what it does not allow and does no harm, met
 // by the real services.
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "certwright/issuer/v1/account.grpc.pb.h"
@@ -37,26 +42,31 @@ absl::Status RollOver(FakeWorld& world) {
 TEST(OddCaTest, RefusedReplacesCostsNoFailureHoweverItIsRefused) {
   const auto world = StartWorld(BelievingCa());
   ASSERT_NE(world, nullptr);
-  Create(*world, "www");
-  ExpectIssued(*world, {"www"});
-  int revision = 1;
-  for (const Fault& refusal : {AnswerWith(409, "conflict", "text/plain"), AnswerWith(400, ""),
-                               RefuseWith(409, "conflict"), RefuseWith(403, "unauthorized"),
-                               RefuseWith(422, "x:urn:of:our:own")}) {
-    SCOPED_TRACE(revision);
+  const std::vector<Fault> refusals = {AnswerWith(409, "conflict", "text/plain"),
+                                       AnswerWith(400, ""), RefuseWith(409, "conflict"),
+                                       RefuseWith(403, "unauthorized"),
+                                       RefuseWith(422, "x:urn:of:our:own")};
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < refusals.size(); ++i) {
+    names.push_back(absl::StrCat("www", i));
+    Create(*world, names.back());
+  }
+  ExpectIssued(*world, names);
+  for (std::size_t i = 0; i < refusals.size(); ++i) {
+    const std::string& name = names[i];
+    SCOPED_TRACE(name);
     // Only what the CA knows is named to it.
-    const std::string present = CertIdOf(*world, "www");
-    WaitFor(*world, "www", [&present](const Certificate& certificate) {
+    const std::string present = CertIdOf(*world, name);
+    WaitFor(*world, name, [&present](const Certificate& certificate) {
       const issuer::v1::RenewalInfo& info = certificate.status().renewal_info();
       return info.certificate_id() == present && info.has_window_start();
     });
-    world->ca().Inject(Endpoint::kNewOrder, refusal);
-    Renew(*world, "www");
-    ++revision;
-    const Certificate renewed = WaitForRevision(*world, "www", revision);
-    EXPECT_EQ(renewed.status().revision(), revision);
+    world->ca().Inject(Endpoint::kNewOrder, refusals[i]);
+    Renew(*world, name);
+    const Certificate renewed = WaitForRevision(*world, name, 2);
+    EXPECT_EQ(renewed.status().revision(), 2);
     EXPECT_EQ(renewed.status().failed_issuance_attempts(), 0);
-    EXPECT_EQ(world->ca().orders_for({DnsName("www")}), revision);
+    EXPECT_EQ(world->ca().orders_for({DnsName(name)}), 2);
   }
 }
 
