@@ -31,7 +31,8 @@ bool MayLeadTo(const issuer::v1::AcmeSolver& solver, absl::string_view name) {
 
 std::string DescribeAlias(const std::string& name, const std::string& target) {
   return absl::StrCat(name, " is an alias of ", target,
-                      " (with cnameStrategy CNAME_STRATEGY_NONE the record is put at ", name, " itself)");
+                      " (with cnameStrategy CNAME_STRATEGY_NONE the record is put at ", name,
+                      " itself)");
 }
 
 runtime::Awaitable<absl::StatusOr<RecordLocation>> RecordLocator::Locate(
