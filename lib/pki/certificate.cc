@@ -208,6 +208,11 @@ absl::Status Failed(absl::string_view what) {
   return absl::FailedPreconditionError(absl::StrCat("issued certificate chain: ", what));
 }
 
+absl::Status NotNow(absl::string_view what) {
+  return absl::OutOfRangeError(
+      absl::StrCat("issued certificate chain: ", what, "; check this machine's clock"));
+}
+
 absl::Status CheckLeaf(const Certificate& leaf, const ChainExpectation& expected) {
   if (expected.public_key != nullptr && !(leaf.public_key == *expected.public_key)) {
     return Failed(absl::StrCat("the first certificate is for another key (",
@@ -222,15 +227,17 @@ absl::Status CheckLeaf(const Certificate& leaf, const ChainExpectation& expected
     return Failed(
         absl::StrCat("the first certificate has other names than requested: ", difference));
   }
-  if (leaf.not_after <= expected.now) {
-    return Failed(absl::StrCat("the first certificate expired at ",
-                               absl::FormatTime(leaf.not_after, absl::UTCTimeZone()),
-                               "; check this machine's clock"));
+  return absl::OkStatus();
+}
+
+absl::Status CheckTime(const Certificate& leaf, absl::Time now) {
+  if (leaf.not_after <= now) {
+    return NotNow(absl::StrCat("the first certificate expired at ",
+                               absl::FormatTime(leaf.not_after, absl::UTCTimeZone())));
   }
-  if (leaf.not_before > expected.now + kClockTolerance) {
-    return Failed(absl::StrCat("the first certificate is valid only from ",
-                               absl::FormatTime(leaf.not_before, absl::UTCTimeZone()),
-                               "; check this machine's clock"));
+  if (leaf.not_before > now + kClockTolerance) {
+    return NotNow(absl::StrCat("the first certificate is valid only from ",
+                               absl::FormatTime(leaf.not_before, absl::UTCTimeZone())));
   }
   return absl::OkStatus();
 }
@@ -385,7 +392,7 @@ absl::Status VerifyIssuedChain(const std::vector<Certificate>& chain,
   if (chain.empty()) return Failed("it is empty");
   CW_RETURN_IF_ERROR(CheckLeaf(chain.front(), expected));
   for (size_t i = 1; i < chain.size(); ++i) CW_RETURN_IF_ERROR(CheckLink(chain, i));
-  return absl::OkStatus();
+  return CheckTime(chain.front(), expected.now);
 }
 
 absl::Status VerifyAgainstRoots(const std::vector<Certificate>& chain,

@@ -76,7 +76,8 @@ struct ChainExpectation {
 
 // OK if the leaf has the expected key and exactly the expected names, is valid now (a
 // not_before up to 1 h ahead is forgiven: clocks differ), and each certificate is signed by
-// the next. FAILED_PRECONDITION otherwise, saying which check failed.
+// the next. FAILED_PRECONDITION otherwise, saying which check failed; OUT_OF_RANGE if only the
+// time is not within the leaf's, so that a clock may be wrong rather than the certificate.
 absl::Status VerifyIssuedChain(const std::vector<Certificate>& chain,
                                const ChainExpectation& expected);
 

@@ -61,7 +61,7 @@ runtime::Awaitable<absl::StatusOr<DownloadedCertificate>> DownloadVerified(
   const absl::Status verified = TakeChain(wanted, offered.certificates);
   if (!verified.ok()) {
     co_return acme::ErrorWithClass(
-        absl::StatusCode::kFailedPrecondition,
+        absl::IsOutOfRange(verified) ? verified.code() : absl::StatusCode::kFailedPrecondition,
         absl::StrCat("the CA issued a certificate that is not the one asked for: ",
                      verified.message()),
         acme::ErrorClass::kPermanent);

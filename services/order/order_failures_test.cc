@@ -360,6 +360,18 @@ TEST_F(OrderFailuresTest, ACertificateThatIsNotTheOneOrderedIsAnError) {
   EXPECT_EQ(Read().status().certificate(), "");
 }
 
+// Fault 91: with a clock that is put right the next one may be taken, and soon.
+TEST_F(OrderFailuresTest, ACertificateOfAnotherTimeIsAFailureButNotOneOfNoUse) {
+  ca_->not_before = clock_.Now() + absl::Hours(23);
+  Create({"a.test"});
+  Pass();
+  Prove();
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("check this machine's clock"));
+  EXPECT_THAT(Read().status().failures(), IsEmpty());
+}
+
 // Fault 105.
 TEST_F(OrderFailuresTest, ACertificateOfNoUseIsFinalAndOfATypeOfItsOwn) {
   using Chain = std::vector<pki::Certificate>;

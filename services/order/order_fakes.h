@@ -42,6 +42,7 @@ class FakeAuthority final : public CertificateAuthority {
   int processing_polls = 1;
   std::optional<absl::Time> retry_at;
   std::vector<std::string> wrong_names;  // what is issued instead of what was ordered
+  absl::Time not_before = pki::TestCertificateSpec().not_before;
   // What is done to the chain before it is handed out, if anything.
   std::function<void(std::vector<pki::Certificate>&)> rearrange;
   std::vector<std::string> alternate_urls;
@@ -183,6 +184,7 @@ class FakeAuthority final : public CertificateAuthority {
   pki::Certificate Issue() const { return IssueBy(ca_); }
   pki::Certificate IssueBy(const pki::TestCa& ca) const {
     pki::TestCertificateSpec spec;
+    spec.not_before = not_before;
     for (const acme::Identifier& identifier : order.identifiers) {
       (identifier.type == "ip" ? spec.names.ip_addresses : spec.names.dns_names)
           .push_back(identifier.value);

@@ -415,7 +415,10 @@ OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step
     Failures failures;
     const std::optional<acme::Problem> problem = acme::ProblemOf(error);
     if (problem.has_value()) AddProblem(*problem, "", failures);
-    if (!problem.has_value() && step == Step::kDownload && !never_comes) {
+    // With a clock that is put right the next one may be taken.
+    const bool is_unusable =
+        step == Step::kDownload && !never_comes && !absl::IsOutOfRange(error);
+    if (!problem.has_value() && is_unusable) {
       AddUnusableCertificate(error.message(), failures);
     }
     co_return co_await Fail(action.failed_state, std::string(error.message()),
