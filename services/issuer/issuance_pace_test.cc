@@ -53,6 +53,14 @@ TEST(IssuancePaceTest, WhatWasAskedForComesAtOnceFiveTimesAnHourAndTenADay) {
 }
 
 // Fault 98.
+TEST(IssuancePaceTest, WhatACaAdvisesComesAtOnceThreeTimesAnHourAndTenADay) {
+  CertificateStatus status;
+  EXPECT_THAT(Begin(IssuanceCause::kAdvised, 11, status),
+              testing::ElementsAre(0 * kHour, 0 * kHour, 0 * kHour, kHour, kHour, kHour,
+                                   2 * kHour, 2 * kHour, 2 * kHour, 3 * kHour, 24 * kHour));
+}
+
+// Fault 98.
 TEST(IssuancePaceTest, RenewalsInDueTimeAreFiveAnHourForEver) {
   CertificateStatus status;
   const auto times = Begin(IssuanceCause::kScheduled, 100, status);
