@@ -9,6 +9,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
@@ -201,6 +203,12 @@ TEST_P(OtherCaTest, IssuesByBothProofsAndRenews) {
   EXPECT_NE(WaitForRevision("www", 2, {"www.example.test"}), first);
 }
 
+// As openssl prints a serial number: without the 00 octet that DER puts before a first octet from
+// 80 on, which half of all random serial numbers have.
+std::string PrintedSerial(absl::string_view serial_hex) {
+  return absl::StrCat("Serial Number: ", absl::StripPrefix(serial_hex, "00"));
+}
+
 TEST_P(OtherCaTest, RevokesAndReplaces) {
   const std::string first = Issue("www", {"www.example.test"});
   CW_ASSERT_OK(Revoke("www"));
@@ -209,8 +217,8 @@ TEST_P(OtherCaTest, RevokesAndReplaces) {
   // Caddy shows nobody what is revoked.
   if (step_ca_ != nullptr) {
     const std::string crl = RevocationList();
-    EXPECT_THAT(crl, HasSubstr(absl::StrCat("Serial Number: ", first)));
-    EXPECT_THAT(crl, testing::Not(HasSubstr(second)));
+    EXPECT_THAT(crl, HasSubstr(PrintedSerial(first)));
+    EXPECT_THAT(crl, testing::Not(HasSubstr(PrintedSerial(second))));
   }
 }
 
