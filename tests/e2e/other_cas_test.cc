@@ -203,8 +203,8 @@ TEST_P(OtherCaTest, IssuesByBothProofsAndRenews) {
   EXPECT_NE(WaitForRevision("www", 2, {"www.example.test"}), first);
 }
 
-// As openssl prints a serial number: without the 00 octet that DER puts before a first octet from
-// 80 on, which half of all random serial numbers have.
+// As openssl prints a serial number: without the 00 octet that DER puts before a first octet
+// from 80 on, which half of all random serial numbers have.
 std::string PrintedSerial(absl::string_view serial_hex) {
   return absl::StrCat("Serial Number: ", absl::StripPrefix(serial_hex, "00"));
 }
