@@ -30,6 +30,9 @@ struct StoreWatchOptions {
   absl::Duration list_deadline = absl::Seconds(30);  // of each read of the store
   // Told of records that cannot be decoded, from any thread; may be empty.
   std::function<void(const absl::Status&)> on_damaged = {};
+  // Where changes are decoded and delivered. Empty: on a thread of the store, before those of
+  // watches that have an executor.
+  runtime::Executor events_on = {};
   // Awaited before each part of a list is read; what it returns is held until the part is
   // delivered. May be empty.
   std::function<runtime::Awaitable<std::shared_ptr<void>>()> wait_for_room = {};
@@ -127,7 +130,8 @@ class StoreWatchSource final : public WatchSource<T> {
     if (watch->stopped) co_return;
     watch->store_watch = watch->resources.store().Watch(
         watch->prefix, *revision,
-        [watch](store::WatchUpdate update) { watch->OnUpdate(std::move(update)); });
+        [watch](store::WatchUpdate update) { watch->OnUpdate(std::move(update)); },
+        watch->options.events_on);
   }
 
   // Delivers what is there, if asked for, and returns the revision to go on from.
@@ -149,7 +153,10 @@ class StoreWatchSource final : public WatchSource<T> {
       }
       request.at_revision = page.revision;
       more = page.more && !watch->gate.closed();
-      if (more) request.start_after = page.records.back().key;
+      if (!more) break;
+      request.start_after = page.records.back().key;
+      turn.reset();
+      co_await runtime::Yield();
     }
     watch->Bookmark(request.at_revision);
     co_return request.at_revision;

@@ -88,6 +88,13 @@ Awaitable<T> AwaitCallback(Initiate initiate) {
       boost::asio::use_awaitable);
 }
 
+// Goes on after all else that waits for the executor, so that a long computation keeps nobody
+// waiting.
+inline Awaitable<void> Yield() {
+  co_await boost::asio::post(co_await boost::asio::this_coro::executor,
+                             boost::asio::use_awaitable);
+}
+
 // Runs all `tasks` concurrently (never in parallel) on the caller's strand; results are in
 // the same order.
 template <typename T>

@@ -252,6 +252,7 @@ class ResourceVerbs {
     controller::StoreWatchOptions options;
     options.resource_namespace = filter.resource_namespace;
     options.name = filter.name;
+    options.events_on = watch->executor();
     options.wait_for_room =
         [weak = std::weak_ptr(watch)]() -> runtime::Awaitable<std::shared_ptr<void>> {
       return WaitForRoom(weak.lock());

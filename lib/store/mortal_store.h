@@ -65,8 +65,9 @@ class MortalStore final : public Store {
     co_return revision;
   }
   std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t revision,
-                                     WatchCallback callback) override {
-    return inner_.Watch(std::move(prefix), revision, std::move(callback));
+                                     WatchCallback callback,
+                                     runtime::Executor executor) override {
+    return inner_.Watch(std::move(prefix), revision, std::move(callback), std::move(executor));
   }
   runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(
       runtime::Context context) override {

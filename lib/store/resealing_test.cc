@@ -218,8 +218,9 @@ class BusyStore final : public Store {
     return inner_.Commit(std::move(context), std::move(mutations));
   }
   std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t revision,
-                                     WatchCallback callback) override {
-    return inner_.Watch(std::move(prefix), revision, std::move(callback));
+                                     WatchCallback callback,
+                                     runtime::Executor executor) override {
+    return inner_.Watch(std::move(prefix), revision, std::move(callback), std::move(executor));
   }
   runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(
       runtime::Context context) override {

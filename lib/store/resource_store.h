@@ -41,13 +41,16 @@ class ValueCodec {
                                             absl::string_view stored) const = 0;
 };
 
+// A page of a list ends with the resource that makes it so large.
+inline constexpr std::size_t kMaxPageBytes = 1024 * 1024;
+
 template <typename T>
 class ResourceStore {
  public:
   struct ListOptions {
     std::string resource_namespace = {};  // empty = all
     // 0 = everything in one page; else a page also ends with the resource that makes it
-    // kMaxListBytes.
+    // kMaxPageBytes.
     int64_t page_size = 0;
     std::string page_token = {};                 // empty = the first page
     std::function<bool(const T&)> matches = {};  // empty = every resource does
@@ -114,7 +117,7 @@ class ResourceStore {
         page.resources.push_back(std::move(resource));
         page_bytes += SizeOf(result.records[i]);
         if (page_size == 0) continue;
-        if (page.resources.size() < page_size && page_bytes < kMaxListBytes) continue;
+        if (page.resources.size() < page_size && page_bytes < kMaxPageBytes) continue;
         if (result.more || i + 1 < result.records.size()) {
           page.next_page_token = EncodePageToken({result.revision, request.start_after});
         }
@@ -122,6 +125,7 @@ class ResourceStore {
         break;
       }
       if (!result.more) break;
+      co_await runtime::Yield();
     }
     page.resource_version = absl::StrCat(request.at_revision);
     co_return page;

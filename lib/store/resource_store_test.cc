@@ -1,12 +1,17 @@
 #include "lib/store/resource_store.h"
 
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "boost/asio/io_context.hpp"
+#include "boost/asio/post.hpp"
 #include "lib/base/fake_clock.h"
 #include "lib/base/status_matchers.h"
 #include "lib/store/store_testing.h"
@@ -247,6 +252,28 @@ TEST_F(ResourceStoreTest, APageEndsWhenItHasAMebibyte) {
   } while (!token.empty());
   EXPECT_THAT(sizes, ElementsAre(9u, 9u, 9u, 3u));
   EXPECT_EQ(ListWidgets({})->resources.size(), 30u);
+}
+
+TEST_F(ResourceStoreTest, ALongListLetsOthersRunInBetween) {
+  for (int i = 0; i < 20; ++i) {
+    CW_ASSERT_OK(Create(MakeWidget(absl::StrCat("w", i), std::string(32 << 10, 'c'))));
+  }
+  boost::asio::io_context loop;
+  std::optional<std::size_t> listed;
+  int others = 0;
+  runtime::SpawnThen<absl::StatusOr<WidgetStore::Page>>(
+      loop.get_executor(), widgets_->List(TestContext(), {.page_size = 100}),
+      [&](const absl::StatusOr<WidgetStore::Page>& page) { listed = page->resources.size(); });
+  std::function<void()> other = [&] {
+    if (listed.has_value()) return;
+    ++others;
+    boost::asio::post(loop, other);
+  };
+  boost::asio::post(loop, other);
+  loop.run();
+  EXPECT_EQ(listed, 20u);
+  // Two or three of them are read at a time.
+  EXPECT_GE(others, 6);
 }
 
 TEST_F(ResourceStoreTest, WhatAUserWritesIsSmallAndWhatAServiceAddsIsNot) {

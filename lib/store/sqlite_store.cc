@@ -50,8 +50,10 @@ class OpenedSqliteStore final : public SqliteStore {
   }
 
   std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t from_revision,
-                                     WatchCallback callback) override {
-    return feed_.Watch(std::move(prefix), from_revision, std::move(callback));
+                                     WatchCallback callback,
+                                     runtime::Executor executor) override {
+    return feed_.Watch(std::move(prefix), from_revision, std::move(callback),
+                       std::move(executor));
   }
 
   Awaitable<absl::StatusOr<int64_t>> CurrentRevision(Context context) override {

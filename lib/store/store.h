@@ -33,8 +33,9 @@ inline constexpr std::size_t kMaxKeyBytes = 1024;
 inline constexpr std::size_t kMaxValueBytes = 1024 * 1024;
 // What a user may store as one value. A service may add to it what it finds out.
 inline constexpr std::size_t kMaxUserValueBytes = 128 * 1024;
-// A list with a limit ends with the record that makes it so large.
-inline constexpr std::size_t kMaxListBytes = 1024 * 1024;
+// A list with a limit ends with the record that makes it so large: what is read at once holds
+// nobody else up.
+inline constexpr std::size_t kMaxListBytes = 64 * 1024;
 
 struct Record {
   std::string key;
@@ -104,7 +105,8 @@ struct WatchUpdate {
   absl::Status end;
 };
 
-// Called serially per watch, from a thread of the store: must be quick and not block.
+// Called serially per watch, from a thread of the store, for which it must be quick, or on the
+// executor that was given for it; it does not block.
 using WatchCallback = std::function<void(WatchUpdate)>;
 
 // Its destruction ends the watch: once the destructor has returned, the callback neither
@@ -139,8 +141,16 @@ class Store {
 
   // Delivers, without gap or repetition, every change after `from_revision` to keys that
   // begin with `prefix`. The callback is not called from within Watch().
+  //
+  // With an `executor` it runs there, a small part at a time, so that a watcher with much to do
+  // for each change keeps no other waiting. The executor must outlive the watch.
   virtual std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t from_revision,
-                                             WatchCallback callback) = 0;
+                                             WatchCallback callback,
+                                             runtime::Executor executor) = 0;
+  std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t from_revision,
+                                     WatchCallback callback) {
+    return Watch(std::move(prefix), from_revision, std::move(callback), {});
+  }
 
   virtual runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(
       runtime::Context context) = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "boost/asio/post.hpp"
 
 namespace certwright::store {
 namespace {
@@ -12,8 +13,13 @@ namespace {
 // What is kept in memory for watchers, and what one is told before others have their turn.
 constexpr std::size_t kMaxRecentCommits = 4096;
 constexpr std::size_t kMaxRecentBytes = 16 * 1024 * 1024;
-constexpr std::size_t kCommitsPerStep = 256;
-constexpr int64_t kLogChangesPerStep = 512;
+struct StepSize {
+  std::size_t commits;
+  std::size_t bytes;
+  int64_t log_changes;
+};
+constexpr StepSize kStep = {256, kMaxBatchBytes, 512};
+constexpr StepSize kStepOnExecutor = {16, 64 * 1024, 16};
 
 std::size_t SizeOf(const CommittedChanges& commit) {
   std::size_t bytes = sizeof(CommittedChanges);
@@ -49,7 +55,10 @@ bool Concerns(const std::vector<CommittedChanges>& commits, const std::string& p
 }  // namespace
 
 struct WatchFeed::Watcher {
+  const StepSize& step() const { return executor ? kStepOnExecutor : kStep; }
+
   std::string prefix;
+  runtime::Executor executor;
   WatchCallback callback;
   CallbackGate gate;
   // Everything up to it has been delivered. Written by the feed's thread while scheduled,
@@ -60,6 +69,39 @@ struct WatchFeed::Watcher {
   bool removed = false;
   bool started = false;
   bool caught_up = false;
+};
+
+// The feed, as long as it is there, for what runs on executors.
+class WatchFeed::Access {
+ public:
+  explicit Access(WatchFeed& feed) : feed_(&feed) {}
+
+  void Serve(const WatcherPtr& watcher) {
+    WatchFeed* feed = nullptr;
+    {
+      base::MutexLock lock(mutex_);
+      if (closed_) return;
+      feed = feed_;
+      ++serving_;
+    }
+    feed->Serve(watcher);
+    base::MutexLock lock(mutex_);
+    if (--serving_ == 0) idle_.notify_all();
+  }
+
+  // Waits for those that serve.
+  void Close() {
+    base::MutexLock lock(mutex_);
+    closed_ = true;
+    while (serving_ > 0) idle_.wait(mutex_);
+  }
+
+ private:
+  WatchFeed* const feed_;
+  base::Mutex mutex_;
+  std::condition_variable_any idle_;
+  int serving_ CW_GUARDED_BY(mutex_) = 0;
+  bool closed_ CW_GUARDED_BY(mutex_) = false;
 };
 
 class WatchFeed::Handle final : public WatchHandle {
@@ -77,19 +119,25 @@ class WatchFeed::Handle final : public WatchHandle {
 };
 
 WatchFeed::WatchFeed(int64_t revision, ReadLog read_log)
-    : read_log_(std::move(read_log)), published_(revision), thread_([this] { Run(); }) {}
+    : read_log_(std::move(read_log)),
+      access_(std::make_shared<Access>(*this)),
+      published_(revision),
+      thread_([this] { Run(); }) {}
 
 WatchFeed::~WatchFeed() {
+  access_->Close();
   base::MutexLock lock(mutex_);
   stopping_ = true;
   wake_.notify_all();
 }
 
 std::unique_ptr<WatchHandle> WatchFeed::Watch(std::string prefix, int64_t from_revision,
-                                              WatchCallback callback) {
+                                              WatchCallback callback,
+                                              runtime::Executor executor) {
   auto watcher = std::make_shared<Watcher>();
   watcher->prefix = std::move(prefix);
   watcher->callback = std::move(callback);
+  watcher->executor = std::move(executor);
   watcher->position = from_revision;
   {
     base::MutexLock lock(mutex_);
@@ -101,6 +149,15 @@ std::unique_ptr<WatchHandle> WatchFeed::Watch(std::string prefix, int64_t from_r
 
 void WatchFeed::Schedule(const WatcherPtr& watcher) {
   watcher->scheduled = true;
+  GiveTurn(watcher);
+}
+
+void WatchFeed::GiveTurn(const WatcherPtr& watcher) {
+  if (watcher->executor) {
+    boost::asio::post(watcher->executor,
+                      [access = access_, watcher] { access->Serve(watcher); });
+    return;
+  }
   ready_.push_back(watcher);
   wake_.notify_one();
 }
@@ -164,8 +221,8 @@ WatchFeed::Plan WatchFeed::NextStep(Watcher& watcher) {
     if (remembered) {
       auto next = recent_.begin() + (position + 1 - recent_.front()->revision);
       std::size_t bytes = 0;
-      for (; next != recent_.end() && plan.commits.size() < kCommitsPerStep &&
-             bytes < kMaxBatchBytes;
+      for (; next != recent_.end() && plan.commits.size() < watcher.step().commits &&
+             bytes < watcher.step().bytes;
            ++next) {
         plan.commits.push_back(*next);
         bytes += SizeOf(**next);
@@ -198,7 +255,7 @@ void WatchFeed::Serve(const WatcherPtr& watcher) {
     return;
   }
   absl::StatusOr<ChangeBatch> batch =
-      read_log_(watcher->prefix, watcher->position, plan.to, kLogChangesPerStep);
+      read_log_(watcher->prefix, watcher->position, plan.to, watcher->step().log_changes);
   if (!batch.ok()) return End(watcher, batch.status());
   DeliverBatch(watcher, *std::move(batch));
 }
@@ -213,7 +270,7 @@ void WatchFeed::DeliverBatch(const WatcherPtr& watcher, ChangeBatch batch) {
   }
   base::MutexLock lock(mutex_);
   watcher->position = revision;
-  if (!watcher->removed) ready_.push_back(watcher);
+  if (!watcher->removed) GiveTurn(watcher);
 }
 
 void WatchFeed::End(const WatcherPtr& watcher, absl::Status status) {

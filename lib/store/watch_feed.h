@@ -5,6 +5,9 @@
 // when it is further behind, from the change log. So the start of a watch, a slow watcher
 // and normal operation are the same thing, memory is bounded, and a change is neither
 // missed nor seen twice.
+//
+// Watchers that have an executor are moved along there, in smaller steps: so the service's own,
+// which have none, do not wait behind those of its clients.
 #pragma once
 
 #include <condition_variable>
@@ -49,13 +52,14 @@ class WatchFeed {
   // Nothing at or before `revision` may come from memory any more.
   void Compacted(int64_t revision);
 
-  // The handle must be destroyed before the feed.
+  // As Store::Watch(). The handle must be destroyed before the feed.
   std::unique_ptr<WatchHandle> Watch(std::string prefix, int64_t from_revision,
-                                     WatchCallback callback);
+                                     WatchCallback callback, runtime::Executor executor = {});
 
  private:
   struct Watcher;
   class Handle;
+  class Access;
   using WatcherPtr = std::shared_ptr<Watcher>;
   enum class Step { kNothing, kBookmark, kMemory, kLog };
   struct Plan {
@@ -71,9 +75,11 @@ class WatchFeed {
   void End(const WatcherPtr& watcher, absl::Status status);
   void Remove(const WatcherPtr& watcher);
   void Schedule(const WatcherPtr& watcher) CW_REQUIRES(mutex_);
+  void GiveTurn(const WatcherPtr& watcher) CW_REQUIRES(mutex_);
   void Remember(CommittedChanges commit) CW_REQUIRES(mutex_);
 
   const ReadLog read_log_;
+  const std::shared_ptr<Access> access_;
   base::Mutex mutex_;
   std::condition_variable_any wake_;
   bool stopping_ CW_GUARDED_BY(mutex_) = false;

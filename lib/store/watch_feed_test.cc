@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "boost/asio/io_context.hpp"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/store/store_testing.h"
@@ -13,6 +14,8 @@ namespace certwright::store {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
 
 class WatchFeedTest : public testing::Test {
  protected:
@@ -101,6 +104,75 @@ TEST_F(WatchFeedTest, AWatchFromTheNewestRevisionNeedsNothing) {
   Publish(3, 1);
   EXPECT_FALSE(ReadsLog(3));
   EXPECT_EQ(Remembered(), 3);
+}
+
+// What each of the newest commits is shown as.
+std::vector<std::string> Lines(int64_t from, int64_t to, const std::string& value) {
+  std::vector<std::string> lines;
+  for (int64_t i = from; i <= to; ++i) lines.push_back(absl::StrCat("+k", i, "=", value));
+  return lines;
+}
+
+TEST_F(WatchFeedTest, AWatcherWithAnExecutorIsServedThereAndHoldsUpNoOther) {
+  boost::asio::io_context loop;
+  WatchLog late;
+  WatchLog log;
+  const auto late_watch = feed_.Watch("", 0, late.Callback(), loop.get_executor());
+  const auto watch = feed_.Watch("", 0, log.Callback());
+  EXPECT_THAT(log.WaitFor(1), ElementsAre("bookmark"));
+  Publish(100, 1);
+  EXPECT_THAT(log.WaitFor(101), SizeIs(101));
+  EXPECT_EQ(late_watch->progress(), 0);
+
+  // A few at a time, so that others have their turns.
+  loop.run_one();
+  EXPECT_EQ(late_watch->progress(), 16);
+  loop.poll();
+  EXPECT_EQ(late_watch->progress(), 100);
+  std::vector<std::string> all = Lines(1, 100, "v");
+  all.push_back("bookmark");
+  EXPECT_EQ(late.WaitFor(101), all);
+  // Which goes on when there is something again.
+  Publish(3, 16 << 10);
+  loop.restart();
+  loop.poll();
+  EXPECT_THAT(late.WaitFor(104), SizeIs(104));
+}
+
+TEST_F(WatchFeedTest, WhatAnExecutorIsToServeIsBoundedInBytes) {
+  boost::asio::io_context loop;
+  WatchLog log;
+  const auto watch = feed_.Watch("", 0, log.Callback(), loop.get_executor());
+  loop.poll();
+  Publish(10, 30 << 10);
+  loop.restart();
+  loop.run_one();
+  EXPECT_EQ(watch->progress(), 3);
+}
+
+TEST_F(WatchFeedTest, AWatchThatHasEndedIsServedNoMore) {
+  boost::asio::io_context loop;
+  WatchLog log;
+  auto watch = feed_.Watch("", 0, log.Callback(), loop.get_executor());
+  loop.poll();
+  Publish(1, 1);
+  watch.reset();
+  loop.restart();
+  loop.poll();
+  EXPECT_THAT(log.WaitFor(1), ElementsAre("bookmark"));
+}
+
+TEST(WatchFeedLifetimeTest, WhatIsStillToBeServedFindsNoFeed) {
+  boost::asio::io_context loop;
+  WatchLog log;
+  {
+    WatchFeed feed(0, [](const std::string&, int64_t, int64_t, int64_t) {
+      return absl::StatusOr<ChangeBatch>(absl::UnavailableError("gone"));
+    });
+    feed.Watch("", 0, log.Callback(), loop.get_executor());
+  }
+  loop.poll();
+  EXPECT_THAT(log.WaitFor(0), IsEmpty());
 }
 
 }  // namespace

@@ -42,8 +42,10 @@ class HookedStore final : public store::Store {
     return store_.Commit(std::move(context), std::move(mutations));
   }
   std::unique_ptr<store::WatchHandle> Watch(std::string prefix, int64_t from_revision,
-                                            store::WatchCallback callback) override {
-    return store_.Watch(std::move(prefix), from_revision, std::move(callback));
+                                            store::WatchCallback callback,
+                                            runtime::Executor executor) override {
+    return store_.Watch(std::move(prefix), from_revision, std::move(callback),
+                        std::move(executor));
   }
   runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(
       runtime::Context context) override {

@@ -53,8 +53,8 @@ class MemoryStore final : public store::Store {
     co_return revision_;
   }
 
-  std::unique_ptr<store::WatchHandle> Watch(std::string, int64_t,
-                                            store::WatchCallback) override {
+  std::unique_ptr<store::WatchHandle> Watch(std::string, int64_t, store::WatchCallback,
+                                            runtime::Executor) override {
     return nullptr;
   }
   runtime::Awaitable<absl::StatusOr<int64_t>> CurrentRevision(runtime::Context) override {
