@@ -8,44 +8,39 @@ namespace certwright::rpc {
 namespace {
 
 constexpr std::size_t kBytesOfToken = 16 << 10;
-
-bool IsExempt(const Caller& caller) {
-  return !caller.services.empty() || caller.identities.empty();
-}
+// That are remembered.
+constexpr std::size_t kMaxIdentities = 10'000;
 
 }  // namespace
 
 CallRate::CallRate(const CallRateOptions& options, const base::Clock& clock)
-    : options_(options),
-      buckets_({.per_second = options.per_second, .burst = options.burst}, clock) {}
+    : rates_({options.per_second, options.burst}, options.own, kMaxIdentities, clock) {}
 
 absl::Status CallRate::Admit(const Caller& caller) {
-  if (IsExempt(caller)) return absl::OkStatus();
-  return ToStatus(caller, buckets_.Take(caller.identities.front()));
+  return ToStatus(caller, rates_.Take(caller));
 }
 
 absl::Status CallRate::CheckOwed(const Caller& caller) {
-  return ToStatus(caller, Owed(caller));
+  return ToStatus(caller, rates_.Owed(caller));
 }
 
-absl::Duration CallRate::Owed(const Caller& caller) {
-  return IsExempt(caller) ? absl::ZeroDuration() : buckets_.Owed(caller.identities.front());
-}
+absl::Duration CallRate::Owed(const Caller& caller) { return rates_.Owed(caller); }
 
-absl::Status CallRate::ToStatus(const Caller& caller, absl::Duration wait) const {
+absl::Status CallRate::ToStatus(const Caller& caller, absl::Duration wait) {
   if (wait <= absl::ZeroDuration()) return absl::OkStatus();
+  const Rate& rate = rates_.RateOf(caller);
   const absl::Status status = absl::ResourceExhaustedError(absl::StrCat(
-      caller.Description(), " has made more calls than it may: ", options_.per_second,
-      " a second (access.callsPerSecond), ", options_.burst,
-      " at once (access.callsBurst), where an answer counts as one more for each 16 KiB; try "
-      "again in ",
+      caller.Description(), " has made more calls than it may: ", rate.per_second,
+      " a second (access.callsPerSecond), ", rate.burst,
+      " at once (access.callsBurst) unless access.rates says otherwise, where an answer counts "
+      "as one more for each 16 KiB; try again in ",
       absl::FormatDuration(wait)));
   return WithRetryAfter(WithReason(status, "CALL_RATE_EXCEEDED"), wait);
 }
 
 std::size_t CallRate::Charge(const Caller& caller, std::size_t bytes) {
-  if (!IsExempt(caller) && bytes >= kBytesOfToken) {
-    buckets_.Charge(caller.identities.front(), static_cast<int>(bytes / kBytesOfToken));
+  if (bytes >= kBytesOfToken) {
+    rates_.Charge(caller, static_cast<int>(bytes / kBytesOfToken));
   }
   return bytes % kBytesOfToken;
 }

@@ -1,8 +1,6 @@
 // CallRate: how many calls each caller may make, of whatever kind: a token bucket for each
-// identity, of which a call takes one token, and its answer one more for each 16 KiB. What an
+// identity (CallerRates), of which a call takes one token, and its answer one more for each 16 KiB. What an
 // answer takes is known when it is made, so a bucket may owe tokens.
-//
-// Exempt are services and callers that nobody has identified, as in ChangeRate.
 //
 // Threading: safe from any thread.
 #pragma once
@@ -11,15 +9,16 @@
 
 #include "absl/status/status.h"
 #include "lib/base/clock.h"
-#include "lib/base/token_buckets.h"
 #include "lib/rpc/access.h"
+#include "lib/rpc/caller_rates.h"
 
 namespace certwright::rpc {
 
 struct CallRateOptions {
   // For long, and how many at once after a pause.
-  int per_second = 200;
-  int burst = 2000;
+  int per_second = 50;
+  int burst = 200;
+  OwnRates own = {};
 };
 
 class CallRate {
@@ -39,10 +38,9 @@ class CallRate {
   std::size_t Charge(const Caller& caller, std::size_t bytes);
 
  private:
-  absl::Status ToStatus(const Caller& caller, absl::Duration wait) const;
+  absl::Status ToStatus(const Caller& caller, absl::Duration wait);
 
-  const CallRateOptions options_;
-  base::TokenBuckets buckets_;
+  CallerRates rates_;
 };
 
 }  // namespace certwright::rpc

@@ -1,9 +1,6 @@
 // ChangeRate: how many calls that change something each caller may make: a token bucket for
-// each identity. It is asked after Permissions::Check(), so that whoever is refused there costs
+// each identity (CallerRates). It is asked after Permissions::Check(), so that whoever is refused there costs
 // no memory here.
-//
-// Exempt are services, whose calls come from work that is bounded already, and callers that
-// nobody has identified, which without TLS may do everything.
 //
 // Threading: safe from any thread.
 #pragma once
@@ -12,17 +9,16 @@
 
 #include "absl/status/status.h"
 #include "lib/base/clock.h"
-#include "lib/base/token_buckets.h"
 #include "lib/rpc/access.h"
+#include "lib/rpc/caller_rates.h"
 
 namespace certwright::rpc {
 
 struct ChangeRateOptions {
   // For long, and how many at once after a pause.
-  int per_second = 20;
-  int burst = 100;
-  // Identities that are remembered. Beyond that the one that is nearest to a full bucket is
-  // forgotten.
+  int per_second = 5;
+  int burst = 50;
+  OwnRates own = {};
   std::size_t max_identities = 10'000;
 };
 
@@ -36,8 +32,7 @@ class ChangeRate {
   absl::Status Admit(const Caller& caller, const Permissions::Method& method);
 
  private:
-  const ChangeRateOptions options_;
-  base::TokenBuckets buckets_;
+  CallerRates rates_;
 };
 
 }  // namespace certwright::rpc

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "lib/rpc/validation.h"
 
 namespace certwright::service {
@@ -89,6 +90,25 @@ void CheckIdentity(const std::string& identity, const std::string& field,
   }
 }
 
+// Of Access or CallerRate.
+template <typename Rates>
+void CheckRate(const Rates& rates, const std::string& field,
+               std::vector<std::string>& problems) {
+  const auto check = [&](int value, absl::string_view name) {
+    if (value >= 0) return;
+    problems.push_back(
+        absl::StrCat(field, ".", name, ": must be at least 1, or 0 for the default"));
+  };
+  check(rates.changes_per_second(), "changesPerSecond");
+  check(rates.changes_burst(), "changesBurst");
+  check(rates.calls_per_second(), "callsPerSecond");
+  check(rates.calls_burst(), "callsBurst");
+}
+
+void SetIfGiven(int given, int& option) {
+  if (given > 0) option = given;
+}
+
 }  // namespace
 
 std::vector<std::string> ValidateAccess(const config::v1::Access& access) {
@@ -118,32 +138,43 @@ std::vector<std::string> ValidateAccess(const config::v1::Access& access) {
                                       ": must be a DNS label or \"*\""));
     }
   }
-  if (access.changes_per_second() < 0) {
-    problems.push_back("access.changesPerSecond: must be at least 1, or 0 for the default");
-  }
-  if (access.changes_burst() < 0) {
-    problems.push_back("access.changesBurst: must be at least 1, or 0 for the default");
-  }
-  if (access.calls_per_second() < 0) {
-    problems.push_back("access.callsPerSecond: must be at least 1, or 0 for the default");
-  }
-  if (access.calls_burst() < 0) {
-    problems.push_back("access.callsBurst: must be at least 1, or 0 for the default");
+  CheckRate(access, "access", problems);
+  std::set<std::string> with_rate;
+  for (int i = 0; i < access.rates_size(); ++i) {
+    const config::v1::CallerRate& rate = access.rates(i);
+    const std::string field = rpc::Indexed("access.rates", i);
+    CheckIdentity(rate.identity(), field, services, tokens, problems);
+    if (!with_rate.insert(rate.identity()).second) {
+      problems.push_back(absl::StrCat(field, ".identity: is that of an earlier rate"));
+    }
+    CheckRate(rate, field, problems);
   }
   return problems;
 }
 
 rpc::CallRateOptions ToCallRate(const config::v1::Access& access) {
   rpc::CallRateOptions options;
-  if (access.calls_per_second() > 0) options.per_second = access.calls_per_second();
-  if (access.calls_burst() > 0) options.burst = access.calls_burst();
+  SetIfGiven(access.calls_per_second(), options.per_second);
+  SetIfGiven(access.calls_burst(), options.burst);
+  for (const config::v1::CallerRate& given : access.rates()) {
+    rpc::Rate& own = options.own[given.identity()];
+    own = {options.per_second, options.burst};
+    SetIfGiven(given.calls_per_second(), own.per_second);
+    SetIfGiven(given.calls_burst(), own.burst);
+  }
   return options;
 }
 
 rpc::ChangeRateOptions ToChangeRate(const config::v1::Access& access) {
   rpc::ChangeRateOptions options;
-  if (access.changes_per_second() > 0) options.per_second = access.changes_per_second();
-  if (access.changes_burst() > 0) options.burst = access.changes_burst();
+  SetIfGiven(access.changes_per_second(), options.per_second);
+  SetIfGiven(access.changes_burst(), options.burst);
+  for (const config::v1::CallerRate& given : access.rates()) {
+    rpc::Rate& own = options.own[given.identity()];
+    own = {options.per_second, options.burst};
+    SetIfGiven(given.changes_per_second(), own.per_second);
+    SetIfGiven(given.changes_burst(), own.burst);
+  }
   return options;
 }
 

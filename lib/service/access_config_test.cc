@@ -38,8 +38,8 @@ TEST(AccessConfigTest, NothingMeansTheServicesByTheirNamesAndNoOperator) {
 }
 
 TEST(AccessConfigTest, TheRateOfChangesHasDefaultsAndIsPositive) {
-  EXPECT_EQ(ToChangeRate({}).per_second, 20);
-  EXPECT_EQ(ToChangeRate({}).burst, 100);
+  EXPECT_EQ(ToChangeRate({}).per_second, 5);
+  EXPECT_EQ(ToChangeRate({}).burst, 50);
   config::v1::Access access;
   access.set_changes_per_second(5);
   access.set_changes_burst(7);
@@ -57,13 +57,45 @@ TEST(AccessConfigTest, TheRateOfChangesHasDefaultsAndIsPositive) {
 }
 
 TEST(AccessConfigTest, TheRateOfCallsHasDefaults) {
-  EXPECT_EQ(ToCallRate({}).per_second, 200);
-  EXPECT_EQ(ToCallRate({}).burst, 2000);
+  EXPECT_EQ(ToCallRate({}).per_second, 50);
+  EXPECT_EQ(ToCallRate({}).burst, 200);
   config::v1::Access access;
   access.set_calls_per_second(5);
   access.set_calls_burst(7);
   EXPECT_EQ(ToCallRate(access).per_second, 5);
   EXPECT_EQ(ToCallRate(access).burst, 7);
+}
+
+TEST(AccessConfigTest, AnOperatorMayHaveRatesOfItsOwn) {
+  config::v1::Access access;
+  access.set_changes_burst(7);
+  config::v1::CallerRate& rate = *access.add_rates();
+  rate.set_identity("platform.test");
+  rate.set_changes_per_second(100);
+  rate.set_calls_burst(3000);
+  EXPECT_THAT(ValidateAccess(access), IsEmpty());
+  const rpc::Rate changes = ToChangeRate(access).own.at("platform.test");
+  EXPECT_EQ(changes.per_second, 100);
+  EXPECT_EQ(changes.burst, 7);
+  const rpc::Rate calls = ToCallRate(access).own.at("platform.test");
+  EXPECT_EQ(calls.per_second, ToCallRate({}).per_second);
+  EXPECT_EQ(calls.burst, 3000);
+}
+
+TEST(AccessConfigTest, RatesAreOfOneOperatorEachAndPositive) {
+  config::v1::Access access;
+  access.add_rates();
+  access.add_rates()->set_identity("order");
+  access.add_rates()->set_identity("token:ci");
+  access.add_rates()->set_identity("ann");
+  access.add_rates()->set_identity("ann");
+  access.mutable_rates(3)->set_calls_per_second(-1);
+  EXPECT_THAT(ValidateAccess(access),
+              ElementsAre(HasSubstr("access.rates[0].identity: is required"),
+                          HasSubstr("access.rates[1].identity: is that of the order service"),
+                          HasSubstr("access.rates[2].identity: access.tokens has no such token"),
+                          HasSubstr("access.rates[3].callsPerSecond: must be at least 1"),
+                          HasSubstr("access.rates[4].identity: is that of an earlier rate")));
 }
 
 TEST(AccessConfigTest, IsEnforcedWithTls) {

@@ -50,7 +50,10 @@ std::string Identities::AccessConfig(bool with_tokens) const {
       with_tokens ? absl::StrCat("  - {identity: \"token:ci\", role: ROLE_REQUESTER, "
                                  "namespaces: [team-a]}\n  tokens: [{name: ci, sha256: \"",
                                  token_digest_, "\"}]\n")
-                  : "");
+                  : "",
+      // What tests do with it is no attack.
+      "  rates: [{identity: ", kAdmin, ", changesPerSecond: 1000, changesBurst: 1000, ",
+      "callsPerSecond: 1000, callsBurst: 10000}]\n");
 }
 
 }  // namespace certwright::attacks

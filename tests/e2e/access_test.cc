@@ -267,6 +267,9 @@ class AccessTest : public testing::Test {
                       ", namespaces: [team-a]}\n", "  - {identity: ", role,
                       ".all.test, role: ", RoleName(role), "}\n");
     }
+    // Each calls every method.
+    absl::StrAppend(&config, "  changesPerSecond: 1000\n  changesBurst: 1000\n",
+                    "  callsPerSecond: 1000\n  callsBurst: 10000\n");
     return config;
   }
 

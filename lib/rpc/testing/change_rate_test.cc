@@ -64,6 +64,19 @@ TEST(ChangeRateTest, EachCallerHasItsOwn) {
   EXPECT_EQ(Admitted(rate, Known("bob"), 100), 20);
 }
 
+TEST(ChangeRateTest, OneMayHaveARateOfItsOwn) {
+  base::FakeClock clock;
+  ChangeRate rate({.per_second = 10, .burst = 20, .own = {{"platform", {100, 50}}}}, clock);
+  Caller platform = Known("host-7");
+  platform.identities.push_back("platform");
+  EXPECT_EQ(Admitted(rate, platform, 100), 50);
+  EXPECT_EQ(Admitted(rate, Known("platform"), 100), 0);
+  EXPECT_THAT(std::string(rate.Admit(platform, kChange).message()), HasSubstr("50 at once"));
+  clock.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(Admitted(rate, platform, 100), 10);
+  EXPECT_EQ(Admitted(rate, Known("host-7"), 100), 20);
+}
+
 TEST(ChangeRateTest, MoreTokensAreNotMoreChanges) {
   base::FakeClock clock;
   ChangeRate rate({.per_second = 10, .burst = 20}, clock);
