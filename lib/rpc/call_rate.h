@@ -1,6 +1,6 @@
 // CallRate: how many calls each caller may make, of whatever kind: a token bucket for each
-// identity (CallerRates), of which a call takes one token, and its answer one more for each 16 KiB. What an
-// answer takes is known when it is made, so a bucket may owe tokens.
+// identity (CallerRates), of which a call takes one token, and its answer one more for each 16
+// KiB. What an answer takes is known when it is made, so a bucket may owe tokens.
 //
 // Threading: safe from any thread.
 #pragma once

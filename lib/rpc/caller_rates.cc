@@ -28,12 +28,14 @@ CallerRates::Place CallerRates::Find(const Caller& caller) {
 
 absl::Duration CallerRates::Take(const Caller& caller) {
   const Place place = Find(caller);
-  return place.identity == nullptr ? absl::ZeroDuration() : place.buckets->Take(*place.identity);
+  return place.identity == nullptr ? absl::ZeroDuration()
+                                   : place.buckets->Take(*place.identity);
 }
 
 absl::Duration CallerRates::Owed(const Caller& caller) {
   const Place place = Find(caller);
-  return place.identity == nullptr ? absl::ZeroDuration() : place.buckets->Owed(*place.identity);
+  return place.identity == nullptr ? absl::ZeroDuration()
+                                   : place.buckets->Owed(*place.identity);
 }
 
 void CallerRates::Charge(const Caller& caller, int tokens) {

@@ -49,8 +49,8 @@ class CallerRates {
     base::TokenBuckets buckets;
   };
   // Whose bucket it is, and where. Of several identities one with a rate of its own counts, or
-  // else the first: those of the certificate come before tokens, so that no caller has more than
-  // one bucket by showing more tokens.
+  // else the first: those of the certificate come before tokens, so that no caller has more
+  // than one bucket by showing more tokens.
   struct Place {
     const std::string* identity = nullptr;  // null: the caller is exempt
     base::TokenBuckets* buckets = nullptr;

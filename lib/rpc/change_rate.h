@@ -1,6 +1,6 @@
 // ChangeRate: how many calls that change something each caller may make: a token bucket for
-// each identity (CallerRates). It is asked after Permissions::Check(), so that whoever is refused there costs
-// no memory here.
+// each identity (CallerRates). It is asked after Permissions::Check(), so that whoever is
+// refused there costs no memory here.
 //
 // Threading: safe from any thread.
 #pragma once

@@ -1,5 +1,8 @@
 #include "lib/runtime/in_turn.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -14,6 +17,7 @@
 #include "boost/asio/post.hpp"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/mutex.h"
 #include "lib/runtime/run_sync.h"
 #include "lib/runtime/thread_pool.h"
 
@@ -69,6 +73,34 @@ TEST_F(InTurnTest, TasksThatTakeNoTurnsAreNotHeldUp) {
   ASSERT_THAT(lines, SizeIs(1001));
   const auto other = std::find(lines.begin(), lines.end(), "other");
   EXPECT_LE(other - lines.begin(), std::max(2u, std::thread::hardware_concurrency()));
+}
+
+TEST(InTurnBulkTest, WhoDoesThingsInBulkIsServedByThreadsOfLowerPriority) {
+  constexpr int kTasks = 20;
+  const auto priority = [] { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); };
+  ThreadPool pool(1);
+  base::Mutex mutex;
+  std::vector<int> bulk;
+  std::promise<void> bulk_done;
+  // Pushed at once, since the pool's only thread does it.
+  boost::asio::post(pool.executor(), [&] {
+    for (int i = 0; i < kTasks; ++i) {
+      boost::asio::post(InTurn(pool.executor(), "bulk"), [&] {
+        base::MutexLock lock(mutex);
+        bulk.push_back(priority());
+        if (bulk.size() == kTasks) bulk_done.set_value();
+      });
+    }
+  });
+  bulk_done.get_future().get();
+  std::promise<int> other;
+  boost::asio::post(InTurn(pool.executor(), "other"), [&] { other.set_value(priority()); });
+  const int usual = priority();
+  EXPECT_EQ(other.get_future().get(), usual);
+  base::MutexLock lock(mutex);
+  EXPECT_EQ(bulk.front(), usual);
+  EXPECT_EQ(bulk.back(), std::min(usual + 10, 19));
+  EXPECT_EQ(std::count(bulk.begin(), bulk.end(), usual), 1);
 }
 
 TEST_F(InTurnTest, AWaitingCoroutineKeepsTheLoopRunning) {

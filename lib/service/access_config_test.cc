@@ -90,12 +90,13 @@ TEST(AccessConfigTest, RatesAreOfOneOperatorEachAndPositive) {
   access.add_rates()->set_identity("ann");
   access.add_rates()->set_identity("ann");
   access.mutable_rates(3)->set_calls_per_second(-1);
-  EXPECT_THAT(ValidateAccess(access),
-              ElementsAre(HasSubstr("access.rates[0].identity: is required"),
-                          HasSubstr("access.rates[1].identity: is that of the order service"),
-                          HasSubstr("access.rates[2].identity: access.tokens has no such token"),
-                          HasSubstr("access.rates[3].callsPerSecond: must be at least 1"),
-                          HasSubstr("access.rates[4].identity: is that of an earlier rate")));
+  EXPECT_THAT(
+      ValidateAccess(access),
+      ElementsAre(HasSubstr("access.rates[0].identity: is required"),
+                  HasSubstr("access.rates[1].identity: is that of the order service"),
+                  HasSubstr("access.rates[2].identity: access.tokens has no such token"),
+                  HasSubstr("access.rates[3].callsPerSecond: must be at least 1"),
+                  HasSubstr("access.rates[4].identity: is that of an earlier rate")));
 }
 
 TEST(AccessConfigTest, IsEnforcedWithTls) {
