@@ -386,14 +386,19 @@ TEST_F(AcmeClientTest, DownloadGivesTheChainAndItsAlternates) {
                                 {"Link",
                                  "<1/5>;rel=alternate, <https://ca.test/cert/1/3>; "
                                  "rel=alternate, <https://ca.test/cert/1>;rel=alternate, "
-                                 "<http://ca.test/cert/1/4>;rel=alternate"}})});
+                                 "<http://ca.test/cert/1/4>;rel=alternate"},
+                                {"Link",
+                                 "<../cert/1/6>;rel=alternate, </cert/1/7>;rel=alternate, "
+                                 "<//ca.test/cert/1/8>;rel=alternate, <?9>;rel=alternate"}})});
   ca_.OnPost("/cert/1/2", {Reply(200, ChainPem())});
   CW_ASSERT_OK_AND_ASSIGN(const CertificateChain chain, Download());
   EXPECT_EQ(chain.certificates.size(), 2u);
   EXPECT_EQ(pki::ToPem(chain.certificates), pem);
   EXPECT_THAT(chain.alternate_urls,
               ElementsAre("https://ca.test/cert/1/2", "https://ca.test/cert/1/5",
-                          "https://ca.test/cert/1/3"));
+                          "https://ca.test/cert/1/3", "https://ca.test/cert/1/6",
+                          "https://ca.test/cert/1/7", "https://ca.test/cert/1/8",
+                          "https://ca.test/cert/1?9"));
   CW_ASSERT_OK_AND_ASSIGN(
       const CertificateChain alternate,
       ca_.Run(client_.DownloadAlternate(ca_.context(), signer_, chain.alternate_urls[0])));

@@ -559,6 +559,7 @@ TEST_F(SqliteStoreTest, KeepsOnlyTheNewestRevisionsForWatches) {
   EXPECT_THAT(early.WaitFor(1), ElementsAre("end OUT_OF_RANGE"));
 }
 
+// Fault 121.
 TEST_F(SqliteStoreTest, DropsOldChangesWithTheNextWrite) {
   base::FakeClock clock;
   auto store = Open({.keep_age = absl::Minutes(10), .clock = &clock});
@@ -568,9 +569,13 @@ TEST_F(SqliteStoreTest, DropsOldChangesWithTheNextWrite) {
   CW_EXPECT_OK(List(*store, {.at_revision = 1}));
   clock.Advance(absl::Minutes(2));
   CW_ASSERT_OK(Put(*store, "k", "7"));
-  const absl::Status dropped = List(*store, {.at_revision = 4}).status();
-  EXPECT_THAT(dropped, StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("revision 4 ")));
-  EXPECT_THAT(dropped.message(), Not(HasSubstr("/"))) << "where it is on disk is for nobody";
+  // The oldest that is not there any more, the newest of them, and one that never was.
+  for (const int revision : {1, 4, 99}) {
+    const absl::Status dropped = List(*store, {.at_revision = revision}).status();
+    EXPECT_THAT(dropped, StatusIs(absl::StatusCode::kOutOfRange,
+                                  HasSubstr(absl::StrCat("revision ", revision, " "))));
+    EXPECT_THAT(dropped.message(), Not(HasSubstr("/"))) << "where it is on disk is for nobody";
+  }
   EXPECT_THAT(Contents(List(*store, {.at_revision = 5})->records), ElementsAre("k=5"));
   EXPECT_EQ(ValueOf(*store, "k"), "7");
 }

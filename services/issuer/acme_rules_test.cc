@@ -67,6 +67,7 @@ TEST(CheckAcmeSignsTest, RefusesWhatNoAcmeServerSigns) {
   EXPECT_THAT(Broken([](auto& asked) { asked.names.ip_addresses = {"192.0.2.1"}; }), IsEmpty());
 }
 
+// Fault 120.
 TEST(CheckAcmeSignsTest, SaysWhereAServerLooksForNames) {
   for (const char* common_name : {"www.example.test", "192.0.2.1", "My Site"}) {
     AskedOfAcme asked;

@@ -126,8 +126,9 @@ TEST_F(CertificateReconcilerTest, NoKeyIsKeptThatWasNotMadeForTheCertificate) {
     spec.mutable_private_key()->set_rotation_policy(issuer::v1::ROTATION_POLICY_NEVER);
   });
   Pass();
-  ASSERT_NE(RequestName(), "");
-  EXPECT_FALSE(pki::ParseCsrPem(Request().spec().request())->public_key == others.public_key());
+  EXPECT_EQ(ConditionOf(Site()), "False SecretNotOwned");
+  EXPECT_EQ(RequestName(), "");
+  EXPECT_EQ(SiteSecret().data().at(kPrivateKeyKey), others.ToPem().Reveal());
 }
 
 TEST_F(CertificateReconcilerTest, TheKeyOfASecretThatItsAdminMeansForTheCertificateIsKept) {
@@ -186,6 +187,14 @@ TEST_F(CertificateReconcilerTest, LeavesTheSecretOfAnotherCertificateAlone) {
   const SecretUses uses = UsesOf(Site());
   CW_ASSERT_OK(Await(stores_->certificates.Delete(Context(), "web", "site")));
   secret_users_.Replace(uses, {});
+  Pass("rival");
+  EXPECT_EQ(ConditionOf(Read(stores_->certificates, "rival")), "False SecretNotOwned");
+  EXPECT_EQ(SiteSecret().metadata().resource_version(), before.metadata().resource_version());
+
+  Secret handed_over = SiteSecret();
+  (*handed_over.mutable_metadata()->mutable_annotations())[kAllowCertificateAnnotation] =
+      "rival";
+  CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), handed_over)));
   Pass("rival");
   EXPECT_NE(Read(stores_->certificates, "rival").status().certificate_request_name(), "");
 }

@@ -282,6 +282,34 @@ TEST(CertificatePaceTest, AtMostOneIssuanceInTheFirstTenthAndAlwaysOneBeforeTheE
 }
 
 // Fault 98.
+TEST(CertificatePaceTest, SoItIsWhereTheCaEndsAsLongAsItHasMoreToGive) {
+  for (unsigned seed = 0; seed < 1'000; ++seed) {
+    Case c = DrawCase(seed);
+    Draws draws(~seed);
+    c.ca.end = kStart + (c.ca.lifetime - c.ca.backdating) * draws.Uniform(0.5, 3);
+    if (seed % 3 == 0) {
+      c.renewal.mutable_renew_before()->set_seconds(std::max<int64_t>(
+          300, absl::ToInt64Seconds((c.ca.end - kStart) / draws.Uniform(1, 1.1))));
+    }
+    Life life(c.ca, c.uid);
+    life.spec().MergeFrom(c.renewal);
+    life.RunUntil(c.ca.end, 6);
+    const std::vector<Issuance>& issued = life.issued();
+    ASSERT_FALSE(issued.empty()) << seed;
+    for (std::size_t i = 0; i < issued.size(); ++i) {
+      const auto [begun, not_after] = issued[i];
+      const absl::Time tenth = begun + (not_after - begun) / 10;
+      EXPECT_LE(CountBetween(life.begun(), begun + absl::Nanoseconds(1), tenth), 1) << seed;
+      if (not_after == c.ca.end || life.begun().size() == 6) continue;
+      ASSERT_LT(i + 1, issued.size()) << seed;
+      EXPECT_LT(issued[i + 1].begun, not_after) << seed;
+    }
+    EXPECT_LE(MostIn(life.begun(), kHour), 5) << seed;
+    if (HasFailure()) return;
+  }
+}
+
+// Fault 98.
 TEST(CertificatePaceTest, ACaThatEndsIsAskedEverMoreRarelyForWhatItCannotGive) {
   for (unsigned seed = 0; seed < 200; ++seed) {
     Draws draws(seed);

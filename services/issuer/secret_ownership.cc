@@ -56,8 +56,8 @@ std::string Describe(const SecretUser& user) {
   return "";
 }
 
-// Another Certificate that names the Secret and either has written it or, if nobody has, named
-// it first; null if there is none.
+// Another Certificate that names the Secret and has written it or, where there is none yet,
+// named it first; null if there is none.
 const SecretUser* FindRival(const Certificate& certificate, const Secret* secret,
                             const std::vector<SecretUser>& users) {
   const std::string self = KeyOf(certificate.metadata());
@@ -70,12 +70,11 @@ const SecretUser* FindRival(const Certificate& certificate, const Secret* secret
   for (const SecretUser& user : users) {
     if (user.use != SecretUse::kTarget || user.key == self) continue;
     if (user.key == writer) return &user;
+    if (secret != nullptr) continue;
     const bool earlier = std::pair(user.since, user.key) < std::pair(created, self);
     if (!earlier) continue;
     if (first == nullptr || user.since < first->since) first = &user;
   }
-  // An admin's word counts for more than who came first.
-  if (secret != nullptr && IsMeantFor(certificate, *secret)) return nullptr;
   return first;
 }
 
@@ -101,20 +100,21 @@ std::optional<Finding> WhyNotWrite(const Certificate& certificate, const Secret*
                                            ", so it is left alone: choose another "
                                            "spec.secretName.")};
   }
-  const bool unmarked = secret != nullptr && writer.empty();
-  if (unmarked && !IsMeantFor(certificate, *secret)) {
-    return Finding{
-        kNotOwned,
-        absl::StrCat(name,
-                     " was not made for a Certificate, so it is left alone: choose "
-                     "another spec.secretName, delete it, or give it the annotation ",
-                     kAllowCertificateAnnotation, " with the Certificate's name.")};
-  }
   const SecretUser* rival = FindRival(certificate, secret, users);
-  if (rival == nullptr) return std::nullopt;
-  return Finding{kOthersCertificate,
-                 absl::StrCat(name, " belongs to the Certificate ", NameIn(rival->key),
-                              ", which names it too: give each its own spec.secretName.")};
+  if (rival != nullptr) {
+    return Finding{kOthersCertificate,
+                   absl::StrCat(name, " belongs to the Certificate ", NameIn(rival->key),
+                                ", which names it too: give each its own spec.secretName.")};
+  }
+  if (secret == nullptr || IsMeantFor(certificate, *secret)) return std::nullopt;
+  return Finding{
+      kNotOwned,
+      absl::StrCat(name,
+                   writer.empty() ? " was not made for a Certificate"
+                                  : absl::StrCat(" was made for the Certificate ", writer),
+                   ", so it is left alone: choose another spec.secretName, delete it, or give "
+                   "it the annotation ",
+                   kAllowCertificateAnnotation, " with the Certificate's name.")};
 }
 
 std::string WhyNoAccountKey(const std::string& secret_name, const Secret* secret,

@@ -1,8 +1,8 @@
 // Whose a Secret is: pure functions of what is stored and of who needs it.
 //
 // What a Certificate has written is its own, whoever else reads it. All else may hold keys that
-// exist nowhere else, so nothing of it is overwritten unless its admin says so, and nothing
-// that an issuer, a key store or a next key needs even then.
+// exist nowhere else or still serve, so nothing of it is overwritten unless its admin says so,
+// and nothing that an issuer, a key store or a next key needs even then.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ bool IsMeantFor(const issuer::v1::Certificate& certificate, const issuer::v1::Se
 // it; nothing if it may write it. `secret` is null if there is none yet, and `users` are those
 // of that name.
 //
-// Of several Certificates that name a Secret which none of them has written, the oldest may.
+// Of several Certificates that name a Secret which is not there yet, the oldest may.
 std::optional<Finding> WhyNotWrite(const issuer::v1::Certificate& certificate,
                                    const issuer::v1::Secret* secret,
                                    const std::vector<SecretUser>& users);

@@ -62,8 +62,11 @@ TEST(WhyNotWriteTest, OnlyWhatIsAbsentOrMarkedOrHandedOverIsWritten) {
       {Marked("site"), ""},
       {Marked("", "site"), ""},
       {Marked("other", "site"), ""},
-      // Of a Certificate that is gone.
-      {Marked("other"), ""},
+      // Of a Certificate that is gone, or names another Secret now.
+      {Marked("other"), "SecretNotOwned"},
+      {Marked("other", "third"), "SecretNotOwned"},
+      {Marked("Site"), "SecretNotOwned"},
+      {Marked("site-2"), "SecretNotOwned"},
       {Marked(""), "SecretNotOwned"},
       {Marked("", "other"), "SecretNotOwned"},
       {Marked("", "Site"), "SecretNotOwned"},
@@ -71,6 +74,9 @@ TEST(WhyNotWriteTest, OnlyWhatIsAbsentOrMarkedOrHandedOverIsWritten) {
   for (const Case& c : cases) {
     EXPECT_EQ(Reason(&c.secret), c.reason) << c.secret.ShortDebugString();
   }
+  const Secret others = Marked("other");
+  EXPECT_THAT(Message(&others, {}), AllOf(HasSubstr("made for the Certificate other"),
+                                          HasSubstr("certwright.io/allow-certificate")));
   const Secret opaque = Marked("");
   EXPECT_THAT(Message(&opaque, {}),
               AllOf(HasSubstr("site-tls"), HasSubstr("certwright.io/allow-certificate")));
@@ -128,8 +134,8 @@ TEST(WhyNotWriteTest, OfTwoCertificatesTheWriterMayThenTheOlder) {
       {nullptr, older, "IncorrectCertificate"},
       {nullptr, same_age, "IncorrectCertificate"},
       {nullptr, younger, ""},
-      {&gone, older, "IncorrectCertificate"},
-      {&gone, younger, ""},
+      {&gone, older, "SecretNotOwned"},
+      {&gone, younger, "SecretNotOwned"},
       {&handed, older, ""},
   };
   for (const Case& c : cases) {

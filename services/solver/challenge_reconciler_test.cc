@@ -1,5 +1,7 @@
 #include "services/solver/challenge_reconciler.h"
 
+#include <string>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/status_matchers.h"
@@ -210,18 +212,20 @@ TEST(ChallengeReconcilerTest, WhatMayHaveBeenWrittenStaysInTheLedgerThoughALater
 
 // Fault 108.
 TEST(ChallengeReconcilerTest, ARefusalByAnAliasedZoneNamesTheAliasAndTheWayOut) {
-  SolverWorld world;
-  world.configs.solver.mutable_dns01()->add_alias_zones("dyn.test");
-  world.Create(world.Make("a"));
-  world.resolver.Set("", kRecord, dns::RecordType::kCname,
-                     dns::Answering({dns::CnameRecord(kRecord, "x.dyn.test")}));
-  world.resolver.Set("", "x.dyn.test", dns::RecordType::kCname, dns::NxDomain("dyn.test"));
-  world.providers.present_error =
-      MarkNothingChanged(absl::FailedPreconditionError("the DNS server answered REFUSED"));
-  ASSERT_TRUE(world.Pass("a").has_value());
-  EXPECT_THAT(world.Get("a").status().reason(),
-              testing::AllOf(HasSubstr(kRecord), HasSubstr("alias of x.dyn.test"),
-                             HasSubstr("CNAME_STRATEGY_NONE"), HasSubstr("REFUSED")));
+  for (const std::string rcode : {"REFUSED", "NOTAUTH", "NOTZONE", "SERVFAIL"}) {
+    SolverWorld world;
+    world.configs.solver.mutable_dns01()->add_alias_zones("dyn.test");
+    world.Create(world.Make("a"));
+    world.resolver.Set("", kRecord, dns::RecordType::kCname,
+                       dns::Answering({dns::CnameRecord(kRecord, "x.dyn.test")}));
+    world.resolver.Set("", "x.dyn.test", dns::RecordType::kCname, dns::NxDomain("dyn.test"));
+    world.providers.present_error =
+        MarkNothingChanged(absl::FailedPreconditionError("the DNS server answered " + rcode));
+    ASSERT_TRUE(world.Pass("a").has_value());
+    EXPECT_THAT(world.Get("a").status().reason(),
+                testing::AllOf(HasSubstr(kRecord), HasSubstr("alias of x.dyn.test"),
+                               HasSubstr("CNAME_STRATEGY_NONE"), HasSubstr(rcode)));
+  }
 }
 
 TEST(ChallengeReconcilerTest, ASelfCheckThatNeverSucceedsGivesItsSlotToOthers) {

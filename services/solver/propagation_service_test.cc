@@ -56,11 +56,13 @@ TEST_F(PropagationServiceTest, TellsWhatEachNameserverAnswered) {
   EXPECT_EQ(response.findings(0).outcome(), v1::PROPAGATION_OUTCOME_PRESENT);
 }
 
+// Fault 122.
 TEST_F(PropagationServiceTest, NameserversThatThePolicyForbidsAreNotAsked) {
   v1::CheckPropagationRequest request;
   request.set_name("x.example.test");
   request.set_expected_value("v");
-  for (const char* server : {"127.0.0.1", "192.0.2.54:22"}) {
+  for (const char* server : {"127.0.0.1", "192.0.2.54:22", "10.0.0.1", "[::1]:53",
+                             "169.254.169.254", "[::ffff:127.0.0.1]:53"}) {
     request.clear_nameservers();
     request.add_nameservers(server);
     EXPECT_THAT(Check(request), StatusIs(absl::StatusCode::kFailedPrecondition,

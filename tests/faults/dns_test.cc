@@ -1,6 +1,7 @@
 // Nameservers that lag, are lame or truncate, met by the real services.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -200,42 +201,47 @@ TEST(DnsFaultsTest, WhoAnswersEdnsByAHeaderAloneIsAskedAgainWithout) {
 
 // Fault 108.
 TEST(DnsFaultsTest, AnAliasedZoneThatRefusesIsNamedWithTheWayOut) {
-  FakeWorldOptions options = BelievingCa();
-  options.dns.zones = {kZone, "dyn.test"};
-  auto world = FakeWorld::Start(std::move(options));
-  ASSERT_THAT(world, base::IsOk());
-  issuer::v1::ClusterIssuer issuer = (*world)->MakeClusterIssuer({kZone});
-  auto& dns01 = *issuer.mutable_spec()->mutable_acme()->mutable_solvers(1)->mutable_dns01();
-  dns01.add_alias_zones("dyn.test");
-  (*world)->dns().AddCname(kProofName, "www.dyn.test");
-  (*world)->dns().Inject({.kind = DnsFault::Kind::kRcode,
-                          .rcode = dns::Rcode::kRefused,
-                          .times = DnsFault::kForever,
-                          .name = "dyn.test",
-                          .updates = true});
-  CW_ASSERT_OK((*world)->CreateClusterIssuer(issuer));
-  Create(**world, "www");
-  std::string reason;
-  EXPECT_TRUE(harness::WaitUntil(
-      [&] {
-        for (const auto& challenge : (*world)->ListChallenges()) {
-          reason = challenge.status().reason();
-        }
-        return reason.find("REFUSED") != std::string::npos;
-      },
-      kTimeout));
-  EXPECT_THAT(reason, testing::AllOf(testing::HasSubstr(kProofName),
-                                     testing::HasSubstr("alias of www.dyn.test"),
-                                     testing::HasSubstr("CNAME_STRATEGY_NONE")));
-  // The way out leads out.
-  (*world)->dns().RemoveRecords(kProofName);
-  dns01.set_cname_strategy(issuer::v1::CNAME_STRATEGY_NONE);
-  issuer::v1::UpdateClusterIssuerRequest update;
-  *update.mutable_cluster_issuer() = issuer;
-  issuer::v1::UpdateClusterIssuerResponse updated;
-  CW_ASSERT_OK(harness::FromGrpc(
-      (*world)->issuers().UpdateClusterIssuer(harness::MakeContext().get(), update, &updated)));
-  ExpectIssued(**world, {"www"});
+  for (const auto& [rcode, says] :
+       {std::pair(dns::Rcode::kRefused, "REFUSED"), std::pair(dns::Rcode::kNotAuth, "NOTAUTH"),
+        std::pair(dns::Rcode::kNotZone, "NOTZONE")}) {
+    SCOPED_TRACE(says);
+    FakeWorldOptions options = BelievingCa();
+    options.dns.zones = {kZone, "dyn.test"};
+    auto world = FakeWorld::Start(std::move(options));
+    ASSERT_THAT(world, base::IsOk());
+    issuer::v1::ClusterIssuer issuer = (*world)->MakeClusterIssuer({kZone});
+    auto& dns01 = *issuer.mutable_spec()->mutable_acme()->mutable_solvers(1)->mutable_dns01();
+    dns01.add_alias_zones("dyn.test");
+    (*world)->dns().AddCname(kProofName, "www.dyn.test");
+    (*world)->dns().Inject({.kind = DnsFault::Kind::kRcode,
+                            .rcode = rcode,
+                            .times = DnsFault::kForever,
+                            .name = "dyn.test",
+                            .updates = true});
+    CW_ASSERT_OK((*world)->CreateClusterIssuer(issuer));
+    Create(**world, "www");
+    std::string reason;
+    EXPECT_TRUE(harness::WaitUntil(
+        [&] {
+          for (const auto& challenge : (*world)->ListChallenges()) {
+            reason = challenge.status().reason();
+          }
+          return reason.find(says) != std::string::npos;
+        },
+        kTimeout));
+    EXPECT_THAT(reason, testing::AllOf(testing::HasSubstr(kProofName),
+                                       testing::HasSubstr("alias of www.dyn.test"),
+                                       testing::HasSubstr("CNAME_STRATEGY_NONE")));
+    // The way out leads out.
+    (*world)->dns().RemoveRecords(kProofName);
+    dns01.set_cname_strategy(issuer::v1::CNAME_STRATEGY_NONE);
+    issuer::v1::UpdateClusterIssuerRequest update;
+    *update.mutable_cluster_issuer() = issuer;
+    issuer::v1::UpdateClusterIssuerResponse updated;
+    CW_ASSERT_OK(harness::FromGrpc((*world)->issuers().UpdateClusterIssuer(
+        harness::MakeContext().get(), update, &updated)));
+    ExpectIssued(**world, {"www"});
+  }
 }
 
 // Fault 73.

@@ -221,11 +221,11 @@ TEST(PaceTest, AWriterWhoAnswersAtOnceCostsNoOrder) {
   CW_EXPECT_OK(world->VerifySecret("www-tls", {DnsName("www")}));
 }
 
-// CERTWRIGHT_CHAOS_SECONDS in the environment makes it longer.
+// CERTWRIGHT_CHAOS_SECONDS in the environment makes it longer or shorter.
 absl::Duration ChaosTime() {
   const char* text = std::getenv("CERTWRIGHT_CHAOS_SECONDS");
   int seconds = 0;
-  return absl::Seconds(text != nullptr && absl::SimpleAtoi(text, &seconds) ? seconds : 20);
+  return absl::Seconds(text != nullptr && absl::SimpleAtoi(text, &seconds) ? seconds : 120);
 }
 
 // Does something to the Secret of one of `names`, whatever it holds at that time.

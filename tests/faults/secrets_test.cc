@@ -49,6 +49,11 @@ class SecretFaultsTest : public testing::Test {
     EXPECT_THAT(secret, base::IsOk()) << name;
     return secret.value_or(v1::Secret());
   }
+  void HandOver(const std::string& name, const std::string& certificate) {
+    v1::Secret secret = Secret(name);
+    (*secret.mutable_metadata()->mutable_annotations())[kAllow] = certificate;
+    UpdateSecret(secret);
+  }
   void DeleteCertificate(const std::string& name) {
     v1::DeleteCertificateRequest request;
     request.set_name(name);
@@ -187,14 +192,10 @@ TEST_F(SecretFaultsTest, NoCertificateTakesASecretThatIsNotItsOwn) {
                 AllOf(HasSubstr("The Secret " + secret), HasSubstr(says)));
     if (secret == "opaque") continue;
     // Not even when its admin hands it over.
-    v1::Secret handed_over = before[secret];
-    (*handed_over.mutable_metadata()->mutable_annotations())[kAllow] = name;
-    UpdateSecret(handed_over);
+    HandOver(secret, name);
   }
   // That hand-over counts.
-  v1::Secret opaque = Secret("opaque");
-  (*opaque.mutable_metadata()->mutable_annotations())[kAllow] = "takes-opaque";
-  UpdateSecret(opaque);
+  HandOver("opaque", "takes-opaque");
   CW_ASSERT_OK(world_->WaitUntilReady({"takes-opaque"}, kTimeout));
   CW_EXPECT_OK(world_->VerifySecret("opaque", {DnsName("takes-opaque")}));
   EXPECT_EQ(Secret("opaque").data().at("token"), "a token");
@@ -225,7 +226,13 @@ TEST_F(SecretFaultsTest, OfTwoCertificatesOneHasTheSecretAndTheOtherWaitsForIt) 
   EXPECT_THAT(ReadyMessage(WaitForReason("second", "IncorrectCertificate")),
               AllOf(HasSubstr("shared"), HasSubstr("Certificate first")));
   EXPECT_EQ(world_->ca().orders(), 1);
+  // What the first has left may still serve.
   DeleteCertificate("first");
+  EXPECT_THAT(ReadyMessage(WaitForReason("second", "SecretNotOwned")),
+              AllOf(HasSubstr("shared"), HasSubstr("Certificate first"), HasSubstr(kAllow)));
+  CW_EXPECT_OK(world_->VerifySecret("shared", {DnsName("first")}));
+  EXPECT_EQ(world_->ca().orders(), 1);
+  HandOver("shared", "second");
   CW_ASSERT_OK(world_->WaitUntilReady({"second"}, kTimeout));
   CW_EXPECT_OK(world_->VerifySecret("shared", {DnsName("second")}));
   EXPECT_EQ(world_->ca().orders(), 2);
