@@ -5,8 +5,11 @@
 //   bazel test --config=asan --test_env=CERTWRIGHT_LIFECYCLE_ROUNDS=200 --test_timeout=7200
 //     //tests/faults:lifecycle_test
 // and the same with --config=tsan.
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
@@ -14,8 +17,10 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "lib/base/file_descriptor.h"
 #include "tests/faults/fault_test_world.h"
 
 namespace certwright::fakes {
@@ -87,15 +92,36 @@ class LifecycleTest : public testing::Test {
     }
     EXPECT_LE(absl::Now() - start, kLongestEnd) << harness::ServiceName(service);
   }
-  // Starts the service where its address cannot be written.
   void FailToStart(Service service) {
-    const std::string folder = AddressFolder(folder_, service);
-    std::filesystem::remove_all(folder);
     CW_ASSERT_OK(world_->suite().Launch(service));
     harness::Process& process = world_->suite().process(service);
     EXPECT_THAT(process.Wait(absl::Minutes(1)), IsOkAndHolds(1)) << process.LogTail(100);
     EXPECT_GT(process.CountLogLines("cannot run"), 0) << process.LogTail(100);
+  }
+  // Where its address cannot be written: there is no folder, or one that is in the way.
+  void FailToStartWithoutAnAddress(Service service, bool in_the_way) {
+    const std::string folder = AddressFolder(folder_, service);
+    std::filesystem::remove_all(folder);
+    if (in_the_way) std::filesystem::create_directories(folder + "/address/full");
+    FailToStart(service);
+    std::filesystem::remove_all(folder);
     std::filesystem::create_directory(folder);
+  }
+  // Where somebody else has its port.
+  void FailToStartWithoutAPort(Service service) {
+    const std::string address = world_->suite().address(service);
+    sockaddr_in taken{};
+    taken.sin_family = AF_INET;
+    taken.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int port = 0;
+    ASSERT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
+    taken.sin_port = htons(static_cast<uint16_t>(port));
+    const base::FileDescriptor holder(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int reuse = 1;
+    ASSERT_EQ(setsockopt(holder.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse), 0);
+    ASSERT_EQ(bind(holder.get(), reinterpret_cast<const sockaddr*>(&taken), sizeof taken), 0);
+    ASSERT_EQ(listen(holder.get(), 1), 0);
+    FailToStart(service);
   }
 
   std::string folder_;
@@ -130,9 +156,14 @@ TEST_F(LifecycleTest, AStartThatFailsWithWorkInTheStoreEndsInOrder) {
   ASSERT_NE(world_, nullptr);
   for (int round = 0; round < 3; ++round) {
     for (const Service service : harness::kServices) {
+      SCOPED_TRACE(absl::StrCat(round, " ", harness::ServiceName(service)));
       Order(absl::StrCat("c", names_.size()));
       Stop(service, false);
-      FailToStart(service);
+      if (round == 2) {
+        FailToStartWithoutAPort(service);
+      } else {
+        FailToStartWithoutAnAddress(service, /*in_the_way=*/round == 1);
+      }
       CW_ASSERT_OK(world_->suite().Restart(service));
     }
   }
