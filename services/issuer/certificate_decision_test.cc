@@ -185,9 +185,11 @@ TEST(DecideCertificateTest, ASecretThatWasNotMadeForACertificateIsLeftAlone) {
   world.AddRequest();
   world.SetRequestReady(true, "Issued", "");
   EXPECT_EQ(world.Decide().action, CertificateAction::kBlocked);
-  // A Certificate that is gone has left it.
-  (*world.secret->mutable_metadata()->mutable_annotations())[kCertificateNameAnnotation] =
-      "old";
+  // Not even where a Certificate that is gone has left it, until it is handed over.
+  auto& annotations = *world.secret->mutable_metadata()->mutable_annotations();
+  annotations[kCertificateNameAnnotation] = "old";
+  EXPECT_EQ(world.Decide().finding.reason, "SecretNotOwned");
+  annotations[kAllowCertificateAnnotation] = world.certificate.metadata().name();
   EXPECT_EQ(world.Decide().action, CertificateAction::kComplete);
 }
 
