@@ -61,7 +61,10 @@ class CertificatesAttacksTest : public testing::Test {
     for (std::string& extra : options.extra_config) {
       extra = absl::StrCat("log: {auditFile: \"", folder_, "/audit.log\"}\n",
                            "access:\n  grants:\n  - {identity: ann.test, role: ROLE_ADMIN}\n",
-                           "  - {identity: bob.test, role: ROLE_ADMIN}\n");
+                           "  - {identity: bob.test, role: ROLE_ADMIN}\n",
+                           // Calls until its certificate has ended.
+                           "  rates: [{identity: bob.test, callsPerSecond: 100000, ",
+                           "callsBurst: 100000}]\n");
     }
     CW_ASSERT_OK_AND_ASSIGN(suite_, harness::Suite::Start(std::move(options)));
     const std::string file = folder_ + "/issuer.yaml";

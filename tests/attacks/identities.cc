@@ -53,7 +53,8 @@ std::string Identities::AccessConfig(bool with_tokens) const {
                   : "",
       // What tests do with it is no attack.
       "  rates: [{identity: ", kAdmin, ", changesPerSecond: 1000, changesBurst: 1000, ",
-      "callsPerSecond: 1000, callsBurst: 10000}]\n");
+      "callsPerSecond: 1000, callsBurst: 10000}, {identity: ", kNobody,
+      ", callsPerSecond: 200, callsBurst: 2000}]\n");
 }
 
 }  // namespace certwright::attacks
