@@ -298,7 +298,8 @@ TEST(RenewalTest, RenewsAThousandPacedByTheLimitNearestEndFirst) {
   // Those that end last are asked for first.
   const absl::Time begin = absl::Now();
   for (int i = 0; i < kCertificates; ++i) Renew(*world, absl::StrCat("c", i));
-  const absl::Time all_asked = absl::Now() + absl::Seconds(1);
+  // What is done in bulk takes a moment to get into line on a busy machine.
+  const absl::Time all_asked = absl::Now() + absl::Seconds(5);
   for (int i = 0; i < kCertificates; ++i) {
     WaitFor(
         *world, absl::StrCat("c", i),
