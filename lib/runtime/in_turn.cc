@@ -205,9 +205,6 @@ class TurnExecutor {
   friend bool operator==(const TurnExecutor& a, const TurnExecutor& b) noexcept {
     return a.inner_ == b.inner_ && a.who_ == b.who_;
   }
-  friend bool operator!=(const TurnExecutor& a, const TurnExecutor& b) noexcept {
-    return !(a == b);
-  }
 
  private:
   Executor inner_;
