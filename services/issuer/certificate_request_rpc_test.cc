@@ -28,6 +28,9 @@ class CertificateRequestRpcTest : public RpcWorld {
 
   static v1::CertificateRequest MakeRequest(pki::CsrSpec csr = {}) {
     csr.names.dns_names = {"www.example"};
+    return RequestOf(csr);
+  }
+  static v1::CertificateRequest RequestOf(const pki::CsrSpec& csr) {
     v1::CertificateRequest request;
     request.mutable_metadata()->set_namespace_("web");
     request.mutable_metadata()->set_name("site-1");
@@ -57,6 +60,14 @@ class CertificateRequestRpcTest : public RpcWorld {
     return stored.empty() ? "none" : stored;
   }
 
+  void CreateAcmeIssuer() {
+    v1::Issuer acme;
+    acme.mutable_metadata()->set_namespace_("web");
+    acme.mutable_metadata()->set_name("ca");
+    acme.mutable_spec()->mutable_acme()->set_server("https://ca.test/directory");
+    CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), acme)));
+  }
+
   std::string uid_;
   std::unique_ptr<Stub> stub_ = v1::CertificateRequestService::NewStub(Channel("ann.test"));
 
@@ -77,11 +88,7 @@ class CertificateRequestRpcTest : public RpcWorld {
 
 // Fault 109.
 TEST_F(CertificateRequestRpcTest, WhatItsIssuerCannotGetSignedIsRefused) {
-  v1::Issuer acme;
-  acme.mutable_metadata()->set_namespace_("web");
-  acme.mutable_metadata()->set_name("ca");
-  acme.mutable_spec()->mutable_acme()->set_server("https://ca.test/directory");
-  CW_ASSERT_OK(Await(stores_->issuers.Create(Context(), acme)));
+  CreateAcmeIssuer();
   pki::CsrSpec with_uri;
   with_uri.names.uris = {"urn:a"};
   pki::CsrSpec with_address;
@@ -94,6 +101,19 @@ TEST_F(CertificateRequestRpcTest, WhatItsIssuerCannotGetSignedIsRefused) {
     EXPECT_THAT(BrokenFields(status), ElementsAre("spec.request"));
   }
   CW_EXPECT_OK(Create(MakeRequest()));
+}
+
+// Fault 120.
+TEST_F(CertificateRequestRpcTest, ASigningRequestWithOnlyACommonNameIsToldWhereNamesBelong) {
+  CreateAcmeIssuer();
+  for (const char* common_name : {"www.example", "192.0.2.1", "My service"}) {
+    pki::CsrSpec csr;
+    csr.subject.common_name = common_name;
+    const absl::Status status = Create(RequestOf(csr)).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                                 HasSubstr("among the subject alternative names only")));
+    EXPECT_THAT(BrokenFields(status), testing::Contains("spec.request"));
+  }
 }
 
 TEST_F(CertificateRequestRpcTest, CreateNamesEveryBrokenField) {

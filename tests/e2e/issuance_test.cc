@@ -61,6 +61,20 @@ TEST(IssuanceTest, IssuesByHttp01AndByDns01WithApexAndWildcardTogether) {
   EXPECT_GT(certificate.status().renewal_time().seconds(), absl::ToUnixSeconds(absl::Now()));
 }
 
+// Of names that IDNA 2008 does not have, as of emoji, the CA is the judge.
+TEST(IssuanceTest, IssuesForNamesThatIdna2008DoesNotHave) {
+  const auto world = StartWorld();
+  ASSERT_NE(world, nullptr);
+  CW_ASSERT_OK(
+      world->CreateClusterIssuer(world->MakeClusterIssuer({"xn--7w7c.example.test"}, {})));
+  const std::vector<std::string> names = {"xn--7w7c.example.test", "xn--e28h.example.test",
+                                          "xn--i-7iq.example.test"};
+  CW_ASSERT_OK(world->CreateCertificate(World::MakeCertificate("emoji", names)));
+  CW_ASSERT_OK(world->WaitUntilReady({"emoji"}, kTimeout));
+  CW_ASSERT_OK_AND_ASSIGN(const auto secret, world->GetSecret("emoji-tls"));
+  CW_EXPECT_OK(world->VerifySecret(secret, names));
+}
+
 // Fault 80.
 TEST(IssuanceTest, SaysPerChallengeWhyAnHttp01ListenerIsNotReached) {
   const auto world = StartWorld();
