@@ -1,4 +1,5 @@
 // The limits of a CA, as CertificateRequests meet them.
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -6,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/issuer/certificate_request_testing.h"
+#include "services/issuer/order_admission.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -18,11 +20,11 @@ using testing::SizeIs;
 class RateLimitTest : public CertificateRequestWorld {
  protected:
   // Lets the issuer take two orders a minute, and many certificates for the same names.
-  void LimitIssuer(int per_domain = 100, int failed_validations = 100) {
+  void LimitIssuer(int per_domain = 100, int failed_validations = 100, int orders = 2) {
     issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
     issuer::v1::RateLimits& limits =
         *issuer.mutable_spec()->mutable_acme()->mutable_rate_limits();
-    limits.set_orders(2);
+    limits.set_orders(orders);
     limits.mutable_orders_window()->set_seconds(60);
     limits.set_certificates_per_domain(per_domain);
     limits.set_certificates_per_name_set(100);
@@ -261,6 +263,40 @@ TEST_F(RateLimitTest, ANameWithoutAttemptsWaitsWhileOthersGoOn) {
   EXPECT_EQ(StateOf("same"), "False Pending");
 }
 
+TEST_F(RateLimitTest, OnlyWhatTheCaFoundWrongIsAFailedValidation) {
+  CreateIssuer();
+  LimitIssuer(100, 1, 100);
+  struct Case {
+    const char* why;
+    const char* url;
+    const char* type;
+    const char* next;
+  };
+  int number = 0;
+  for (const Case& test : {
+           Case{"the CA has tried", "https://ca.test/order/1", "dns", "False Queued"},
+           Case{"no order was placed", "", "dns", "False Pending"},
+           Case{"the CA did not answer", "https://ca.test/order/1", "", "False Pending"},
+       }) {
+    ++number;
+    const std::string dns_name = absl::StrCat("name-", number, ".example.com");
+    const std::string first = absl::StrCat("first-", number);
+    const std::string second = absl::StrCat("second-", number);
+    CreateFor(first, dns_name);
+    CreateFor(second, dns_name);
+    ASSERT_EQ(StateOf(first), "False Pending") << test.why;
+    order::v1::OrderStatus status;
+    status.set_state(order::v1::ORDER_STATE_INVALID);
+    status.set_url(test.url);
+    order::v1::Failure& failure = *status.add_failures();
+    failure.set_identifier(dns_name);
+    failure.set_type(test.type);
+    Report(status, orders_.created.size() - 1);
+    EXPECT_EQ(StateOf(first), "False Failed") << test.why;
+    EXPECT_EQ(StateOf(second), test.next) << test.why;
+  }
+}
+
 // Fault 56.
 TEST_F(RateLimitTest, TheCaClosesOnlyTheBucketThatItNames) {
   CreateIssuer();
@@ -362,6 +398,65 @@ TEST_F(RateLimitTest, ARefusalByTheOrderServiceGivesTheTurnBack) {
   orders_.error = absl::OkStatus();
   CW_ASSERT_OK(TryPassFor("r3"));
   EXPECT_EQ(ConditionOf(Read(stores_->requests, "r3")), "False Pending");
+}
+
+TEST(ExemptionOfTest, IsForWhatTheCaAdvisesNowAndForRenewals) {
+  using issuer::v1::RenewalInfo;
+  const absl::Time now = absl::FromUnixSeconds(1767323045);
+  const absl::Duration second = absl::Seconds(1);
+  issuer::v1::Certificate certificate;
+  RenewalInfo& advice = *certificate.mutable_status()->mutable_renewal_info();
+  advice.set_certificate_id("aki.serial");
+  *advice.mutable_window_start() = service::ToProto(now - absl::Hours(1));
+  *advice.mutable_window_end() = service::ToProto(now + absl::Hours(1));
+  CertificateRequest request;
+  request.mutable_spec()->set_replaces("aki.serial");
+  (*request.mutable_metadata()->mutable_annotations())[kRenewsAnnotation] = "0a";
+  struct Case {
+    const char* why;
+    std::function<void(CertificateRequest&, RenewalInfo&)> change;
+    Exemption exemption;
+  };
+  const auto starts = [&](absl::Time time) {
+    return [time](auto&, RenewalInfo& info) {
+      *info.mutable_window_start() = service::ToProto(time);
+    };
+  };
+  const auto ends = [&](absl::Time time) {
+    return [time](auto&, RenewalInfo& info) {
+      *info.mutable_window_end() = service::ToProto(time);
+    };
+  };
+  const std::vector<Case> cases = {
+      {"within the window", [](auto&, auto&) {}, Exemption::kAdvised},
+      {"it begins now", starts(now), Exemption::kAdvised},
+      {"it begins soon", starts(now + second), Exemption::kRenewal},
+      {"it ends soon", ends(now + second), Exemption::kAdvised},
+      {"it ends now", ends(now), Exemption::kRenewal},
+      {"about another certificate",
+       [](auto&, RenewalInfo& info) { info.set_certificate_id("aki.other"); },
+       Exemption::kRenewal},
+      {"about none",
+       [](CertificateRequest& asked, RenewalInfo& info) {
+         asked.mutable_spec()->clear_replaces();
+         info.clear_certificate_id();
+       },
+       Exemption::kRenewal},
+      {"no renewal",
+       [&](CertificateRequest& asked, RenewalInfo& info) {
+         ends(now)(asked, info);
+         asked.mutable_metadata()->clear_annotations();
+       },
+       Exemption::kNone},
+  };
+  for (const Case& test : cases) {
+    issuer::v1::Certificate owner = certificate;
+    CertificateRequest asked = request;
+    test.change(asked, *owner.mutable_status()->mutable_renewal_info());
+    EXPECT_EQ(ExemptionOf(asked, &owner, now), test.exemption) << test.why;
+    // What no Certificate owns renews none, whatever it says of itself.
+    EXPECT_EQ(ExemptionOf(asked, nullptr, now), Exemption::kNone) << test.why;
+  }
 }
 
 }  // namespace

@@ -297,5 +297,48 @@ TEST_F(LimitBucketsTest, NeverMoreThanTheLimitAndWhatIsGivenBack) {
   EXPECT_LE(now_ - kStart, absl::Seconds(20) * 198);
 }
 
+// Each look at an order that is placed tells so once more.
+TEST_F(LimitBucketsTest, AnOrderCountsOnceHoweverOftenItIsCalledPlaced) {
+  for (const char* uid : {"x", "y", "z"}) EXPECT_TRUE(Place(uid));
+  for (int i = 0; i < 5; ++i) buckets_.Placed("x", now_);
+  now_ += absl::Seconds(20);
+  EXPECT_TRUE(Ask("d").now);
+}
+
+TEST_F(LimitBucketsTest, AClosedBucketIsOpenedByNobody) {
+  const Draw draw{"domain ca example.net", {}};
+  EXPECT_TRUE(Ask("a", absl::Hours(1), {draw}).now);
+  buckets_.Close("a", draw.bucket, kStart + absl::Hours(5));
+  // Another request is told of an earlier end.
+  buckets_.Close("b", draw.bucket, kStart + absl::Hours(1));
+  now_ = kStart + absl::Hours(2);
+  EXPECT_TRUE(buckets_.AnyClosed(now_));
+  // To have been told is no turn.
+  for (const char* uid : {"a", "b", "c"}) {
+    const LimitBuckets::Turn turn = Ask(uid, absl::Hours(1), {draw});
+    EXPECT_FALSE(turn.now) << uid;
+    EXPECT_EQ(turn.expected, kStart + absl::Hours(5)) << uid;
+  }
+}
+
+TEST_F(LimitBucketsTest, WhatCountsIsKeptHoweverManyBucketsThereAre) {
+  const Draw held{"domain ca held.example", {1, absl::Hours(1)}};
+  const Draw closed{"domain ca closed.example", {}};
+  EXPECT_TRUE(Ask("holder", absl::Hours(1), {held}).now);
+  for (const char* uid : {"x", "y", "z"}) EXPECT_TRUE(Place(uid));
+  for (const char* uid : {"a", "b"}) {
+    EXPECT_TRUE(Place(uid, {kFailures}));
+    End(uid, Outcome::kFailed, {kFailures.bucket});
+  }
+  buckets_.Close("holder", closed.bucket, kStart + absl::Hours(5));
+  for (int i = 0; i < 1200; ++i) {
+    const Draw other{absl::StrCat("domain ca ", i), {1, absl::Hours(1)}};
+    EXPECT_TRUE(Ask(absl::StrCat("other-", i), absl::Hours(1), {other}).now);
+  }
+  for (const Draw& draw : {held, kOrders, kFailures, closed}) {
+    EXPECT_FALSE(Ask("next", absl::Hours(1), {draw}).now) << draw.bucket;
+  }
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service

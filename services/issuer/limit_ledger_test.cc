@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -89,6 +90,27 @@ TEST_F(LimitLedgerTest, ARequestOfWhichNothingCountsLeavesNoRecord) {
   CW_ASSERT_OK(
       Await(ledger_.End(Context(), "a", LimitBuckets::Outcome::kFailed, {}, clock_.Now())));
   EXPECT_THAT(Kept(), IsEmpty());
+}
+
+TEST_F(LimitLedgerTest, ARestartReadsAllRecordsHoweverManyThereAre) {
+  constexpr int kRecords = 1500;
+  LimitBuckets told;
+  std::vector<store::Mutation> batch;
+  for (int i = 0; i < kRecords; ++i) {
+    const std::string uid = absl::StrCat(10'000 + i);
+    const bool last = i == kRecords - 1;
+    told.Close(uid, absl::StrCat("orders ", uid),
+               clock_.Now() + (last ? absl::Hours(24) : absl::Hours(1)));
+    batch.push_back(store::Mutation::Put(absl::StrCat(kLimitRecordsPrefix, "/", uid),
+                                         told.RecordOf(uid).SerializeAsString()));
+    if (batch.size() < store::kMaxMutations && !last) continue;
+    CW_ASSERT_OK(Await(store_->Commit(Context(), std::move(batch))));
+    batch.clear();
+  }
+  LimitLedger restarted(*store_);
+  CW_ASSERT_OK(Await(restarted.Load(Context(), clock_.Now())));
+  clock_.Advance(absl::Hours(2));
+  EXPECT_TRUE(restarted.AnyClosed(clock_.Now()));
 }
 
 }  // namespace
