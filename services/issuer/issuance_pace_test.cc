@@ -102,6 +102,15 @@ TEST(IssuancePaceTest, WhatLiesAheadWasNotedUnderAnotherClock) {
   EXPECT_EQ(status.issuance_starts_size(), 1);
 }
 
+TEST(IssuancePaceTest, AClockThatIsPutRightForgetsNothing) {
+  CertificateStatus status;
+  Begin(IssuanceCause::kAsked, 5, status);
+  const absl::Time before = kNow - absl::Seconds(30);
+  EXPECT_EQ(NextIssuanceAt(status, IssuanceCause::kAsked, {}, before), kNow + kHour);
+  NoteIssuance(IssuanceCause::kAsked, 1, {}, before, status);
+  EXPECT_EQ(status.issuance_starts_size(), 6);
+}
+
 TEST(HasNewSpecTest, ComparesWithTheLastThatWasBegun) {
   issuer::v1::Certificate certificate;
   certificate.mutable_metadata()->set_generation(2);

@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "services/issuer/certificate_decision_testing.h"
+#include "services/issuer/certificate_status.h"
 
 namespace certwright::issuer_service {
 namespace {
@@ -94,6 +95,17 @@ TEST_F(PutBackTest, NotWhatDoesNotServe) {
   world_.AddRequest();
   world_.SetRequestReady(true, "Issued", "");
   EXPECT_EQ(world_.Decide().action, CertificateAction::kComplete);
+}
+
+// Whatever keeps its successor from coming.
+TEST_F(PutBackTest, AlsoWhatIsToBeReplaced) {
+  world_.secret.reset();
+  World due = world_;
+  due.SetAdvice(kNow);
+  EXPECT_EQ(due.Decide().action, CertificateAction::kPutBack);
+  World asked_for = world_;
+  asked_for.SetIssuing(true, "ManuallyTriggered", 3);
+  EXPECT_EQ(asked_for.Decide().action, CertificateAction::kPutBack);
 }
 
 // Fault 98.
@@ -188,6 +200,73 @@ TEST(DecideCertificateTest, TurnsToNoOtherIssuerBeyondThePace) {
   world.SetRequestReady(false, "Failed", "not these names");
   world.request->mutable_status()->add_failure_types("rejectedIdentifier");
   EXPECT_EQ(world.Decide().action, CertificateAction::kFail);
+}
+
+// The later of the two holds it, and is what its status tells.
+TEST(DecideCertificateTest, BothThePaceAndTheFailuresHoldABeginning) {
+  struct Case {
+    absl::Duration after_failure;
+    bool paced;
+    absl::Duration held;
+  };
+  for (const Case& test : {
+           Case{absl::Seconds(30), true, absl::Minutes(1)},
+           Case{absl::Minutes(1), false, absl::Minutes(1)},
+           Case{absl::Minutes(5), false, absl::Minutes(5)},
+       }) {
+    World world;
+    world.secret.reset();
+    issuer::v1::CertificateStatus& status = *world.certificate.mutable_status();
+    NoteIssuance(IssuanceCause::kAsked, 3, {}, kNow, status);
+    world.SetIssuing(false, "Failed", 3);
+    *status.mutable_next_attempt_time() = service::ToProto(kNow + test.after_failure);
+    const CertificateDecision decision = world.Decide();
+    EXPECT_EQ(decision.action, CertificateAction::kBackOff) << test.after_failure;
+    EXPECT_EQ(decision.at, kNow + test.held) << test.after_failure;
+    EXPECT_EQ(decision.paced, test.paced) << test.after_failure;
+    EXPECT_EQ(world.Decide(kNow + test.held).action, CertificateAction::kBegin);
+  }
+}
+
+// Fault 115.
+TEST(OverdueWaitTest, OnlyACertificateThatServesAndIsOverdueWaits) {
+  struct Case {
+    const char* why;
+    std::function<void(issuer::v1::CertificateStatus&)> change;
+    bool waits;
+  };
+  const auto set_ready = [](bool ready) {
+    return [ready](issuer::v1::CertificateStatus& status) {
+      service::SetCondition(*status.mutable_conditions(), {"Ready", ready, "", ""}, 3, kNow);
+    };
+  };
+  const auto renew_at = [](absl::Time time) {
+    return [time](issuer::v1::CertificateStatus& status) {
+      *status.mutable_renewal_time() = service::ToProto(time);
+    };
+  };
+  const std::vector<Case> cases = {
+      {"overdue", [](auto&) {}, true},
+      {"not ready", set_ready(false), false},
+      {"of unknown readiness", [](auto& status) { status.clear_conditions(); }, false},
+      {"without a time", [](auto& status) { status.clear_renewal_time(); }, false},
+      {"just due", renew_at(kNow - absl::Minutes(1)), false},
+      {"due later", renew_at(kNow + absl::Hours(1)), false},
+      {"ended", [](auto& status) { *status.mutable_not_after() = service::ToProto(kNow); },
+       false},
+  };
+  for (const Case& test : cases) {
+    World world;
+    issuer::v1::CertificateStatus& status = *world.certificate.mutable_status();
+    *status.mutable_not_before() = service::ToProto(kNow - 60 * kDay);
+    *status.mutable_not_after() = service::ToProto(kNow + 30 * kDay);
+    renew_at(kNow - absl::Hours(1))(status);
+    set_ready(true)(status);
+    test.change(status);
+    const absl::Duration wait = OverdueWait(world.certificate, kNow);
+    EXPECT_EQ(wait > absl::Minutes(4), test.waits) << test.why;
+    EXPECT_LE(wait, test.waits ? absl::Minutes(10) : absl::ZeroDuration()) << test.why;
+  }
 }
 
 }  // namespace

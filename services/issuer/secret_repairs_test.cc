@@ -64,5 +64,10 @@ TEST(SecretRepairsTest, OneNotedUnderAClockOfTomorrowHoldsUpNothing) {
   EXPECT_EQ(NextRepairAt(Repaired(8).status(), kNow - absl::Hours(24)), absl::InfinitePast());
 }
 
+TEST(SecretRepairsTest, AClockThatIsPutRightForgetsNothing) {
+  const absl::Duration second = absl::Seconds(1);
+  EXPECT_EQ(NextRepairAt(Repaired(8).status(), kNow - 30 * second), kNow + 60 * second);
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service
