@@ -94,6 +94,38 @@ TEST_F(AccountDeactivationTest, ALostAnswerIsMadeGood) {
   EXPECT_TRUE(IsMarked());
 }
 
+TEST_F(AccountDeactivationTest, WhatBecomesOfTheIssuerMeanwhileIsNotLost) {
+  Register();
+  ca_.faults["/account/1"] = {{[&](const acme::SentJws& jws) {
+                                 issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
+                                 service::SetCondition(
+                                     *issuer.mutable_status()->mutable_conditions(),
+                                     {"Other", true, "Meanwhile", ""}, 1, clock_.Now());
+                                 WriteStatus(stores_->issuers, issuer);
+                                 return acme::Reply(200, R"({"status": "deactivated"})")(jws);
+                               },
+                               /*done=*/true}};
+  CW_ASSERT_OK(Deactivate());
+  EXPECT_TRUE(IsMarked());
+  EXPECT_EQ(Ready(), "False AccountDeactivated");
+  EXPECT_EQ(ConditionOf(Read(stores_->issuers, "ca"), "Other"), "True Meanwhile");
+}
+
+TEST_F(AccountDeactivationTest, AnAccountThatCameMeanwhileIsNotCalledDeactivated) {
+  Register();
+  ca_.faults["/account/1"] = {
+      {[&](const acme::SentJws& jws) {
+         issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
+         issuer.mutable_status()->mutable_acme()->set_account_key_thumbprint("another");
+         WriteStatus(stores_->issuers, issuer);
+         return acme::Reply(200, R"({"status": "deactivated"})")(jws);
+       },
+       /*done=*/true}};
+  EXPECT_THAT(Deactivate(), StatusIs(absl::StatusCode::kAborted, HasSubstr("meanwhile")));
+  EXPECT_FALSE(IsMarked());
+  EXPECT_EQ(Ready(), "True ACMEAccountRegistered");
+}
+
 TEST_F(AccountDeactivationTest, ACaThatRefusesEvenToLookTheAccountUpHasEndedIt) {
   Register();
   ca_.faults["/account/1"] = {{Refuse(403, "unauthorized")}};

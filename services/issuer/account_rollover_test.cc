@@ -245,8 +245,8 @@ TEST_F(AccountRolloverTest, ACaThatDoesNotSpeakOfUnknownKeysIsAskedAboutThePrese
 TEST_F(AccountRolloverTest, ALostAnswerKeepsTheKeyThoughNobodyHasItYet) {
   Register();
   // The change may still be on its way.
-  for (const acme::FakeAnswer& lost :
-       {Lose(), acme::Reply(504, ""), acme::Reply(502, "<html>gateway</html>")}) {
+  for (const acme::FakeAnswer& lost : {Lose(), acme::Reply(408, ""), acme::Reply(504, ""),
+                                       acme::Reply(502, "<html>gateway</html>")}) {
     ca_.faults["/key-change"] = {{lost}};
     EXPECT_THAT(RollOver(), StatusIs(absl::StatusCode::kUnavailable));
     EXPECT_NE(Stored("next-tls.key"), "");
@@ -257,6 +257,38 @@ TEST_F(AccountRolloverTest, ALostAnswerKeepsTheKeyThoughNobodyHasItYet) {
   CW_ASSERT_OK(Pass());
   EXPECT_EQ(Stored(), next);
   ExpectSettled();
+}
+
+TEST_F(AccountRolloverTest, AKeyThatSomebodyPutInPlaceOfTheNewOneIsNotTakenForIt) {
+  Register();
+  const std::string old_key = Stored();
+  std::string other;
+  ca_.faults["/key-change"] = {{[&](const acme::SentJws& jws) {
+                                  other = StoreNextKey();
+                                  return acme::Reply(200, "{}")(jws);
+                                },
+                                /*done=*/true}};
+  EXPECT_THAT(RollOver(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                   HasSubstr("delete the Secret to register another")));
+  EXPECT_EQ(Stored(), old_key);
+  EXPECT_EQ(Stored("next-tls.key"), other);
+  EXPECT_EQ(StatusThumbprint(), ThumbprintOf(old_key));
+}
+
+TEST_F(AccountRolloverTest, ADeactivatedAccountGetsNoNewKey) {
+  Register();
+  const std::string old_key = Stored();
+  issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
+  *issuer.mutable_status()->mutable_acme()->mutable_deactivated_time() =
+      service::ToProto(clock_.Now());
+  WriteStatus(stores_->issuers, issuer);
+  EXPECT_EQ(ReasonOfRefusal(), "ACCOUNT_DEACTIVATED");
+  // Nor does one that was on its way.
+  StoreNextKey();
+  EXPECT_THAT(Finish(), IsOkAndHolds(true));
+  EXPECT_EQ(Changes(), 0);
+  EXPECT_EQ(Stored(), old_key);
+  EXPECT_EQ(Stored("next-tls.key"), "");
 }
 
 // Fault 34.
