@@ -1,6 +1,8 @@
 #include "services/issuer/renewal_info_reconciler.h"
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +50,39 @@ TEST(AdoptRenewalInfoTest, KeepsTheMomentUntilTheWindowChanges) {
       AdoptRenewalInfo(same, Answer(-200 * kHour, -100 * kHour), kNow + kHour, other);
   EXPECT_EQ(In(changed.selected_time()), -125 * kHour);
   EXPECT_EQ(In(changed.suggested_time()), kHour);
+}
+
+TEST(AdoptRenewalInfoTest, EitherEndMakesAnotherWindow) {
+  base::FixedRandom random(0.25);
+  const RenewalInfo first =
+      AdoptRenewalInfo(RenewalInfo(), Answer(100 * kHour, 200 * kHour), kNow, random);
+  const RenewalInfo later_end =
+      AdoptRenewalInfo(first, Answer(100 * kHour, 300 * kHour), kNow + kHour, random);
+  EXPECT_EQ(In(later_end.selected_time()), 150 * kHour);
+  EXPECT_EQ(In(later_end.suggested_time()), kHour);
+  const RenewalInfo earlier_start =
+      AdoptRenewalInfo(first, Answer(0 * kHour, 200 * kHour), kNow + kHour, random);
+  EXPECT_EQ(In(earlier_start.selected_time()), 50 * kHour);
+  EXPECT_EQ(In(earlier_start.suggested_time()), kHour);
+}
+
+TEST(AdoptRenewalInfoTest, AfterAnErrorAsksWhenTheCaSaysOrRarelyWhereThatIsUseless) {
+  base::FixedRandom random;
+  const auto error = [](int http_status, std::optional<absl::Time> retry_at) {
+    return acme::ProblemStatus(http_status, acme::Problem(), retry_at, kNow);
+  };
+  const std::vector<std::pair<absl::Status, absl::Duration>> cases = {
+      {error(503, kNow + absl::Seconds(1)), absl::Minutes(1)},
+      {error(503, kNow + 2 * kHour), 2 * kHour},
+      {error(503, kNow + 99 * kHour), 24 * kHour},
+      {error(503, std::nullopt), absl::Minutes(5)},
+      {error(404, std::nullopt), 24 * kHour},
+  };
+  for (const auto& [status, wait] : cases) {
+    const absl::StatusOr<acme::RenewalInfo> answer = status;
+    EXPECT_EQ(In(AdoptRenewalInfo(RenewalInfo(), answer, kNow, random).next_check()), wait)
+        << status;
+  }
 }
 
 // Fault 97.
@@ -151,6 +186,28 @@ TEST_F(RenewalInfoReconcilerTest, AnExpiredCertificateIsNotAskedAbout) {
   clock_.Advance(absl::Hours(2));
   EXPECT_EQ(Pass().requeue_after, std::nullopt);
   EXPECT_EQ(http_.requests().size(), asked);
+}
+
+TEST_F(RenewalInfoReconcilerTest, AClockThatIsSetBackPutsNoQuestionOff) {
+  ServeWindow();
+  clock_.Advance(absl::Minutes(1));
+  Pass();
+  const std::size_t asked = http_.requests().size();
+  clock_.StepWall(-absl::Hours(48));
+  Pass();
+  EXPECT_GT(http_.requests().size(), asked);
+  EXPECT_EQ(service::FromProto(Info().last_checked()), clock_.Now());
+}
+
+TEST_F(RenewalInfoReconcilerTest, OnlyTheCaThatIssuedItIsAsked) {
+  ServeWindow();
+  Certificate certificate = Read(stores_->certificates, "site");
+  certificate.mutable_status()->mutable_issuer_in_use()->set_name("gone");
+  WriteStatus(stores_->certificates, certificate);
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_EQ(Pass().requeue_after, std::nullopt);
+  EXPECT_EQ(http_.requests().size(), 0u);
+  EXPECT_FALSE(Info().has_next_check());
 }
 
 TEST_F(RenewalInfoReconcilerTest, SaysWhatWentWrong) {
