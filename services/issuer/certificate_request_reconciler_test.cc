@@ -55,6 +55,18 @@ TEST_F(CertificateRequestReconcilerTest, WaitsForTheIssuer) {
   EXPECT_THAT(orders_.created, IsEmpty());
 }
 
+TEST_F(CertificateRequestReconcilerTest, AnOrderOnItsWayIsFollowedWhateverBecomesOfTheIssuer) {
+  CreateIssuer();
+  Pass();
+  issuer::v1::Issuer issuer = Read(stores_->issuers, "ca");
+  service::SetCondition(*issuer.mutable_status()->mutable_conditions(),
+                        {"Ready", false, "ServerUnavailable", "no answer"}, 1, clock_.Now());
+  WriteStatus(stores_->issuers, issuer);
+  EXPECT_EQ(ConditionOf(Pass()), "False Pending");
+  Report(Valid(Chain()));
+  EXPECT_EQ(ConditionOf(Pass()), "True Issued");
+}
+
 TEST_F(CertificateRequestReconcilerTest, RepeatsTheSameOrderWhileItsServiceIsAway) {
   CreateIssuer();
   orders_.error = absl::UnavailableError("connection refused");
