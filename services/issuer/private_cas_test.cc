@@ -141,5 +141,22 @@ TEST(PrivateCasTest, WakesTheCertificatesOfAnIssuerWhoseCaHasChanged) {
   EXPECT_EQ(cas.Of("Issuer web/ca"), nullptr);
 }
 
+// As when a CA is cross-signed, or its root is renewed.
+TEST(PrivateCasTest, WhatIsAboveTheCaIsPartOfIt) {
+  int woken = 0;
+  PrivateCas cas([](const std::string&) { return std::vector<std::string>{"web/a"}; },
+                 [&](const std::string&) { ++woken; });
+  PrivateCa ca = Of(pki::TestCa());
+  cas.Set("Issuer web/ca", ca);
+  ca.ca_pem = "another root";
+  cas.Set("Issuer web/ca", ca);
+  EXPECT_EQ(woken, 2);
+  EXPECT_EQ(cas.Of("Issuer web/ca")->ca_pem, "another root");
+  ca.chain_pem = "another chain";
+  cas.Set("Issuer web/ca", ca);
+  EXPECT_EQ(woken, 3);
+  EXPECT_EQ(cas.Of("Issuer web/ca")->chain_pem, "another chain");
+}
+
 }  // namespace
 }  // namespace certwright::issuer_service
