@@ -80,5 +80,12 @@ TEST_F(CallSlotsTest, WhoHasTooManyIsToldTheLimitAndWhenToTryAgain) {
   EXPECT_TRUE(RetryAfterOf(refused).has_value());
 }
 
+TEST_F(CallSlotsTest, WhatThoseWhoAreKnownGiveBackIsNotForStrangers) {
+  EXPECT_EQ(TakeTen(Known("ann")), 4);
+  kept_.clear();
+  EXPECT_EQ(TakeTen(Stranger("192.0.2.1")), 3);
+  EXPECT_EQ(TakeTen(Stranger("192.0.2.2")), 2);
+}
+
 }  // namespace
 }  // namespace certwright::rpc

@@ -153,6 +153,20 @@ TEST_F(CallerCertificatesTest, AListThatIsOutOfDateStillRevokesAndIsTold) {
   EXPECT_EQ(revocations_->next_update(), next);
 }
 
+TEST_F(CallerCertificatesTest, OfSeveralListsAllCountAndTheFirstToBeOutOfDateIsTold) {
+  const std::vector<Certificate> leaves = {Leaf(ca_), Leaf(ca_)};
+  const absl::Time sooner = clock_.Now() + absl::Hours(1);
+  const std::string first = ca_.RevocationList({leaves[0]}, sooner);
+  const std::string second = ca_.RevocationList({leaves[1]}, sooner + absl::Hours(1));
+  for (const std::string& lists : {first + second, second + first}) {
+    CW_ASSERT_OK(Revoke(lists));
+    for (const Certificate& leaf : leaves) {
+      EXPECT_THAT(Check(leaf), StatusIs(absl::StatusCode::kUnauthenticated));
+    }
+    EXPECT_EQ(revocations_->next_update(), sooner);
+  }
+}
+
 TEST_F(CallerCertificatesTest, AListOfAnotherCaIsRefused) {
   // Of the same name, with another key.
   EXPECT_THAT(Revoke(TestCa().RevocationList({})),
