@@ -276,6 +276,16 @@ TEST_F(SigningIssuersTest, ALeafIsNoCa) {
   EXPECT_EQ(Check(CaIssuer()).reason, "InvalidKeyPair");
 }
 
+TEST_F(SigningIssuersTest, NothingIsSignedWithATemporaryCertificate) {
+  StoreCa(root_, root_.key());
+  issuer::v1::Secret secret = Read(stores_->secrets, "ca");
+  (*secret.mutable_metadata()->mutable_annotations())[kTemporaryAnnotation] = "true";
+  CW_ASSERT_OK(Await(stores_->secrets.Update(Context(), secret)));
+  EXPECT_EQ(Check(CaIssuer()).reason, "InvalidKeyPair");
+  EXPECT_THAT(TrySign(CaIssuer(), Request()),
+              base::StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("temporary")));
+}
+
 TEST_F(SigningIssuersTest, SelfSignedCertificateOfAUsersRequest) {
   EXPECT_EQ(Check(SelfSignedIssuer()).reason, "IsReady");
   EXPECT_THAT(TrySign(SelfSignedIssuer(), Request()),
