@@ -129,7 +129,10 @@ void AuditLog::Record(const rpc::AuditRecord& record) {
 
 void AuditLog::CountLost() {
   const std::size_t lost = pool_->overrun_counter();
-  const std::size_t before = counted_.exchange(lost);
+  std::size_t before = counted_.load();
+  // Never back, or another thread that saw fewer would have some counted twice.
+  while (before < lost && !counted_.compare_exchange_weak(before, lost)) {
+  }
   if (lost <= before) return;
   lost_.Increment(static_cast<double>(lost - before));
   if (before == 0) telemetry::LogError("the audit log loses lines: its queue is full");
