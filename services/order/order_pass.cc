@@ -74,6 +74,8 @@ OrderPass::OrderPass(const OrderEnvironment& environment, OrderMemory& memory,
                                               order().metadata().namespace_())) {}
 
 runtime::Awaitable<absl::StatusOr<controller::Result>> OrderPass::Run() {
+  // One whose record was too large to be kept was ended outside of any step.
+  if (IsFinal(order().status().state())) memory_.Forget(key_);
   for (int steps = 0; steps < kMaxSteps; ++steps) {
     CW_CO_RETURN_IF_ERROR(context_.Check());
     const Action action = Decide(order(), TakeSnapshot(), Now());
