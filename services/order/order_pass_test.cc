@@ -1,6 +1,7 @@
 // What a pass remembers for the next one, and what it leaves behind when it is cut short.
 #include "services/order/order_pass.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -183,6 +184,163 @@ TEST_F(OrderPassTest, NoMoreThanTenAlternateChainsAreLookedAt) {
   Pass();
   EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
   EXPECT_EQ(ca_->Count("DownloadAlternate"), 10);
+}
+
+// Fault 16.
+TEST_F(OrderPassTest, AnOutageHoweverLongFailsNoOrderThatWasReadBefore) {
+  Create({"a.test"});
+  Pass();
+  Prove();
+  ca_->LoseReplyOf("Finalize");
+  EXPECT_FALSE(TryPass()->ok());
+  for (int hour = 0; hour < 3; ++hour) {
+    clock_.Advance(absl::Hours(1));
+    ca_->FailNext("GetOrder", absl::UnavailableError("connection refused"));
+    EXPECT_FALSE(TryPass()->ok());
+    EXPECT_EQ(State(), v1::ORDER_STATE_READY);
+  }
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+// Fault 16: only that the certificate is not there says that it will never be.
+TEST_F(OrderPassTest, AnOutageBeyondTheOrdersEndLosesNoCertificate) {
+  Create({"a.test"});
+  const Result waiting = Pass();
+  Prove();
+  for (int i = 0; i < 2; ++i) {
+    ca_->FailNext("DownloadCertificate", absl::UnavailableError("connection refused"));
+  }
+  EXPECT_FALSE(TryPass()->ok());
+  clock_.Advance(*waiting.requeue_after);
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_VALID);
+}
+
+// Fault 37: a CA gives the next order for the same names what it has for them.
+TEST_F(OrderPassTest, AnOrderThatEndedStandsInNoOthersWay) {
+  const auto fail = [this](const std::string& name) {
+    challenges_.Set(name + ".test", solver::v1::CHALLENGE_STATE_ERRORED, "no such zone");
+    Pass(name);
+    EXPECT_EQ(Read(name).status().state(), v1::ORDER_STATE_ERRORED);
+  };
+  struct Case {
+    std::string name;
+    std::function<void(const std::string&)> end;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"failed", fail},
+           {"failed-before-a-restart",
+            [&](const std::string& name) {
+              fail(name);
+              Restart();
+            }},
+           {"deleted",
+            [this](const std::string& name) {
+              CW_ASSERT_OK(runtime::RunSync(orders_.MarkDeleted(Context(), "default", name)));
+              Pass(name);
+            }},
+           {"vanished", [this](const std::string& name) {
+              CW_ASSERT_OK(runtime::RunSync(orders_.Delete(Context(), "default", name)));
+              Pass(name);
+            }}}) {
+    Create({c.name + ".test"}, c.name);
+    Pass(c.name);
+    const std::string url = Read(c.name).status().url();
+    ASSERT_NE(url, "") << c.name;
+    c.end(c.name);
+    const std::string next = c.name + "-next";
+    Create({c.name + ".test"}, next);
+    Pass(next);
+    EXPECT_EQ(Read(next).status().url(), url) << c.name;
+  }
+}
+
+TEST_F(OrderPassTest, AnOrderThatIsTooMuchToBeKeptStandsInNoOthersWay) {
+  ca_->offered.assign(1000, std::string(2000, 'x'));
+  Create({"a.test"});
+  EXPECT_FALSE(TryPass()->ok());
+  ASSERT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  Pass();
+  Create({"a.test"}, "next");
+  ASSERT_TRUE(TryPass("next").has_value());
+  EXPECT_EQ(Read("next").status().url(), ca_->order.url);
+}
+
+// Fault 50.
+TEST_F(OrderPassTest, WhatWasWaitedForBeforeSlowsNoPollOfWhatTheCaWorksOn) {
+  OrderMemory memory;
+  ca_->processing_polls = 1000;
+  Create({"a.test"});
+  CW_ASSERT_OK(PassWith(memory));
+  Prove();
+  OrderMemory::Waits waits;
+  waits.polls = 59;
+  memory.SetWaits(kKey, waits);
+  CW_ASSERT_OK_AND_ASSIGN(const Result polling, PassWith(memory));
+  EXPECT_EQ(State(), v1::ORDER_STATE_PROCESSING);
+  EXPECT_LT(memory.waits(kKey).polls, 10);
+  EXPECT_LT(polling.requeue_after.value_or(absl::InfiniteDuration()), absl::Seconds(1));
+}
+
+// Fault 24.
+TEST_F(OrderPassTest, NothingIsLeftOfARateLimitThatIsOver) {
+  ca_->FailNext("GetAuthorization", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                           clock_.Now() + absl::Minutes(5)));
+  Create({"a.test", "b.test"});
+  EXPECT_EQ(Pass().requeue_after, absl::Minutes(5));
+  EXPECT_EQ(Ready().reason(), "RateLimited");
+  clock_.Advance(absl::Minutes(5));
+  Pass();
+  EXPECT_FALSE(Read().status().has_retry_time());
+  EXPECT_THAT(Read().status().failures(), IsEmpty());
+  EXPECT_EQ(Ready().reason(), "Pending");
+  EXPECT_THAT(challenges_.challenges, SizeIs(2));
+  EXPECT_EQ(ca_->Count("GetAuthorization"), 3) << "what was read is not read again";
+}
+
+// Fault 24: the issuer service would hold back others for it.
+TEST_F(OrderPassTest, AnOutageIsNotTakenForTheRateLimitBeforeIt) {
+  ca_->FailNext("NewOrder", FakeAuthority::Problem(429, "rateLimited", "too many",
+                                                   clock_.Now() + absl::Minutes(5)));
+  ca_->FailNext("NewOrder", absl::UnavailableError("no route"));
+  Create({"a.test"});
+  Pass();
+  EXPECT_THAT(Read().status().failures(), SizeIs(1));
+  clock_.Advance(absl::Minutes(5));
+  EXPECT_FALSE(TryPass()->ok());
+  EXPECT_EQ(Ready().reason(), "ServerUnavailable");
+  EXPECT_THAT(Read().status().failures(), IsEmpty());
+}
+
+// Fault 51.
+TEST_F(OrderPassTest, ACaThatNeverLetsAnOrderBeFinalizedFailsIt) {
+  Create({"a.test"});
+  Pass();
+  Prove();
+  for (int i = 0; i < 10; ++i) {
+    ca_->FailNext("Finalize", FakeAuthority::Problem(403, "unauthorized", "not yours"));
+  }
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_ERRORED);
+  EXPECT_THAT(Read().status().reason(), HasSubstr("not yours"));
+  EXPECT_EQ(ca_->Count("Finalize"), 6);
+}
+
+TEST_F(OrderPassTest, TheEndOfAnIssuedOrdersRetentionTakesNoProofFromOthers) {
+  Create({"a.test"});
+  Pass();
+  Prove();
+  Pass();
+  ASSERT_EQ(State(), v1::ORDER_STATE_VALID);
+  // The solver service keeps its challenges for a shorter time.
+  challenges_.challenges.clear();
+  clock_.Advance(absl::Hours(24));
+  Pass();
+  EXPECT_EQ(Read().metadata().name(), "");
+  EXPECT_THAT(ca_->deactivated, IsEmpty());
 }
 
 }  // namespace
