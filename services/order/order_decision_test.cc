@@ -176,6 +176,17 @@ TEST(DecideTest, WaitsForACaThatHasNotCaughtUpWithItsValidations) {
       {"in the next pass: read", next_pass, Step::kReadOrder},
       {"before it is due: wait", too_early, Step::kWait},
   });
+  EXPECT_EQ(too_early.Decide().wake_at, kNow + absl::Seconds(1));
+}
+
+TEST(DecideTest, AsksNoSoonerThanPlannedAboutAnOrderWithNothingToProve) {
+  World pending = World().Placed();
+  pending.snapshot.polls = 1;
+  pending.snapshot.next_poll = kNow + absl::Seconds(2);
+  Check({{"before it is due", pending, Step::kWait}});
+  EXPECT_EQ(pending.Decide().wake_at, kNow + absl::Seconds(2));
+  pending.snapshot.next_poll = kNow;
+  Check({{"when it is due", pending, Step::kReadOrder}});
 }
 
 TEST(DecideTest, FailsAsTheWorstChallengeDidOnceTheCaWasAsked) {
@@ -255,7 +266,12 @@ TEST(DecideTest, LeavesTheCaAloneUntilItsRetryTime) {
   EXPECT_EQ(static_cast<int>(action.step), static_cast<int>(Step::kWait));
   EXPECT_EQ(action.wake_at, kNow + absl::Minutes(7));
   limited.snapshot.retry_at = kNow;
-  Check({{"when it has come", limited, Step::kPlace}});
+  World unproven = World().Placed().Authorization("pending");
+  unproven.snapshot.retry_at = kNow + absl::Minutes(7);
+  Check({
+      {"when it has come", limited, Step::kPlace},
+      {"what does not ask the CA goes on", unproven, Step::kCreateChallenges},
+  });
 }
 
 TEST(DecideTest, KeepsFinishedOrdersForAWhile) {
@@ -301,10 +317,20 @@ struct ErrorCase {
   std::string reason;
 };
 
+void CheckErrors(const std::vector<ErrorCase>& cases) {
+  for (const ErrorCase& c : cases) {
+    SCOPED_TRACE(c.title);
+    const ErrorAction action = DecideOnError(c.error, c.step, kNow);
+    EXPECT_EQ(static_cast<int>(action.recovery), static_cast<int>(c.expected));
+    EXPECT_EQ(action.failed_state, c.failed_state);
+    EXPECT_EQ(action.reason, c.reason);
+  }
+}
+
 // Fault 57.
 TEST(DecideOnErrorTest, DoesWhatTheClassOfTheErrorAsksFor) {
   const absl::Status gone = acme::ProblemStatus(404, acme::Problem(), std::nullopt, kNow);
-  const std::vector<ErrorCase> cases = {
+  CheckErrors({
       {"network",
        absl::UnavailableError("x"),
        Step::kPlace,
@@ -391,14 +417,31 @@ TEST(DecideOnErrorTest, DoesWhatTheClassOfTheErrorAsksFor) {
        Recovery::kBackoff,
        {},
        "ServerUnavailable"},
-  };
-  for (const ErrorCase& c : cases) {
-    SCOPED_TRACE(c.title);
-    const ErrorAction action = DecideOnError(c.error, c.step, kNow);
-    EXPECT_EQ(static_cast<int>(action.recovery), static_cast<int>(c.expected));
-    EXPECT_EQ(action.failed_state, c.failed_state);
-    EXPECT_EQ(action.reason, c.reason);
-  }
+  });
+}
+
+TEST(DecideOnErrorTest, OneAnswerMeansAnotherThingAtAnotherStep) {
+  const absl::Status gone = acme::ProblemStatus(404, acme::Problem(), std::nullopt, kNow);
+  const absl::Status not_ready = ProblemOfType(403, "orderNotReady");
+  const absl::Status done = ProblemOfType(400, "alreadyRevoked");
+  const v1::OrderState none = v1::ORDER_STATE_UNSPECIFIED;
+  const v1::OrderState invalid = v1::ORDER_STATE_INVALID;
+  const v1::OrderState errored = v1::ORDER_STATE_ERRORED;
+  CheckErrors({
+      {"not ready to be read", not_ready, Step::kReadOrder, Recovery::kBackoff, none,
+       "ServerUnavailable"},
+      {"finalized already", done, Step::kFinalize, Recovery::kReadOrder, none,
+       "ServerUnavailable"},
+      {"downloaded already", done, Step::kDownload, Recovery::kBackoff, none,
+       "ServerUnavailable"},
+      {"an authorization is forgotten", gone, Step::kReadAuthorizations, Recovery::kFail,
+       invalid, "Failed"},
+      {"no newOrder", gone, Step::kPlace, Recovery::kFail, errored, "Failed"},
+      {"no finalize", gone, Step::kFinalize, Recovery::kFail, errored, "Failed"},
+      {"no certificate", gone, Step::kDownload, Recovery::kFail, errored, "Failed"},
+      {"unauthorized to place", ProblemOfType(403, "unauthorized"), Step::kPlace,
+       Recovery::kFail, errored, "Failed"},
+  });
 }
 
 TEST(DecideOnErrorTest, SaysWhenToTryAgain) {
@@ -409,6 +452,18 @@ TEST(DecideOnErrorTest, SaysWhenToTryAgain) {
   EXPECT_EQ(
       DecideOnError(ProblemOfType(403, "userActionRequired"), Step::kPlace, kNow).retry_at,
       kNow + absl::Minutes(10));
+  EXPECT_EQ(
+      DecideOnError(ProblemOfType(400, "accountDoesNotExist"), Step::kPlace, kNow).retry_at,
+      kNow + absl::Minutes(1));
+  const absl::Status untimed =
+      acme::ErrorWithClass(absl::StatusCode::kUnavailable, "x", acme::ErrorClass::kRetryAt);
+  EXPECT_EQ(DecideOnError(untimed, Step::kPlace, kNow).retry_at, kNow + absl::Minutes(1));
+  // A time that has passed must not make a busy loop.
+  const absl::Time later = kNow + absl::Hours(3);
+  EXPECT_EQ(DecideOnError(ProblemOfType(429, "rateLimited", kNow + absl::Hours(2)),
+                          Step::kPlace, later)
+                .retry_at,
+            later + absl::Seconds(1));
 }
 
 }  // namespace
