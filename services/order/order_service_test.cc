@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/pki/csr.h"
@@ -34,6 +35,21 @@ v1::Order GoodOrder() {
   return order;
 }
 
+v1::Order OrderFor(int dns_names, int ip_addresses) {
+  pki::SubjectAltNames names;
+  for (int i = 0; i < dns_names; ++i) names.dns_names.push_back(absl::StrCat("n", i, ".test"));
+  for (int i = 0; i < ip_addresses; ++i) {
+    names.ip_addresses.push_back(absl::StrCat("192.0.2.", i));
+  }
+  v1::Order order = GoodOrder();
+  v1::OrderSpec& spec = *order.mutable_spec();
+  spec.set_request(CsrFor(names));
+  spec.clear_dns_names();
+  for (const std::string& name : names.dns_names) spec.add_dns_names(name);
+  for (const std::string& address : names.ip_addresses) spec.add_ip_addresses(address);
+  return order;
+}
+
 std::vector<std::string> FieldsOf(v1::Order order, std::string* descriptions = nullptr) {
   rpc::Violations violations;
   ValidateOrder(order, violations);
@@ -46,6 +62,23 @@ std::vector<std::string> FieldsOf(v1::Order order, std::string* descriptions = n
 }
 
 TEST(ValidateOrderTest, AcceptsAGoodOrder) { EXPECT_THAT(FieldsOf(GoodOrder()), IsEmpty()); }
+
+TEST(ValidateOrderTest, TakesAHundredNamesOfBothKindsTogether) {
+  EXPECT_THAT(FieldsOf(OrderFor(100, 0)), IsEmpty());
+  EXPECT_THAT(FieldsOf(OrderFor(60, 40)), IsEmpty());
+  EXPECT_THAT(FieldsOf(OrderFor(101, 0)), ElementsAre("spec.dnsNames"));
+  EXPECT_THAT(FieldsOf(OrderFor(60, 41)), ElementsAre("spec.dnsNames"));
+}
+
+TEST(ValidateOrderTest, TakesWhatIsJustWithinItsLimits) {
+  v1::Order order = GoodOrder();
+  order.mutable_spec()->mutable_duration()->set_seconds(1);
+  order.mutable_spec()->set_profile(std::string(64, 'p'));
+  order.mutable_spec()->set_replaces(std::string(256, 'r'));
+  EXPECT_THAT(FieldsOf(order), IsEmpty());
+  order.mutable_spec()->mutable_duration()->set_seconds(0);
+  EXPECT_THAT(FieldsOf(order), ElementsAre("spec.duration"));
+}
 
 // Fault 44.
 TEST(ValidateOrderTest, BringsNamesIntoTheirOneSpelling) {
@@ -79,14 +112,19 @@ TEST(ValidateOrderTest, RefusesARequestForOtherNamesAndSaysWhich) {
 }
 
 TEST(ValidateOrderTest, RefusesWhatAcmeCannotCertify) {
-  pki::SubjectAltNames names;
-  names.dns_names = {"a.test"};
-  names.email_addresses = {"x@a.test"};
-  v1::Order order = GoodOrder();
-  order.mutable_spec()->set_request(CsrFor(names));
-  std::string descriptions;
-  EXPECT_THAT(FieldsOf(order, &descriptions), Contains("spec.request"));
-  EXPECT_THAT(descriptions, HasSubstr("email addresses"));
+  pki::SubjectAltNames with_email;
+  with_email.dns_names = {"a.test"};
+  with_email.email_addresses = {"x@a.test"};
+  pki::SubjectAltNames with_uri;
+  with_uri.dns_names = {"a.test"};
+  with_uri.uris = {"spiffe://a.test/x"};
+  for (const pki::SubjectAltNames& names : {with_email, with_uri}) {
+    v1::Order order = GoodOrder();
+    order.mutable_spec()->set_request(CsrFor(names));
+    std::string descriptions;
+    EXPECT_THAT(FieldsOf(order, &descriptions), Contains("spec.request"));
+    EXPECT_THAT(descriptions, HasSubstr("URIs or email addresses"));
+  }
 }
 
 TEST(ValidateOrderTest, RefusesABadRequestAndAnOrderWithoutNames) {
