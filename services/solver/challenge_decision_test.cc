@@ -80,6 +80,21 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
          s.snapshot.put_out_time = kNow - kPresentAgain;
        },
        Step::kPresent},
+      {"not seen for a short time",
+       [](Situation& s) {
+         s.snapshot.checks_in_turn = 3;
+         s.snapshot.put_out_time = kNow - kPresentAgain + absl::Seconds(1);
+       },
+       Step::kCheck},
+      {"not looked for since it was put out",
+       [](Situation& s) { s.snapshot.put_out_time = kNow - kPresentAgain; }, Step::kCheck},
+      {"seen long after it was put out",
+       [](Situation& s) {
+         s.snapshot.checks_in_turn = 3;
+         s.snapshot.put_out_time = kNow - kPresentAgain;
+         s.snapshot.found_at = kNow;
+       },
+       Step::kAccept},
       {"a check was not long ago",
        [](Situation& s) {
          s.snapshot.checks_in_turn = 3;
@@ -93,6 +108,12 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
          s.snapshot.due = kNow + absl::Seconds(2);
        },
        Step::kGiveBack, kNow + absl::Seconds(5)},
+      {"the first turn is almost over",
+       [](Situation& s) {
+         s.snapshot.checks_in_turn = 9;
+         s.snapshot.slot_since = kNow - kTurn + absl::Seconds(1);
+       },
+       Step::kCheck},
       {"a later turn has one check",
        [](Situation& s) {
          s.snapshot.checks_in_turn = 1;
@@ -114,6 +135,12 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
          s.solver.mutable_self_check()->mutable_settle()->set_seconds(4);
        },
        Step::kWait, kNow + absl::Seconds(3)},
+      {"seen, and it has settled",
+       [](Situation& s) {
+         s.snapshot.found_at = kNow - absl::Seconds(4);
+         s.solver.mutable_self_check()->mutable_settle()->set_seconds(4);
+       },
+       Step::kAccept},
       {"what is seen keeps its slot",
        [](Situation& s) {
          s.snapshot.found_at = kNow;
@@ -127,6 +154,13 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
          s.solver.mutable_self_check()->mutable_wait()->set_seconds(7);
        },
        Step::kWait, kNow + absl::Seconds(7)},
+      {"the wait instead of a check is over",
+       [](Situation& s) {
+         s.solver.mutable_self_check()->set_mode(issuer::v1::SELF_CHECK_MODE_NONE);
+         s.solver.mutable_self_check()->mutable_wait()->set_seconds(7);
+         s.snapshot.put_out_time = kNow - absl::Seconds(7);
+       },
+       Step::kAccept},
       {"no wait instead of a check",
        [](Situation& s) {
          s.solver.mutable_self_check()->set_mode(issuer::v1::SELF_CHECK_MODE_NONE);
@@ -140,6 +174,13 @@ TEST(ChallengeDecisionTest, TheNextStepFollowsFromWhatIsKnown) {
          s.snapshot.due = kNow + absl::Seconds(1);
        },
        Step::kWait, kNow + absl::Seconds(1)},
+      {"accepted keeps its slot",
+       [](Situation& s) {
+         s.status().set_state(v1::CHALLENGE_STATE_ACCEPTED);
+         s.snapshot.checks_in_turn = 9;
+         s.snapshot.slot_since = kNow - 2 * kTurn;
+       },
+       Step::kPoll},
       {"accepted needs neither slot nor solver",
        [](Situation& s) {
          s.status().set_state(v1::CHALLENGE_STATE_ACCEPTED);
@@ -167,6 +208,12 @@ TEST(ChallengeDecisionTest, AfterTheDeadlineItExpires) {
       {"one last look", [](Situation&) {}, Step::kLook},
       {"one last poll",
        [](Situation& s) { s.status().set_state(v1::CHALLENGE_STATE_ACCEPTED); }, Step::kPoll},
+      {"one last poll of what an earlier process told the CA of",
+       [](Situation& s) {
+         s.status().set_state(v1::CHALLENGE_STATE_ACCEPTED);
+         s.status().set_presented(false);
+       },
+       Step::kPoll},
       {"it was taken", [](Situation& s) { s.snapshot.last_look_taken = true; }, Step::kExpire},
       {"it cannot be taken",
        [](Situation& s) { s.snapshot.account = absl::NotFoundError("no issuer"); },
@@ -251,6 +298,11 @@ TEST(ChallengeDecisionTest, ErrorsAskForARecovery) {
        v1::CHALLENGE_STATE_ERRORED},
       {Acme(acme::ErrorClass::kNewOrder), Step::kLook, false, Recovery::kFail,
        v1::CHALLENGE_STATE_INVALID},
+      {Acme(acme::ErrorClass::kNewOrder), Step::kAccept, false, Recovery::kLook},
+      {Acme(acme::ErrorClass::kRereadOrder), Step::kPoll, false, Recovery::kFail,
+       v1::CHALLENGE_STATE_INVALID},
+      {Acme(acme::ErrorClass::kAlreadyDone), Step::kPoll, false, Recovery::kBackoff},
+      {Acme(acme::ErrorClass::kRetryAt), Step::kPoll, false, Recovery::kRetryAt},
       {absl::UnavailableError("x"), Step::kAccept, false, Recovery::kBackoff},
       {absl::UnimplementedError("x"), Step::kResolveSolver, false, Recovery::kFail,
        v1::CHALLENGE_STATE_ERRORED},
@@ -263,6 +315,9 @@ TEST(ChallengeDecisionTest, ErrorsAskForARecovery) {
       {absl::UnavailableError("x"), Step::kPresent, false, Recovery::kBackoff},
       {absl::NotFoundError("x"), Step::kLocate, false, Recovery::kBackoff},
       {absl::FailedPreconditionError("x"), Step::kLocate, false, Recovery::kBackoff},
+      {absl::PermissionDeniedError("x"), Step::kLocate, false, Recovery::kBackoff},
+      {absl::InvalidArgumentError("x"), Step::kLocate, false, Recovery::kFail,
+       v1::CHALLENGE_STATE_ERRORED},
   };
   for (const ErrorCase& c : cases) {
     const ErrorAction action = DecideOnError(c.error, c.step, c.looked, kNow);
