@@ -3,6 +3,7 @@
 // do as they are told.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -150,6 +151,7 @@ class FakeProviders final : public Dns01Providers {
   int max_values_per_name = 0;
   int presents = 0;
   std::size_t most_values = 0;
+  uint32_t last_ttl = 0;  // in seconds, of what was put out last
 
   absl::StatusOr<std::shared_ptr<Dns01Provider>> Find(
       std::shared_ptr<const SolverConfig> config) override {
@@ -168,6 +170,7 @@ class FakeProviders final : public Dns01Providers {
     std::string account() const override { return "fake"; }
     runtime::Awaitable<absl::Status> Present(runtime::Context, Dns01Record record) override {
       ++all_.presents;
+      all_.last_ttl = record.ttl_seconds;
       if (!all_.present_error.ok()) co_return all_.present_error;
       all_.values.emplace(record.name, record.value);
       all_.most_values = std::max(all_.most_values, all_.values.size());
