@@ -129,6 +129,30 @@ TEST_F(DirectoryCacheTest, OutageIsAnsweredFromMemoryForAMoment) {
   EXPECT_THAT(NewOrderUrl(), IsOk());
 }
 
+// Fault 10.
+TEST_F(DirectoryCacheTest, ALongOutageIsLookedAtEveryTenSecondsAndForgottenAfterwards) {
+  const auto expect_waits = [this](const std::vector<int>& seconds) {
+    for (const int wait : seconds) {
+      const int asked = http_.requests;
+      ca_.clock.Advance(absl::Seconds(wait) - absl::Milliseconds(500));
+      NewOrderUrl().IgnoreError();
+      EXPECT_EQ(http_.requests, asked) << wait;
+      ca_.clock.Advance(absl::Milliseconds(500));
+      NewOrderUrl().IgnoreError();
+      EXPECT_EQ(http_.requests, asked + 1) << wait;
+    }
+  };
+  http_.bodies = {""};
+  EXPECT_THAT(NewOrderUrl(), StatusIs(absl::StatusCode::kUnavailable));
+  expect_waits({1, 2, 4, 8, 10, 10});
+  http_.bodies = {DirectoryJson(1), ""};
+  ca_.clock.Advance(absl::Seconds(10));
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  ca_.clock.Advance(absl::Hours(12));
+  EXPECT_THAT(NewOrderUrl(), IsOk());
+  expect_waits({1, 2});
+}
+
 // Faults 10, 23 and 24.
 TEST_F(DirectoryCacheTest, CaThatAsksForAWaitIsLeftAloneForAsLong) {
   struct Case {

@@ -64,5 +64,20 @@ TEST(NoncePoolTest, TwoRejectionsInARowEmptyIt) {
   EXPECT_EQ(pool.size(), 0u);
 }
 
+TEST(NoncePoolTest, AfterItWasEmptiedRejectionsAreCountedAnew) {
+  base::FakeClock clock;
+  NoncePool pool(clock);
+  for (void (NoncePool::*empty)() : {&NoncePool::Rejected, &NoncePool::Flush}) {
+    pool.Put("a");
+    pool.Rejected();
+    (pool.*empty)();
+    EXPECT_EQ(pool.size(), 0u);
+    pool.Put("b");
+    pool.Rejected();
+    EXPECT_EQ(pool.Take(), "b");
+    pool.Accepted();
+  }
+}
+
 }  // namespace
 }  // namespace certwright::acme
