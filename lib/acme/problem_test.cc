@@ -51,6 +51,16 @@ TEST(ClassifyTest, FollowsTheProblemType) {
       {403, "externalAccountRequired", ErrorClass::kOperator,
        absl::StatusCode::kFailedPrecondition},
       {403, "userActionRequired", ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
+      {403, "agreementRequired", ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
+      {403, "connection", ErrorClass::kNewOrder, absl::StatusCode::kFailedPrecondition},
+      {403, "dns", ErrorClass::kNewOrder, absl::StatusCode::kFailedPrecondition},
+      {403, "tls", ErrorClass::kNewOrder, absl::StatusCode::kFailedPrecondition},
+      {403, "incorrectResponse", ErrorClass::kNewOrder, absl::StatusCode::kFailedPrecondition},
+      {400, "unsupportedIdentifier", ErrorClass::kPermanent,
+       absl::StatusCode::kInvalidArgument},
+      {400, "badRevocationReason", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
+      {400, "invalidContact", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
+      {400, "unsupportedContact", ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
       // A CA in trouble does not know what it says.
       {500, "malformed", ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
   };
@@ -72,12 +82,17 @@ TEST(ClassifyTest, FollowsTheHttpStatusOfUnknownOrAbsentProblems) {
   const Case cases[] = {
       {200, ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
       {301, ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
+      {399, ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
       {400, ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
+      {401, ErrorClass::kOperator, absl::StatusCode::kPermissionDenied},
       {403, ErrorClass::kOperator, absl::StatusCode::kPermissionDenied},
       {404, ErrorClass::kPermanent, absl::StatusCode::kNotFound},
+      {407, ErrorClass::kOperator, absl::StatusCode::kFailedPrecondition},
       {408, ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
       {409, ErrorClass::kPermanent, absl::StatusCode::kAlreadyExists},
+      {425, ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
       {429, ErrorClass::kRetryAt, absl::StatusCode::kResourceExhausted},
+      {499, ErrorClass::kPermanent, absl::StatusCode::kInvalidArgument},
       {500, ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
       {502, ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
       {504, ErrorClass::kRetryBackoff, absl::StatusCode::kUnavailable},
@@ -135,6 +150,10 @@ TEST(ClassifyOrderErrorTest, FailedValidationAsksForANewOrder) {
     EXPECT_EQ(ClassifyOrderError(OfType(type)), ErrorClass::kNewOrder) << type;
   }
   EXPECT_EQ(ClassifyOrderError(OfType("caa")), ErrorClass::kPermanent);
+  EXPECT_EQ(ClassifyOrderError(OfType("userActionRequired")), ErrorClass::kOperator);
+  Problem paused = OfType("unauthorized");
+  paused.detail = "paused; visit https://ca.test/sfe/v1/unpause?jwt=x";
+  EXPECT_EQ(ClassifyOrderError(paused), ErrorClass::kOperator);
   EXPECT_EQ(ClassifyOrderError(OfType("rateLimited")), ErrorClass::kRetryAt);
   EXPECT_EQ(RetryAtOf(OrderErrorStatus(OfType("rateLimited"), kNow)), kNow + absl::Hours(1));
 }
