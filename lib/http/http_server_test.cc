@@ -282,6 +282,9 @@ TEST_F(HttpServerTest, LargeHeadersAndBodiesAreRefused) {
   EXPECT_THAT(
       Exchange(absl::StrCat("GET / HTTP/1.1\r\nX: ", std::string(7000, 'a'), "\r\n", kClose)),
       StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Exchange(absl::StrCat("GET / HTTP/1.1\r\nContent-Length: 1024\r\n", kClose,
+                                    std::string(1024, 'x'))),
+              StartsWith("HTTP/1.1 200"));
 }
 
 // Fault 79.
