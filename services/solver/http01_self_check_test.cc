@@ -32,6 +32,10 @@ class Http01SelfCheckTest : public testing::Test {
     http_.OnAnyOther(
         [this](const http::HttpRequest& request) -> absl::StatusOr<http::HttpResponse> {
           clock_.Advance(time_of_an_answer_);
+          is_guarded_ = is_guarded_ && request.fresh_connection && request.allow_address &&
+                        !request.allow_address("127.0.0.1", 80);
+          auto error = errors_.find(request.connect_to);
+          if (error != errors_.end()) return error->second;
           auto it = answers_.find(absl::StrCat(request.connect_to, " ", request.url));
           if (it == answers_.end()) return absl::UnavailableError("connection refused");
           return it->second;
@@ -89,6 +93,9 @@ class Http01SelfCheckTest : public testing::Test {
   dns::FakeDnsResolver resolver_;
   http::FakeHttpClient http_;
   std::map<std::string, http::HttpResponse> answers_;
+  std::map<std::string, absl::Status> errors_;  // by server
+  // Whether every request was to ask before it connects, and to share no connection.
+  bool is_guarded_ = true;
   std::vector<std::string> allowed_;
   int self_check_port_ = 0;
   base::FakeClock clock_;
@@ -103,6 +110,7 @@ TEST_F(Http01SelfCheckTest, TheExactBodyPasses) {
   EXPECT_EQ(request.url, kUrl);
   EXPECT_EQ(request.max_response_bytes, 1024u);
   EXPECT_EQ(request.max_redirects, 0);
+  EXPECT_TRUE(is_guarded_);
 }
 
 TEST_F(Http01SelfCheckTest, TheSolversPortIsAskedUnderTheSameUrl) {
@@ -171,6 +179,34 @@ TEST_F(Http01SelfCheckTest, AWrongAnswerOverIpv6IsNotMadeGoodByIpv4) {
   EXPECT_EQ(Reason(), "[2606:2800:220:1::1]:80 answered 404");
 }
 
+// Fault 84.
+TEST_F(Http01SelfCheckTest, OnlyWhatIsNoAnswerOverIpv6IsMadeGoodByIpv4) {
+  struct Case {
+    absl::Status error;
+    const char* reason;
+  };
+  SetAddresses({"93.184.216.34"}, {"2606:2800:220:1::1"});
+  Answer("93.184.216.34:80", 200, kKey);
+  for (const Case& c :
+       {Case{absl::UnavailableError("no route"), ""},
+        Case{absl::DeadlineExceededError("too slow"), ""},
+        Case{absl::ResourceExhaustedError("too long"),
+             "[2606:2800:220:1::1]:80 answered with another body of over 1024 bytes"},
+        Case{absl::FailedPreconditionError("forbidden"),
+             "[2606:2800:220:1::1]:80: forbidden"}}) {
+    errors_["[2606:2800:220:1::1]:80"] = c.error;
+    EXPECT_EQ(Reason(), c.reason) << c.error;
+  }
+}
+
+TEST_F(Http01SelfCheckTest, FourAddressesOfAFamilyAreConnectedToAtMost) {
+  SetAddresses({"93.184.216.1", "93.184.216.2", "93.184.216.3", "93.184.216.4", "93.184.216.5"},
+               {"2606:2800:220:1::1", "2606:2800:220:1::2", "2606:2800:220:1::3",
+                "2606:2800:220:1::4", "2606:2800:220:1::5"});
+  EXPECT_THAT(Reason(), HasSubstr("connection refused"));
+  EXPECT_EQ(Connections().size(), 8u);
+}
+
 TEST_F(Http01SelfCheckTest, OneWrongAnswerOfSeveralAddressesFails) {
   SetAddresses({"93.184.216.34", "93.184.216.35"}, {});
   Answer("93.184.216.34:80", 200, kKey);
@@ -208,6 +244,19 @@ TEST_F(Http01SelfCheckTest, RedirectsAreFollowedToHttps) {
   EXPECT_EQ(Reason(), "");
   EXPECT_THAT(Connections(), ElementsAre("93.184.216.34:80", "93.184.216.40:443"));
   EXPECT_TRUE(http_.requests()[1].trust.skip_verify);
+}
+
+// Fault 85.
+TEST_F(Http01SelfCheckTest, EveryStatusThatRedirectsIsFollowedAndNoOther) {
+  Answer("93.184.216.34:80", 200, kKey, "", "http://www.example.test/x");
+  for (const int status : {301, 302, 303, 307, 308}) {
+    Answer("93.184.216.34:80", status, "", "/x");
+    EXPECT_EQ(Reason(), "") << status;
+  }
+  for (const int status : {200, 201, 300, 304, 305, 306, 309}) {
+    Answer("93.184.216.34:80", status, "", "/x");
+    EXPECT_THAT(Reason(), HasSubstr("93.184.216.34:80 answered")) << status;
+  }
 }
 
 // Fault 85.
