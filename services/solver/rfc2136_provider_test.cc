@@ -148,6 +148,32 @@ TEST_F(Rfc2136ProviderTest, TellsWhetherAnUpdateCanHaveHadAnEffect) {
   EXPECT_TRUE(NothingChanged(Present()));
 }
 
+TEST_F(Rfc2136ProviderTest, SignsAndSendsAsTheIssuerSays) {
+  struct Case {
+    issuer::v1::TsigAlgorithm set;
+    dns::TsigAlgorithm used;
+  };
+  for (const Case& c :
+       {Case{issuer::v1::TSIG_ALGORITHM_UNSPECIFIED, dns::TsigAlgorithm::kHmacSha256},
+        Case{issuer::v1::TSIG_ALGORITHM_HMAC_SHA256, dns::TsigAlgorithm::kHmacSha256},
+        Case{issuer::v1::TSIG_ALGORITHM_HMAC_SHA512, dns::TsigAlgorithm::kHmacSha512},
+        Case{issuer::v1::TSIG_ALGORITHM_HMAC_SHA1, dns::TsigAlgorithm::kHmacSha1},
+        Case{issuer::v1::TSIG_ALGORITHM_HMAC_MD5, dns::TsigAlgorithm::kHmacMd5}}) {
+    settings().set_tsig_algorithm(c.set);
+    CW_ASSERT_OK(Present());
+    ASSERT_NE(updater_.updates.back().target.key, nullptr);
+    EXPECT_EQ(static_cast<int>(updater_.updates.back().target.key->algorithm),
+              static_cast<int>(c.used));
+    EXPECT_FALSE(updater_.updates.back().target.tcp_only);
+  }
+  settings().set_protocol(issuer::v1::DNS_PROTOCOL_TCP);
+  CW_ASSERT_OK(Present());
+  EXPECT_TRUE(updater_.updates.back().target.tcp_only);
+  settings().set_tsig_algorithm(issuer::v1::TSIG_ALGORITHM_HMAC_SHA384);
+  EXPECT_THAT(Present(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                  HasSubstr("TSIG algorithm is not supported")));
+}
+
 TEST_F(Rfc2136ProviderTest, WithoutKeyNameUpdatesAreUnsigned) {
   settings().clear_tsig_key_name();
   CW_ASSERT_OK(Present());
