@@ -1,5 +1,7 @@
 #include "services/solver/propagation_service.h"
 
+#include <string>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/fake_clock.h"
@@ -80,6 +82,26 @@ TEST_F(PropagationServiceTest, NamesEveryBrokenRule) {
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("name"), HasSubstr("type"), HasSubstr("expectedValue"),
                              HasSubstr("nameservers[0]"))));
+}
+
+TEST_F(PropagationServiceTest, ARequestIsBounded) {
+  // One within the bounds goes as far as to a nameserver that the policy forbids.
+  struct Case {
+    int nameservers;
+    std::size_t value_bytes;
+    absl::StatusCode code;
+  };
+  for (const Case& c : {Case{8, 4096, absl::StatusCode::kFailedPrecondition},
+                        Case{9, 4096, absl::StatusCode::kInvalidArgument},
+                        Case{8, 4097, absl::StatusCode::kInvalidArgument},
+                        Case{8, 0, absl::StatusCode::kInvalidArgument}}) {
+    v1::CheckPropagationRequest request;
+    request.set_name("x.example.test");
+    request.set_expected_value(std::string(c.value_bytes, 'v'));
+    for (int i = 0; i < c.nameservers; ++i) request.add_nameservers("10.0.0.1");
+    EXPECT_THAT(Check(request), StatusIs(c.code))
+        << c.nameservers << " nameservers, " << c.value_bytes << " bytes";
+  }
 }
 
 }  // namespace
