@@ -55,6 +55,14 @@ TEST(AesGcmTest, SealsTheSameNeverAlike) {
   EXPECT_NE(NewAesKey().Reveal(), NewAesKey().Reveal());
 }
 
+// Test case 2 of RFC 4231: another key than before would open nothing that is stored.
+TEST(AesGcmTest, DerivesKeysAsPublished) {
+  EXPECT_EQ(
+      DeriveKey(base::Secret(std::string("Jefe")), "what do ya want for nothing?").Reveal(),
+      absl::HexStringToBytes(
+          "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
+}
+
 TEST(AesGcmTest, DerivesAKeyForEachPurpose) {
   EXPECT_EQ(DeriveKey(Key('k'), "a").Reveal(), DeriveKey(Key('k'), "a").Reveal());
   EXPECT_NE(DeriveKey(Key('k'), "a").Reveal(), DeriveKey(Key('k'), "b").Reveal());
