@@ -50,6 +50,25 @@ TEST(SecretTest, WipeOverwritesShortStringsInPlace) {
   for (int i = 0; i < 7; ++i) EXPECT_EQ(data[i], '\0');
 }
 
+// A string that shrank still holds the old bytes behind its end.
+TEST(SecretTest, WipeOverwritesWhatIsBehindTheEnd) {
+  std::string bytes = "hunter2";
+  const char* data = bytes.data();
+  bytes.resize(1);
+  Wipe(bytes);
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(data[i], '\0') << i;
+}
+
+TEST(SecretTest, NothingIsLeftOfASecretThatAnotherIsAssignedTo) {
+  Secret secret(std::string("hunter2"));
+  const char* data = secret.Reveal().data();
+  Secret other(std::string("x"));
+  secret = std::move(other);
+  EXPECT_EQ(secret.Reveal(), "x");
+  EXPECT_TRUE(other.empty());  // NOLINT(bugprone-use-after-move): the contract under test.
+  for (int i = 1; i < 7; ++i) EXPECT_EQ(data[i], '\0') << i;
+}
+
 TEST(RandomTest, UuidIsVersionFourAndFresh) {
   const std::string uuid = Random::Real().Uuid();
   EXPECT_THAT(uuid, MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
@@ -102,6 +121,36 @@ TEST(Utf8Test, TellsControlCharactersFromOthers) {
   for (const char* text :
        {"", " a~", "K\xc3\xb6ln", "\xc2\xa0", "\xe2\x80\x85", "\xf0\x9f\x98\x80"}) {
     EXPECT_FALSE(HasControl(text)) << text;
+  }
+}
+
+// The first and the last of each length, and what is next to them (RFC 3629 §4).
+TEST(Utf8Test, KnowsTheBoundsOfEachLength) {
+  const struct {
+    const char* text;
+    std::size_t length;
+  } kCases[] = {
+      {"\x7f", 1},
+      {"\xc1\xbf", 0},
+      {"\xc2\x80", 2},
+      {"\xdf\xbf", 2},
+      {"\xdf\xc0", 0},
+      {"\xe0\x9f\xbf", 0},
+      {"\xe0\xa0\x80", 3},
+      {"\xed\x9f\xbf", 3},
+      {"\xed\xa0\x80", 0},
+      {"\xee\x80\x80", 3},
+      {"\xef\xbf\xbf", 3},
+      {"\xef\xbf\x7f", 0},
+      {"\xf0\x8f\xbf\xbf", 0},
+      {"\xf0\x90\x80\x80", 4},
+      {"\xf4\x8f\xbf\xbf", 4},
+      {"\xf4\x8f\xbf\xc0", 0},
+      {"\xf4\x90\x80\x80", 0},
+      {"\xf5\x80\x80\x80", 0},
+  };
+  for (const auto& test : kCases) {
+    EXPECT_EQ(Utf8Length(test.text), test.length) << testing::PrintToString(test.text);
   }
 }
 

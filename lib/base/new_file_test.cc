@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -66,6 +67,27 @@ TEST_F(NewFileTest, FollowsNoLinkInPlaceOfTheFileOrOfItsDraft) {
     EXPECT_EQ(Read(path_), "mine") << link;
     EXPECT_FALSE(std::filesystem::is_symlink(path_)) << link;
     std::filesystem::remove(path_);
+  }
+}
+
+// Who writes decides by the code what to do: a full disk gets room again.
+TEST(FileErrorTest, TellsAFullDiskFromOtherTrouble) {
+  const struct {
+    int error;
+    absl::StatusCode code;
+    const char* advice;
+  } kCases[] = {
+      {ENOSPC, absl::StatusCode::kResourceExhausted, "make room"},
+      {EDQUOT, absl::StatusCode::kResourceExhausted, "make room"},
+      {EACCES, absl::StatusCode::kUnavailable, "may be written"},
+      {EIO, absl::StatusCode::kUnavailable, "may be written"},
+      {EROFS, absl::StatusCode::kUnavailable, "may be written"},
+  };
+  for (const auto& test : kCases) {
+    EXPECT_THAT(FileError("/the/file", "cannot be written", test.error),
+                StatusIs(test.code, testing::AllOf(testing::HasSubstr("/the/file: cannot be"),
+                                                   testing::HasSubstr(test.advice))))
+        << test.error;
   }
 }
 
