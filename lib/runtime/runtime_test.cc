@@ -61,6 +61,25 @@ TEST(ContextTest, WithinTakesTheNearerDeadline) {
   EXPECT_EQ(context.Within(absl::Seconds(30)).Remaining(), absl::Seconds(10));
 }
 
+// What is bounded more tightly is still the same caller's.
+TEST(ContextTest, WithinKeepsTheCancellation) {
+  base::FakeClock clock;
+  auto cancellation = std::make_shared<Cancellation>();
+  const Context context(clock, clock.MonotonicNow() + absl::Seconds(10), cancellation);
+  const Context within = context.Within(absl::Seconds(3)).Within(absl::Seconds(2));
+  EXPECT_THAT(within.Check(), IsOk());
+  cancellation->Cancel();
+  EXPECT_THAT(within.Check(), StatusIs(absl::StatusCode::kCancelled));
+}
+
+TEST(ContextTest, NothingRemainsOnceTheDeadlineHasPassed) {
+  base::FakeClock clock;
+  const Context context = Context::WithTimeout(clock, absl::Seconds(1));
+  clock.Advance(absl::Seconds(5));
+  EXPECT_EQ(context.Remaining(), absl::ZeroDuration());
+  EXPECT_EQ(context.Within(absl::Hours(1)).Remaining(), absl::ZeroDuration());
+}
+
 TEST(ContextTest, CheckTellsCancelledFromExpired) {
   base::FakeClock clock;
   auto cancellation = std::make_shared<Cancellation>();
