@@ -245,6 +245,21 @@ TEST_F(ControllerTest, StopCancelsWhatOutlastsTheGrace) {
   EXPECT_EQ(stopped_, absl::OkStatus());
 }
 
+// As of a service that fails while it starts.
+TEST_F(ControllerTest, OneThatWasNeverStartedStopsAtOnceAndStartsNoMore) {
+  Controller controller("others", loop_.get_executor(), timers_, random_, Options(),
+                        reconciler_);
+  controller.Enqueue("a");
+  std::optional<absl::Status> stopped;
+  runtime::SpawnThen<absl::Status>(loop_.get_executor(), controller.Stop(absl::Seconds(10)),
+                                   [&](absl::Status status) { stopped = status; });
+  Poll();
+  EXPECT_EQ(stopped, absl::OkStatus());
+  controller.Start();
+  Poll();
+  EXPECT_THAT(reconciler_.keys, IsEmpty());
+}
+
 // Fault 116.
 TEST_F(ControllerTest, StopWithoutAGraceWaitsForWhatItCancels) {
   reconciler_.takes = absl::Seconds(50);

@@ -195,6 +195,44 @@ TEST_F(InformerTest, ListsAnewWhenItsVersionIsTooOldAndReportsWhatVanished) {
   EXPECT_THAT(Names(), ElementsAre("a", "c"));
 }
 
+// Only the bookmark at the end of a list says that what was not in it has gone.
+TEST_F(InformerTest, LaterBookmarksRemoveNothing) {
+  StartSynced();
+  source_.Bookmark("11");
+  source_.Modified("a", "12");
+  source_.Bookmark("13");
+  source_.end(absl::UnavailableError("draining"));
+  clock_.Advance(absl::Milliseconds(50));
+  EXPECT_EQ(source_.starts.back(), "13");
+  source_.Bookmark("14");
+  EXPECT_THAT(Names(), ElementsAre("a", "b"));
+  EXPECT_THAT(changes_, ElementsAre("web/a 1>12"));
+}
+
+TEST_F(InformerTest, AWatchThatEndsWithoutAnErrorIsStartedAgainToo) {
+  StartSynced();
+  source_.end(absl::OkStatus());
+  EXPECT_THAT(informer_->last_error(), StatusIs(absl::StatusCode::kUnavailable));
+  clock_.Advance(absl::Milliseconds(50));
+  EXPECT_THAT(source_.starts, ElementsAre("", "10"));
+}
+
+// What was there before a new list is not reported again, whatever the list begins with.
+TEST_F(InformerTest, ADeletionWhileAListIsInterruptedIsReportedOnce) {
+  StartSynced();
+  source_.end(absl::OutOfRangeError("compacted"));
+  clock_.Advance(absl::Milliseconds(50));
+  source_.Added("b", "2");
+  source_.end(absl::UnavailableError("draining"));
+  clock_.Advance(absl::Milliseconds(50));
+  EXPECT_THAT(source_.starts, ElementsAre("", "", ""));
+  EXPECT_THAT(changes_, IsEmpty());
+  source_.Added("b", "2");
+  source_.Bookmark("31");
+  source_.Bookmark("32");
+  EXPECT_THAT(changes_, ElementsAre("web/a 1>-"));
+}
+
 TEST_F(InformerTest, ListsAnewWhenItsVersionIsNotUnderstood) {
   StartSynced();
   source_.end(absl::InvalidArgumentError("resource_version"));

@@ -1,6 +1,7 @@
 #include "lib/controller/store_informer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -155,6 +156,38 @@ TEST_F(StoreInformerTest, AWatchOfOneNamespaceSeesNoOther) {
   Create("c");
   Create("d", "zone");
   EXPECT_THAT(lines_.ChangesUntil("added d 4"), ElementsAre("added b 2", "added d 4"));
+}
+
+// Two of these are what is read at a time.
+TEST_F(StoreInformerTest, AListInPartsIsOfOneMomentAndHoldsTheRoomForEachPart) {
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    Widget widget;
+    widget.mutable_metadata()->set_namespace_("web");
+    widget.mutable_metadata()->set_name(name);
+    widget.mutable_spec()->set_color(std::string(40 << 10, 'c'));
+    CW_ASSERT_OK(Await(widgets_->Create(TestContext(), widget)));
+  }
+  std::atomic<int> parts = 0;
+  StoreWatchOptions options;
+  options.wait_for_room = [&]() -> runtime::Awaitable<std::shared_ptr<void>> {
+    lines_.Add("part");
+    if (++parts == 2) {
+      // To what has been listed, what has not, and what is between.
+      CW_EXPECT_OK(Await(widgets_->Delete(TestContext(), "web", "a")));
+      Recolor("e");
+      Create("bb");
+    }
+    std::shared_ptr<void> room(nullptr, [this](void*) { lines_.Add("delivered"); });
+    co_return room;
+  };
+  StoreWatchSource<Widget> source(*widgets_, pool_.executor(), clock_, options);
+  Watch(source, "");
+  std::vector<std::string> lines = lines_.WaitFor(15);
+  lines.resize(15);
+  EXPECT_THAT(lines,
+              ElementsAre("part", "added a 5", "added b 5", "delivered", "part", "added c 5",
+                          "added d 5", "delivered", "part", "added e 5", "delivered",
+                          "bookmark  5", "deleted a 6", "modified e 7", "added bb 8"));
 }
 
 TEST_F(StoreInformerTest, OldAndSenselessVersionsEndTheWatch) {

@@ -256,6 +256,20 @@ TEST_F(WorkQueueTest, DrainWaitsForWorkAndForWhatItRequeues) {
   EXPECT_EQ(drained_, absl::OkStatus());
 }
 
+TEST_F(WorkQueueTest, DrainWaitsForWhatNobodyHasTakenYet) {
+  queue_.Add("a");
+  queue_.AddAfter("b", absl::Seconds(1));
+  StartDrain();
+  EXPECT_EQ(drained_, std::nullopt);
+  EXPECT_EQ(queue_.delayed(), 0u);
+  StartGet();
+  EXPECT_THAT(got_, ElementsAre("a"));
+  EXPECT_EQ(drained_, std::nullopt);
+  queue_.Done("a");
+  Poll();
+  EXPECT_EQ(drained_, absl::OkStatus());
+}
+
 TEST_F(WorkQueueTest, DrainOfAnIdleQueueEndsAtOnce) {
   StartDrain();
   EXPECT_EQ(drained_, absl::OkStatus());
