@@ -58,20 +58,22 @@ void StoreUsage::Add(absl::string_view key, int64_t value_bytes) {
 }
 
 absl::Status StoreUsage::Check(const UsageChange& change) const {
+  Usage added;  // to the whole store, by users
   for (const auto& [resource_namespace, delta] : change.deltas_) {
     if (!delta.by_user) continue;
+    added.objects += delta.usage.objects;
+    added.bytes += delta.usage.bytes;
     const Usage used = of(resource_namespace);
     const std::string subject = Described(resource_namespace);
     CW_RETURN_IF_ERROR(CheckOne(subject, "namespaceObjects", "objects",
                                 quotas_.namespace_objects, used.objects, delta.usage.objects));
     CW_RETURN_IF_ERROR(CheckOne(subject, "namespaceBytes", "bytes", quotas_.namespace_bytes,
                                 used.bytes, delta.usage.bytes));
-    CW_RETURN_IF_ERROR(CheckOne("the store", "totalObjects", "objects", quotas_.total_objects,
-                                total_.objects, delta.usage.objects));
-    CW_RETURN_IF_ERROR(CheckOne("the store", "totalBytes", "bytes", quotas_.total_bytes,
-                                total_.bytes, delta.usage.bytes));
   }
-  return absl::OkStatus();
+  CW_RETURN_IF_ERROR(CheckOne("the store", "totalObjects", "objects", quotas_.total_objects,
+                              total_.objects, added.objects));
+  return CheckOne("the store", "totalBytes", "bytes", quotas_.total_bytes, total_.bytes,
+                  added.bytes);
 }
 
 void StoreUsage::Apply(UsageChange change) {

@@ -107,6 +107,27 @@ TEST(StoreUsageTest, RefusesWhatMakesMoreOfIt) {
   }
 }
 
+TEST(StoreUsageTest, TheQuotasOfTheStoreHoldForAllNamespacesOfACommitTogether) {
+  for (const Quotas& quotas : {Quotas{.total_objects = 3}, Quotas{.total_bytes = 70}}) {
+    StoreUsage usage(quotas);
+    usage.Add("certificates/team/a", 1);
+    usage.Add("certificates/other/a", 1);
+    UsageChange two;
+    two.Note("certificates/team/b", -1, 1, true);
+    two.Note("certificates/other/b", -1, 1, true);
+    EXPECT_THAT(usage.Check(two),
+                base::StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("the store")));
+    UsageChange instead;
+    instead.Note("certificates/team/a", 1, -1, true);
+    instead.Note("certificates/other/b", -1, 1, true);
+    CW_EXPECT_OK(usage.Check(instead));
+    UsageChange with_service;
+    with_service.Note("certificates/team/b", -1, 1, true);
+    with_service.Note("certificates/new/b", -1, 1, false);
+    CW_EXPECT_OK(usage.Check(with_service));
+  }
+}
+
 TEST(StoreUsageTest, TheRefusalSaysHowMuchIsUsed) {
   StoreUsage usage({.namespace_objects = 1});
   usage.Add("certificates/team/a", 100);
