@@ -1,6 +1,7 @@
 #include "lib/store/resealing.h"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -10,11 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "boost/asio/post.hpp"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/fake_clock.h"
+#include "lib/base/mutex.h"
 #include "lib/base/random.h"
 #include "lib/base/status_matchers.h"
 #include "lib/runtime/thread_pool.h"
@@ -200,10 +205,11 @@ TEST_F(ResealingTest, AllPagesAreSurveyedAndSealedAgain) {
   }
 }
 
-// A store whose first scrub cannot be made.
+// A store whose first scrubs cannot be made.
 class BusyStore final : public Store {
  public:
-  explicit BusyStore(Store& inner) : inner_(inner) {}
+  BusyStore(Store& inner, std::vector<absl::Status> failures)
+      : inner_(inner), failures_(std::move(failures)) {}
 
   runtime::Awaitable<absl::StatusOr<Record>> Get(runtime::Context context,
                                                  std::string key) override {
@@ -231,19 +237,47 @@ class BusyStore final : public Store {
     return inner_.Compact(std::move(context), revision);
   }
   runtime::Awaitable<absl::Status> Scrub(runtime::Context context) override {
-    if (!busy_.exchange(false)) co_return co_await inner_.Scrub(std::move(context));
-    co_return absl::UnavailableError("a reader keeps the write-ahead log in use");
+    const std::size_t scrub = scrubs_++;
+    if (scrub < failures_.size()) co_return failures_[scrub];
+    co_return co_await inner_.Scrub(std::move(context));
   }
 
  private:
   Store& inner_;
-  std::atomic<bool> busy_ = true;
+  const std::vector<absl::Status> failures_;
+  std::atomic<std::size_t> scrubs_ = 0;
+};
+
+// Timers with which nobody waits, and which know how long everybody would have.
+class HastyTimers final : public runtime::Timers {
+ public:
+  explicit HastyTimers(runtime::Executor executor) : executor_(std::move(executor)) {}
+
+  const base::Clock& clock() const override { return clock_; }
+  TimerId ScheduleAt(base::MonotonicTime when, absl::AnyInvocable<void()> callback) override {
+    base::MutexLock lock(mutex_);
+    delays_.push_back(when - clock_.MonotonicNow());
+    boost::asio::post(executor_, [callback = std::move(callback)]() mutable { callback(); });
+    return delays_.size();
+  }
+  bool Cancel(TimerId) override { return false; }
+
+  std::vector<absl::Duration> delays() {
+    base::MutexLock lock(mutex_);
+    return delays_;
+  }
+
+ private:
+  const runtime::Executor executor_;
+  base::FakeClock clock_;
+  base::Mutex mutex_;
+  std::vector<absl::Duration> delays_ CW_GUARDED_BY(mutex_);
 };
 
 TEST_F(ResealingTest, WhatTheStoreCannotDoNowIsDoneLater) {
   PutSealed(*Codec("a"), "secrets/web/a");
   const auto both = Codec("ba");
-  BusyStore busy(*store_);
+  BusyStore busy(*store_, {absl::UnavailableError("a reader is there")});
   WatchLog log;
   const auto watch = store_->Watch(kSealingNote, 1, log.Callback());
   Resealing resealing(busy, "secrets/", *both, pool_.executor(), *timers_, [](int64_t) {});
@@ -251,6 +285,27 @@ TEST_F(ResealingTest, WhatTheStoreCannotDoNowIsDoneLater) {
   EXPECT_THAT(log.WaitFor(2), Contains(HasSubstr("sealing/key=")));
   resealing.Stop();
   EXPECT_FALSE(OnDisk(SealingKey(base::Secret(std::string(32, 'a'))).id()));
+}
+
+TEST_F(ResealingTest, StorageThatFailsIsTriedAgainAtAPaceThatSlowsDownToABound) {
+  PutSealed(*Codec("a"), "secrets/web/a");
+  const auto both = Codec("ba");
+  std::vector<absl::Status> failures = {absl::ResourceExhaustedError("full"),
+                                        absl::DeadlineExceededError("slow")};
+  failures.resize(11, absl::UnavailableError("busy"));
+  BusyStore busy(*store_, failures);
+  HastyTimers timers(pool_.executor());
+  WatchLog log;
+  const auto watch = store_->Watch(kSealingNote, 1, log.Callback());
+  Resealing resealing(busy, "secrets/", *both, pool_.executor(), timers, [](int64_t) {});
+  resealing.Start();
+  EXPECT_THAT(log.WaitFor(2), Contains(HasSubstr("sealing/key=")));
+  resealing.Stop();
+  std::vector<absl::Duration> expected;
+  for (const int seconds : {1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}) {
+    expected.push_back(absl::Seconds(seconds));
+  }
+  EXPECT_EQ(timers.delays(), expected);
 }
 
 TEST_F(ResealingTest, ADamagedRecordStaysCountedAndKeepsTheOldKeyInUse) {
