@@ -165,6 +165,27 @@ TEST_F(BackupTest, TwoRestoresOfOneBackupShareNoRevision) {
   EXPECT_GT(*Put(*store_, "k0", "third"), again);
 }
 
+// The clock was set back, and of the store that was lost only the backup is left.
+TEST_F(BackupTest, RevisionsGoOnAfterThoseOfTheBackupWhateverTheClockSays) {
+  Open();
+  PutAll({"a"});
+  CW_ASSERT_OK(BackUpStore(path_, backup_, kOwner));
+  store_.reset();
+  const absl::Time later = absl::FromUnixSeconds(2'000'000'000);
+  CW_ASSERT_OK(Restore(true, later));
+  Open();
+  CW_ASSERT_OK_AND_ASSIGN(const int64_t last, Put(*store_, "k0", "b"));
+  unlink(backup_.c_str());
+  CW_ASSERT_OK_AND_ASSIGN(const BackupReport report, BackUpStore(path_, backup_, kOwner));
+  EXPECT_EQ(report.revision, last);
+  RemoveStore();
+  CW_ASSERT_OK(Restore(false, later - absl::Hours(1)));
+  Open();
+  CW_ASSERT_OK_AND_ASSIGN(const int64_t next, Put(*store_, "k0", "c"));
+  EXPECT_GT(next, last);
+  EXPECT_THAT(List(*store_, {.at_revision = last}), StatusIs(absl::StatusCode::kOutOfRange));
+}
+
 TEST_F(BackupTest, AStoreIsReplacedOnlyWhenToldTo) {
   Open();
   PutAll({"backed up"});
@@ -214,6 +235,21 @@ TEST_F(BackupTest, TheLogOfAStoreThatIsMissingOrEmptyIsNotAppliedToTheNewOne) {
     EXPECT_FALSE(std::filesystem::exists(path_ + "-wal"));
     Open();
     EXPECT_EQ(ValueOf(*store_, "k0"), "backed up") << empty;
+  }
+}
+
+// It holds what was stored last.
+TEST_F(BackupTest, ALogWithoutItsStoreIsReplacedOnlyWhenToldToEither) {
+  for (const bool empty : {false, true}) {
+    StartAnew();
+    PutAll({"backed up"});
+    CW_ASSERT_OK(BackUpStore(path_, backup_, kOwner));
+    RemoveStore();
+    std::ofstream(path_ + "-wal") << "in the log only";
+    if (empty) std::ofstream(path_, std::ios::trunc).flush();
+    EXPECT_THAT(Restore(), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("-wal")))
+        << empty;
+    EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 15u) << empty;
   }
 }
 
