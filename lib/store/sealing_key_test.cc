@@ -58,9 +58,14 @@ TEST_F(SealingKeyTest, AMissingFileIsNotFound) {
   EXPECT_THAT(ReadSealingKey(path_), StatusIs(absl::StatusCode::kNotFound, HasSubstr(path_)));
 }
 
+TEST_F(SealingKeyTest, AFolderIsNoKeyFile) {
+  EXPECT_THAT(ReadSealingKey(folder_), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                HasSubstr(folder_ + ": the key file")));
+}
+
 TEST_F(SealingKeyTest, AFileThatOthersCanReadIsRefused) {
   CW_ASSERT_OK(MakeSealingKey(path_));
-  for (const mode_t mode : {0640, 0604, 0660, 0644, 0610}) {
+  for (const mode_t mode : {0640, 0604, 0660, 0644, 0620, 0602, 0610, 0601}) {
     ASSERT_EQ(chmod(path_.c_str(), mode), 0);
     EXPECT_THAT(ReadSealingKey(path_), StatusIs(absl::StatusCode::kFailedPrecondition,
                                                 AllOf(HasSubstr(path_), HasSubstr("chmod"))));

@@ -102,6 +102,24 @@ TEST_F(SealingMigrationTest, TheDigestChangesWithTheContentOnly) {
   EXPECT_NE(Digest(), digest);
 }
 
+// Each sorts where the first record did; the second has the same octets, name and value taken
+// together.
+TEST_F(SealingMigrationTest, TheDigestChangesWhenAValueGetsAnotherName) {
+  using NameAndValue = std::pair<std::string, std::string>;
+  const std::string digest = Digest();
+  const std::string value = ValueOf(*store_, "secrets/web/0");
+  CW_ASSERT_OK(Delete(*store_, "secrets/web/0"));
+  for (const auto& [name, content] :
+       {NameAndValue("secrets/web/00", value),
+        NameAndValue("secrets/web/0" + value.substr(0, 1), value.substr(1))}) {
+    CW_ASSERT_OK(Put(*store_, name, content));
+    EXPECT_NE(Digest(), digest) << name;
+    CW_ASSERT_OK(Delete(*store_, name));
+  }
+  CW_ASSERT_OK(Put(*store_, "secrets/web/0", value));
+  EXPECT_EQ(Digest(), digest);
+}
+
 TEST_F(SealingMigrationTest, WhatWasCutShortGoesOnUnderTheSameDigest) {
   const std::string digest = Digest();
   runtime::ThreadPool pool(1);
@@ -124,6 +142,15 @@ TEST_F(SealingMigrationTest, WhatIsPlantedMeanwhileIsNotSealed) {
   CW_ASSERT_OK(Put(*store_, "secrets/web/3", "planted"));
   EXPECT_THAT(Await(migration.Run(TestContext())), StatusIs(absl::StatusCode::kAborted));
   EXPECT_EQ(ValueOf(*store_, "secrets/web/3"), "planted");
+}
+
+TEST_F(SealingMigrationTest, WhatChangesRightBeforeItsCommitStaysAsItIs) {
+  MortalStore store(*store_);
+  SealingMigration migration = Plan(store);
+  store.BeforeNextCommit([&] { CW_ASSERT_OK(Put(*store_, "secrets/web/0", "changed")); });
+  EXPECT_THAT(Await(migration.Run(TestContext())), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(ValueOf(*store_, "secrets/web/0"), "changed");
+  EXPECT_EQ(CountSealed(), 0);
 }
 
 TEST_F(SealingMigrationTest, ARecordOfAnUnknownKeyStopsIt) {
