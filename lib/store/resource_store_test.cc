@@ -148,6 +148,47 @@ TEST_F(ResourceStoreTest, UpdateOfLabelsKeepsTheGeneration) {
   EXPECT_EQ(updated.metadata().resource_version(), "2");
 }
 
+TEST_F(ResourceStoreTest, UpdateReplacesLabelsAnnotationsAndOwnerAndNoOtherMetadata) {
+  Widget widget = MakeWidget("a", "red");
+  (*widget.mutable_metadata()->mutable_labels())["k"] = "v";
+  (*widget.mutable_metadata()->mutable_annotations())["k"] = "v";
+  widget.mutable_metadata()->mutable_owner()->set_name("o");
+  CW_ASSERT_OK(Create(widget));
+  CW_ASSERT_OK_AND_ASSIGN(Widget expected,
+                          Await(widgets_->MarkDeleted(TestContext(), "web", "a")));
+
+  Widget update = MakeWidget("a", "red");
+  (*update.mutable_metadata()->mutable_annotations())["other"] = "w";
+  update.mutable_metadata()->set_uid("forged");
+  update.mutable_metadata()->set_generation(9);
+  update.mutable_metadata()->mutable_create_time()->set_seconds(1);
+  CW_ASSERT_OK(Update(update));
+  auto& metadata = *expected.mutable_metadata();
+  metadata.clear_labels();
+  metadata.clear_owner();
+  *metadata.mutable_annotations() = update.metadata().annotations();
+  metadata.set_resource_version("3");
+  EXPECT_EQ(Read("a")->SerializeAsString(), expected.SerializeAsString());
+}
+
+TEST_F(ResourceStoreTest, UpdateStatusStoresTheStatusAndNothingElse) {
+  CW_ASSERT_OK_AND_ASSIGN(Widget expected, Create(MakeWidget("a", "red")));
+  Widget forged = MakeWidget("a", "blue");
+  (*forged.mutable_metadata()->mutable_labels())["k"] = "v";
+  forged.mutable_metadata()->mutable_owner()->set_name("o");
+  forged.mutable_metadata()->mutable_delete_time()->set_seconds(1);
+  forged.mutable_status()->set_phase("Ready");
+  CW_ASSERT_OK(UpdateStatus(forged));
+  expected.mutable_status()->set_phase("Ready");
+  WidgetStore::SetRevision(expected, 2);
+  EXPECT_EQ(Read("a")->SerializeAsString(), expected.SerializeAsString());
+  forged.clear_status();
+  CW_ASSERT_OK(UpdateStatus(forged));
+  expected.clear_status();
+  WidgetStore::SetRevision(expected, 3);
+  EXPECT_EQ(Read("a")->SerializeAsString(), expected.SerializeAsString());
+}
+
 TEST_F(ResourceStoreTest, WhatDoesNotChangeIsNotWritten) {
   CW_ASSERT_OK_AND_ASSIGN(Widget widget, Create(MakeWidget("a", "red")));
   CW_ASSERT_OK_AND_ASSIGN(const Widget same, Update(MakeWidget("a", "red")));

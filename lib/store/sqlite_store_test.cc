@@ -309,6 +309,27 @@ TEST_F(SqliteStoreTest, AValueThatHasChangedUnderARunningStoreIsNotRead) {
   EXPECT_THAT(Delete(*store, "k"), IsOk());
 }
 
+// What was there before is kept with the checksum that it was written with.
+TEST_F(SqliteStoreTest, AValueThatHadChangedIsNotReadFromTheLogOfChangesEither) {
+  auto store = Open();
+  CW_ASSERT_OK_AND_ASSIGN(const int64_t first, Put(*store, "k", "v"));
+  CW_ASSERT_OK((*SqliteConnection::Open(folder_.File()))
+                   ->Execute("UPDATE records SET value = CAST('w' AS BLOB)"));
+  CW_ASSERT_OK(Put(*store, "k", "x"));
+  CW_ASSERT_OK(Delete(*store, "k"));
+  // So that nothing is shown from memory.
+  store.reset();
+  store = Open();
+  EXPECT_THAT(List(*store, {.at_revision = first}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("checksum")));
+  WatchLog damaged;
+  WatchLog sound;
+  const auto watch1 = store->Watch("", 0, damaged.Callback());
+  const auto watch2 = store->Watch("", first, sound.Callback());
+  EXPECT_THAT(damaged.WaitFor(1), ElementsAre("end DATA_LOSS"));
+  EXPECT_THAT(sound.WaitFor(3), ElementsAre("~k=x", "-k=x", "bookmark"));
+}
+
 TEST_F(SqliteStoreTest, ManyWritersShareTransactions) {
   auto store = Open();
   constexpr int kCommits = 500;
@@ -677,6 +698,17 @@ TEST_F(SqliteStoreTest, QuotasRefuseUsersAndNotServices) {
   EXPECT_THAT(Commit(*store, {ByUser("a/web/4", "v")}), refused);
   CW_ASSERT_OK(Delete(*store, "a/web/3"));
   CW_EXPECT_OK(Commit(*store, {ByUser("a/web/4", "v")}));
+}
+
+TEST_F(SqliteStoreTest, WhatAServiceKeepsForItselfTakesNoRoomFromUsers) {
+  auto store = Open({.quotas = {.namespace_objects = 1, .uncounted_prefix = "limitrecords/"}});
+  CW_ASSERT_OK(Put(*store, "limitrecords/web/1", "v"));
+  CW_ASSERT_OK(Put(*store, "limitrecords/web/1", "longer"));
+  CW_EXPECT_OK(Commit(*store, {ByUser("a/web/1", "v")}));
+  // Nor does it give them any.
+  CW_ASSERT_OK(Delete(*store, "limitrecords/web/1"));
+  EXPECT_THAT(Commit(*store, {ByUser("a/web/2", "v")}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
 TEST_F(SqliteStoreTest, QuotasAreExactHoweverManyWriteAtOnce) {

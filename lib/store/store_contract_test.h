@@ -210,6 +210,8 @@ TEST_P(StoreContractTest, CompactedAndFutureRevisionsAreOutOfRange) {
   EXPECT_THAT(Await(store().Compact(TestContext(), last + 1)), out_of_range);
   CW_ASSERT_OK(Await(store().Compact(TestContext(), kept)));
   CW_ASSERT_OK(Await(store().Compact(TestContext(), kept)));
+  // An earlier one brings nothing back.
+  CW_ASSERT_OK(Await(store().Compact(TestContext(), kept - 1)));
   EXPECT_THAT(List(store(), {.at_revision = kept - 1}), out_of_range);
   EXPECT_THAT(List(store(), {.at_revision = last + 1}), out_of_range);
   EXPECT_THAT(Contents(List(store(), {.at_revision = kept})->records), ElementsAre("k=2"));

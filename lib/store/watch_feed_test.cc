@@ -1,5 +1,7 @@
 #include "lib/store/watch_feed.h"
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -160,6 +162,57 @@ TEST_F(WatchFeedTest, AWatchThatHasEndedIsServedNoMore) {
   loop.restart();
   loop.poll();
   EXPECT_THAT(log.WaitFor(1), ElementsAre("bookmark"));
+}
+
+// So that what it would go on from is not compacted while nothing happens that it is told of.
+TEST_F(WatchFeedTest, AWatchOfOtherKeysStaysUpToDateWithoutATurn) {
+  boost::asio::io_context loop;
+  WatchLog log;
+  const auto watch = feed_.Watch("none/", 0, log.Callback(), loop.get_executor());
+  loop.poll();
+  Publish(3, 1);
+  EXPECT_EQ(watch->progress(), 3);
+  loop.restart();
+  EXPECT_EQ(loop.poll(), 0u);
+  EXPECT_THAT(log.WaitFor(0), ElementsAre("bookmark"));
+}
+
+TEST_F(WatchFeedTest, AChangeIsSeenWhereverItStandsAmongThoseOfOneTransaction) {
+  for (std::size_t at = 0; at < 3; ++at) {
+    boost::asio::io_context loop;
+    WatchLog log;
+    const auto watch = feed_.Watch("mine/", revision_, log.Callback(), loop.get_executor());
+    loop.poll();
+    std::vector<CommittedChanges> commits(3);
+    for (std::size_t i = 0; i < commits.size(); ++i) {
+      Event event;
+      event.revision = ++revision_;
+      event.created = true;
+      event.record = Record{i == at ? "mine/k" : "other/k", "v", revision_, revision_};
+      commits[i].revision = revision_;
+      commits[i].events.push_back(std::move(event));
+    }
+    feed_.Publish(std::move(commits));
+    loop.restart();
+    loop.poll();
+    EXPECT_THAT(log.WaitFor(0), ElementsAre("bookmark", "+mine/k=v")) << at;
+    EXPECT_EQ(watch->progress(), revision_) << at;
+  }
+}
+
+TEST_F(WatchFeedTest, AWatchThatHasEndedLeavesNothingBehind) {
+  boost::asio::io_context loop;
+  auto held = std::make_shared<int>();
+  const std::weak_ptr<int> left = held;
+  auto watch = feed_.Watch(
+      "", 0, [held = std::move(held)](const WatchUpdate&) {}, loop.get_executor());
+  loop.poll();
+  EXPECT_FALSE(left.expired());
+  watch.reset();
+  EXPECT_TRUE(left.expired());
+  Publish(1, 1);
+  loop.restart();
+  EXPECT_EQ(loop.poll(), 0u);
 }
 
 TEST(WatchFeedLifetimeTest, WhatIsStillToBeServedFindsNoFeed) {
