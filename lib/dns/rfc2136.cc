@@ -102,6 +102,11 @@ runtime::Awaitable<absl::Status> UpdateAt(runtime::Timers& timers, runtime::Cont
   }
   absl::StatusOr<UpdateReply> reply =
       co_await Attempt(timers, context, Transport::kTcp, server, target, message);
+  // What is cut short is believed without a signature, but never as a success.
+  if (reply.ok() && reply->truncated && reply->rcode == Rcode::kNoError) {
+    reply = absl::UnavailableError(
+        absl::StrCat(server.ToString(), " over TCP: gave an answer that is cut short"));
+  }
   if (reply.ok()) co_return UpdateStatus(reply->rcode, server.ToString(), target.zone);
   if (reply.status().code() != absl::StatusCode::kUnavailable) co_return reply.status();
   co_return absl::UnavailableError(absl::StrCat(udp_failure, reply.status().message()));

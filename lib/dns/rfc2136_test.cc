@@ -378,6 +378,21 @@ TEST_F(Rfc2136ClientTest, DoesNotBelieveAnUnsignedSuccessForASignedUpdate) {
   EXPECT_THAT(Update(target), StatusIs(kUnavailable, HasSubstr("no valid TSIG signature")));
 }
 
+TEST_F(Rfc2136ClientTest, DoesNotBelieveAnUnsignedSuccessThatIsCutShort) {
+  const TestDnsServer server([](const Request& request) {
+    Message message;
+    message.truncated = true;
+    return std::vector<std::string>{TestDnsServer::Reply(request, message)};
+  });
+  for (const bool tcp_only : {false, true}) {
+    UpdateTarget target = Target({server.address()});
+    target.key = Key();
+    target.tcp_only = tcp_only;
+    EXPECT_THAT(Update(target), StatusIs(kUnavailable, HasSubstr("cut short"))) << tcp_only;
+  }
+  EXPECT_EQ(server.tcp_requests(), 2);
+}
+
 TEST_F(Rfc2136ClientTest, RefusesATargetThatMakesNoSense) {
   EXPECT_THAT(Update(Target({})), StatusIs(kInvalid, HasSubstr("no nameserver")));
   EXPECT_THAT(Update(Target({"ns1.test"})), StatusIs(kInvalid));
