@@ -90,7 +90,7 @@ Command ReadCommand(absl::string_view code) {
 }
 
 std::vector<Command> CommandsIn(const std::string& path) {
-  constexpr absl::string_view kName = "grpcurl ";
+  constexpr char kName[] = "grpcurl ";
   const std::string code = CodeOf(path);
   std::vector<Command> commands;
   for (std::size_t at = code.find(kName); at != std::string::npos;

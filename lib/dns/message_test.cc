@@ -189,6 +189,18 @@ TEST(ParseMessageTest, RefusesANameThatPointersMakeTooLong) {
   EXPECT_THAT(ParseMessage(packet), StatusIs(kInvalid, HasSubstr("255")));
 }
 
+TEST(ParseMessageTest, TakesANameOf255OctetsAndNoLongerOne) {
+  const std::string label(63, 'a');
+  const std::string longest =
+      absl::StrCat(label, ".", label, ".", label, ".", std::string(61, 'b'));
+  const auto parse = [](const std::string& name) {
+    return ParseMessage(absl::StrCat(Header(0, 1), BuildName(name), Fields(99, "")));
+  };
+  CW_ASSERT_OK_AND_ASSIGN(const Message message, parse(longest));
+  EXPECT_EQ(message.answers[0].name, longest);
+  EXPECT_THAT(parse(longest + "b"), StatusIs(kInvalid, HasSubstr("255")));
+}
+
 TEST(ParseMessageTest, RefusesRecordsWhoseDataDoesNotFitTheirType) {
   const struct {
     int type;

@@ -200,6 +200,20 @@ TEST_F(PropagationCheckerTest, ReportsEveryKindOfTrouble) {
   EXPECT_EQ(report_.findings[1].rcode, Rcode::kServFail);
 }
 
+// Resolvers go on to another server after the one, and give up after the other.
+TEST_F(PropagationCheckerTest, ARefusalDoesNotCountAndAFailureBlocks) {
+  const std::pair<Rcode, Outcome> kCases[] = {{Rcode::kRefused, Outcome::kRefused},
+                                              {Rcode::kNotAuth, Outcome::kRefused},
+                                              {Rcode::kServFail, Outcome::kServerFailure},
+                                              {Rcode::kFormErr, Outcome::kServerFailure},
+                                              {Rcode::kNotImp, Outcome::kServerFailure}};
+  for (const auto& [rcode, outcome] : kCases) {
+    resolver_.Set(kNs1, kName, kTxt, Failing(rcode));
+    EXPECT_EQ(Outcomes().at("198.51.100.1:53"), outcome) << RcodeName(rcode);
+    EXPECT_EQ(report_.propagated, outcome == Outcome::kRefused) << RcodeName(rcode);
+  }
+}
+
 TEST_F(PropagationCheckerTest, AHostWithoutIpv6IsNotHeldUp) {
   resolver_.SetError(kNs2V6, kName, kTxt, NoRouteError("[2001:db8::2]:53"));
   Outcomes();
@@ -422,6 +436,21 @@ TEST_F(WithoutAliasesTest, TheNextNameserverIsAskedWhereOneIsSilentOrLame) {
   EXPECT_EQ(ZoneFromAbove(), kName);
 }
 
+// Whom a zone's records name as its nameservers is up to whoever has the zone.
+TEST_F(WithoutAliasesTest, NobodyThatThePolicyForbidsIsAskedForTheZone) {
+  std::vector<Record> addresses;
+  for (const char* ip : {"127.0.0.1", "10.0.0.1"}) {
+    addresses.push_back(AddressRecord("ns1.example.test", ip));
+    resolver_.Set(ip, kName, kSoa, Answering({SoaRecord(kName)}));
+  }
+  resolver_.Set(kRecursive, "ns1.example.test", RecordType::kA, Answering(addresses));
+  EXPECT_EQ(ZoneFromAbove(), "example.test");
+  for (const Query& query : resolver_.queries()) {
+    EXPECT_THAT(query.servers, testing::Each(testing::AnyOf(kRecursive, "198.51.100.2:53",
+                                                            "[2001:db8::2]:53")));
+  }
+}
+
 // Fault 108.
 TEST_F(PropagationCheckerTest, WithAGivenZoneNoSoaIsAsked) {
   for (const bool follow_aliases : {true, false}) {
@@ -512,8 +541,10 @@ TEST_F(PropagationCheckerTest, EndsWithItsContext) {
 }
 
 TEST_F(PropagationCheckerTest, RefusesARequestThatMakesNoSense) {
-  request_.authoritative_port = 0;
-  EXPECT_THAT(Check(), StatusIs(absl::StatusCode::kInvalidArgument));
+  for (const int port : {-1, 0, 65536}) {
+    request_.authoritative_port = port;
+    EXPECT_THAT(Check(), StatusIs(absl::StatusCode::kInvalidArgument)) << port;
+  }
   request_.authoritative_port = 53;
   request_.recursive_nameservers = {"dns.example"};
   EXPECT_THAT(Check(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("dns.example")));

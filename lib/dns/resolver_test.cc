@@ -339,12 +339,18 @@ TEST_F(AresDnsResolverTest, DropsQueriesWithTheLoopThatRanThem) {
 TEST_F(AresDnsResolverTest, RefusesWhatIsNoQuery) {
   EXPECT_THAT(Resolve(Txt({"dns.example"})), StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(Resolve(Txt({"192.0.2.1"}, "a b")), StatusIs(absl::StatusCode::kInvalidArgument));
-  Query query = Txt({"192.0.2.1"});
-  query.attempts = 0;
-  EXPECT_THAT(Resolve(query), StatusIs(absl::StatusCode::kInvalidArgument));
-  query.attempts = 1;
-  query.timeout = absl::InfiniteDuration();
-  EXPECT_THAT(Resolve(query), StatusIs(absl::StatusCode::kInvalidArgument));
+  for (const int attempts : {-1, 0, 9}) {
+    Query query = Txt({"192.0.2.1"});
+    query.attempts = attempts;
+    EXPECT_THAT(Resolve(query), StatusIs(absl::StatusCode::kInvalidArgument)) << attempts;
+  }
+  for (const absl::Duration timeout :
+       {-absl::Seconds(1), absl::ZeroDuration(), absl::Microseconds(999),
+        absl::Minutes(1) + absl::Nanoseconds(1), absl::InfiniteDuration()}) {
+    Query query = Txt({"192.0.2.1"});
+    query.timeout = timeout;
+    EXPECT_THAT(Resolve(query), StatusIs(absl::StatusCode::kInvalidArgument)) << timeout;
+  }
 }
 
 TEST_F(AresDnsResolverTest, TakesTheSystemsServersFromResolvConf) {

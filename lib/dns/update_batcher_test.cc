@@ -1,7 +1,9 @@
 #include "lib/dns/update_batcher.h"
 
+#include <cstddef>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "boost/asio/io_context.hpp"
@@ -20,15 +22,17 @@ using testing::IsEmpty;
 class FakeUpdater final : public TxtUpdater {
  public:
   struct Call {
+    std::optional<runtime::Context> context;
     UpdateTarget target;
     std::vector<std::string> values;
     absl::AnyInvocable<void(absl::Status)> done;
   };
 
-  runtime::Awaitable<absl::Status> Update(runtime::Context, UpdateTarget target,
+  runtime::Awaitable<absl::Status> Update(runtime::Context context, UpdateTarget target,
                                           std::vector<TxtChange> changes) override {
     auto start = [&](absl::AnyInvocable<void(absl::Status)> done) {
       Call& call = calls.emplace_back();
+      call.context = context;
       call.target = std::move(target);
       for (const TxtChange& change : changes) call.values.push_back(change.value);
       call.done = std::move(done);
@@ -178,6 +182,45 @@ TEST_F(UpdateBatcherTest, KeepsZonesServersAndKeysApart) {
   EXPECT_THAT(batches, testing::UnorderedElementsAre(ElementsAre("1", "3"), ElementsAre("2"),
                                                      ElementsAre("4"), ElementsAre("5"),
                                                      ElementsAre("6")));
+}
+
+TEST_F(UpdateBatcherTest, KeepsApartWhatIsSentOrSignedInAnotherWay) {
+  const auto signed_by = [](const std::string& name, TsigAlgorithm algorithm) {
+    auto key = std::make_shared<TsigKey>();
+    key->name = name;
+    key->algorithm = algorithm;
+    key->secret = base::Secret(std::string("c2VjcmV0"));
+    UpdateTarget target = Target();
+    target.key = std::move(key);
+    return target;
+  };
+  UpdateTarget by_tcp = Target();
+  by_tcp.tcp_only = true;
+  UpdateTarget patient = Target();
+  patient.timeout = absl::Seconds(9);
+  const std::vector<UpdateTarget> targets = {Target(),
+                                             by_tcp,
+                                             patient,
+                                             signed_by("key", TsigAlgorithm::kHmacSha256),
+                                             signed_by("other", TsigAlgorithm::kHmacSha256),
+                                             signed_by("key", TsigAlgorithm::kHmacSha512)};
+  for (std::size_t i = 0; i < targets.size(); ++i) Apply(absl::StrCat(i), targets[i]);
+  Pass(absl::Milliseconds(5));
+  ASSERT_EQ(updater_.calls.size(), targets.size());
+  for (const auto& call : updater_.calls) EXPECT_EQ(call.values.size(), 1u);
+}
+
+// It is an update of others too.
+TEST_F(UpdateBatcherTest, AnUpdateHasItsOwnTimeAndOutlivesWhoeverAskedForIt) {
+  auto cancellation = std::make_shared<runtime::Cancellation>();
+  Apply("1", Target(), cancellation);
+  Pass(absl::Milliseconds(5));
+  ASSERT_EQ(updater_.calls.size(), 1u);
+  EXPECT_EQ(updater_.calls[0].context->Remaining(), absl::Seconds(30));
+  cancellation->Cancel();
+  RunLoop();
+  EXPECT_THAT(results_["1"], StatusIs(absl::StatusCode::kCancelled));
+  CW_EXPECT_OK(updater_.calls[0].context->Check());
 }
 
 TEST_F(UpdateBatcherTest, OneBadChangeDoesNotFailTheOthers) {
