@@ -19,6 +19,7 @@
 #include "certwright/meta/v1/event_service.pb.h"
 #include "certwright/order/v1/order.pb.h"
 #include "certwright/solver/v1/challenge.pb.h"
+#include "certwright/solver/v1/presentation.pb.h"
 #include "certwright/solver/v1/propagation.pb.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.h"
@@ -108,6 +109,7 @@ const MethodDescriptor* FindMethod(const std::string& name) {
         issuer::v1::CertificateRequest::descriptor(), issuer::v1::Issuer::descriptor(),
         issuer::v1::Secret::descriptor(), meta::v1::ListEventsRequest::descriptor(),
         order::v1::Order::descriptor(), solver::v1::Challenge::descriptor(),
+        solver::v1::Presentation::descriptor(),
         solver::v1::CheckPropagationRequest::descriptor()}) {
     const MethodDescriptor* method =
         message->file()->pool()->FindMethodByName(absl::StrReplaceAll(name, {{"/", "."}}));
@@ -146,7 +148,8 @@ TEST_P(CommandsTest, AreWhatTheApiTakes) {
 
 INSTANTIATE_TEST_SUITE_P(Docs, CommandsTest,
                          testing::Values("README.md", "docs/CERTIFICATES.md",
-                                         "docs/SECURITY.md", "k8s/README.md"));
+                                         "docs/OPERATIONS.md", "docs/SECURITY.md",
+                                         "k8s/README.md"));
 
 }  // namespace
 }  // namespace certwright

@@ -65,6 +65,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       challenges_(*store_, kChallengeKind, environment.clock(), environment.random),
       presentations_(*store_, kPresentationKind, environment.clock(), environment.random),
       metrics_(environment.metrics),
+      clean_up_failures_(environment.metrics),
       call_metrics_(environment.metrics, "solver"),
       calls_(environment.MakeCallEnvironment(&call_metrics_)),
       events_(environment.clock()),
@@ -93,6 +94,7 @@ SolverApp::SolverApp(service::Environment environment, std::unique_ptr<store::St
       clean_up_controller_("presentations", environment.executor, environment.timers,
                            environment.random, CleanUpOptions(environment), clean_up_),
       challenge_service_(calls_, challenges_, [this](const std::string& key) { Retry(key); }),
+      presentation_service_(calls_, presentations_, clean_up_failures_),
       propagation_service_(calls_, checker_,
                            Dns01CheckOptions{nameservers_, options_.authoritative_port}),
       events_rpc_(calls_, events_),
@@ -140,7 +142,7 @@ SolverEnvironment SolverApp::MakeEnvironment() {
 }
 
 std::vector<rpc::Service*> SolverApp::Services() {
-  return {&challenge_service_, &propagation_service_, &events_rpc_};
+  return {&challenge_service_, &presentation_service_, &propagation_service_, &events_rpc_};
 }
 
 absl::Status SolverApp::Start() {
@@ -203,7 +205,7 @@ void SolverApp::OnPresentationChange(const std::string& key,
 void SolverApp::OnCleanUp(const ledger::Presentation& presentation,
                           const absl::Status& removed) {
   const auto& metadata = presentation.metadata();
-  metrics_.OnCleanUp(store::QueueKey(metadata.namespace_(), metadata.name()), removed);
+  clean_up_failures_.Note(store::QueueKey(metadata.namespace_(), metadata.name()), removed);
   if (removed.ok()) return;
   meta::v1::ObjectMeta challenge;
   challenge.set_namespace_(metadata.namespace_());

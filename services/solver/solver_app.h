@@ -25,10 +25,12 @@
 #include "services/solver/certificate_authority.h"
 #include "services/solver/challenge_reconciler.h"
 #include "services/solver/challenge_service.h"
+#include "services/solver/clean_up_failures.h"
 #include "services/solver/clean_up_reconciler.h"
 #include "services/solver/dns01_self_check.h"
 #include "services/solver/http01_responder.h"
 #include "services/solver/http01_self_check.h"
+#include "services/solver/presentation_service.h"
 #include "services/solver/propagation_service.h"
 #include "services/solver/record_location.h"
 #include "services/solver/rfc2136_provider.h"
@@ -72,6 +74,7 @@ class SolverApp final : public service::App {
   ChallengeStore challenges_;
   PresentationStore presentations_;
   SolverMetrics metrics_;
+  CleanUpFailures clean_up_failures_;
   service::CallMetrics call_metrics_;
   const rpc::CallEnvironment calls_;
   service::EventRecorder events_;
@@ -102,6 +105,7 @@ class SolverApp final : public service::App {
   controller::Controller clean_up_controller_;
 
   ChallengeService challenge_service_;
+  PresentationService presentation_service_;
   PropagationService propagation_service_;
   service::EventsRpc events_rpc_;
   std::unique_ptr<Http01Responder> responder_;

@@ -67,7 +67,7 @@ TEST_F(SolverAppTest, StartsAndStopsWithoutTheIssuerService) {
   SolverOptions options;
   options.http01_listen = "127.0.0.1:0";
   MakeApp(OpenStore(), options);
-  EXPECT_EQ(app_->Services().size(), 3u);
+  EXPECT_EQ(app_->Services().size(), 4u);
   CW_ASSERT_OK(app_->Start());
   app_->StopWork(absl::Seconds(5));
   app_->StopWork(absl::Seconds(5));

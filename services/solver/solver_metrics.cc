@@ -14,10 +14,7 @@ SolverMetrics::SolverMetrics(telemetry::Metrics& metrics)
                                "Challenges that wait for a slot of the scheduler.")),
       valid_seconds_(
           metrics.GetHistogram("certwright_solver_challenge_seconds",
-                               "From the creation of a challenge until it is valid.")),
-      left_behind_(metrics.GetGauge(
-          "certwright_solver_presentations_left_behind",
-          "Proofs that are still out, as removing them has failed; it is tried again.")) {
+                               "From the creation of a challenge until it is valid.")) {
   for (const auto& [state, name] : {std::pair(v1::CHALLENGE_STATE_VALID, "valid"),
                                     std::pair(v1::CHALLENGE_STATE_INVALID, "invalid"),
                                     std::pair(v1::CHALLENGE_STATE_EXPIRED, "expired"),
@@ -34,16 +31,6 @@ void SolverMetrics::OnFinal(const v1::Challenge& challenge, absl::Time now) {
   if (challenge.status().state() != v1::CHALLENGE_STATE_VALID) return;
   const absl::Duration elapsed = now - service::FromProto(challenge.metadata().create_time());
   valid_seconds_.Observe(absl::ToDoubleSeconds(elapsed));
-}
-
-void SolverMetrics::OnCleanUp(const std::string& record_key, const absl::Status& removed) {
-  base::MutexLock lock(mutex_);
-  if (removed.ok()) {
-    left_behind_records_.erase(record_key);
-  } else {
-    left_behind_records_.insert(record_key);
-  }
-  left_behind_.Set(static_cast<double>(left_behind_records_.size()));
 }
 
 void SolverMetrics::OnWorkDone(const std::string& key, absl::Duration duration,

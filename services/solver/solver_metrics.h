@@ -4,11 +4,9 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 
 #include "certwright/solver/v1/challenge.pb.h"
-#include "lib/base/mutex.h"
 #include "lib/service/work_metrics.h"
 #include "lib/telemetry/metrics.h"
 #include "services/solver/scheduler.h"
@@ -22,8 +20,6 @@ class SolverMetrics final : public service::WorkMetrics {
 
   // A challenge has reached its final state.
   void OnFinal(const v1::Challenge& challenge, absl::Time now);
-  // The proof of a ledger record was removed, or could not be.
-  void OnCleanUp(const std::string& record_key, const absl::Status& removed);
   // Whose numbers to show; before work starts. It must outlive the work.
   void Observe(const Scheduler& scheduler) { scheduler_ = &scheduler; }
 
@@ -36,10 +32,6 @@ class SolverMetrics final : public service::WorkMetrics {
   telemetry::Gauge& in_flight_;
   telemetry::Gauge& queued_;
   telemetry::Histogram& valid_seconds_;
-  telemetry::Gauge& left_behind_;
-  base::Mutex mutex_;
-  // Ledger records whose proofs could not be removed yet.
-  std::set<std::string> left_behind_records_ CW_GUARDED_BY(mutex_);
 };
 
 }  // namespace certwright::solver

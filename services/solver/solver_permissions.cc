@@ -26,6 +26,8 @@ rpc::PermissionTable SolverPermissions() {
   table[prefix + "ListChallenges"] = With(issuer, Read(Scope::kOneOrAllNamespaces));
   table[prefix + "WatchChallenges"] = With(order, Read(Scope::kOneOrAllNamespaces));
   table[prefix + "RetryChallenge"] = Change(Scope::kNamespace);
+  table["certwright.solver.v1.PresentationService.ListPresentations"] =
+      Read(Scope::kOneOrAllNamespaces);
   // Has the solver ask nameservers anywhere: those that the caller names, and those that the
   // zone of a name names.
   table["certwright.solver.v1.PropagationService.CheckPropagation"] = {

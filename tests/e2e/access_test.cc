@@ -20,6 +20,7 @@
 #include "certwright/issuer/v1/account.pb.h"
 #include "certwright/issuer/v1/certificate_request.pb.h"
 #include "certwright/meta/v1/event_service.pb.h"
+#include "certwright/solver/v1/presentation.pb.h"
 #include "certwright/solver/v1/propagation.pb.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.h"
@@ -55,8 +56,8 @@ const std::map<std::string, std::vector<std::string>> kServed = {
       "certwright.issuer.v1.AccountService", "certwright.meta.v1.EventService"}},
     {"order", {"certwright.order.v1.OrderService", "certwright.meta.v1.EventService"}},
     {"solver",
-     {"certwright.solver.v1.ChallengeService", "certwright.solver.v1.PropagationService",
-      "certwright.meta.v1.EventService"}}};
+     {"certwright.solver.v1.ChallengeService", "certwright.solver.v1.PresentationService",
+      "certwright.solver.v1.PropagationService", "certwright.meta.v1.EventService"}}};
 
 // A row of the table.
 struct Row {
@@ -226,6 +227,7 @@ void LinkDescriptors() {
   issuer::v1::ListCertificateRequestsRequest::descriptor();
   meta::v1::ListEventsRequest::descriptor();
   solver::v1::CheckPropagationRequest::descriptor();
+  solver::v1::ListPresentationsRequest::descriptor();
 }
 
 class AccessTest : public testing::Test {

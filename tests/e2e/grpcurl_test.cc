@@ -182,6 +182,7 @@ TEST_F(GrpcurlTest, ListsTheServices) {
   EXPECT_THAT(
       ListedBy(Service::kSolver),
       IsSupersetOf({"certwright.solver.v1.ChallengeService",
+                    "certwright.solver.v1.PresentationService",
                     "certwright.solver.v1.PropagationService", "grpc.health.v1.Health"}));
 }
 
