@@ -69,7 +69,11 @@ Command ReadCommand(absl::string_view code) {
   std::vector<std::string> words = {""};
   for (std::size_t i = 0; i < code.size() && (quoted || code[i] != '\n'); ++i) {
     command.text += code[i];
-    if (code[i] == '\'') {
+    // What another command prints; the Base64 of a value, where there is one.
+    if (!quoted && absl::StartsWith(code.substr(i), "\"$(")) {
+      i = code.find(")\"", i) + 1;
+      words.back() += "eA==";
+    } else if (code[i] == '\'') {
       quoted = !quoted;
     } else if (!quoted && absl::StartsWith(code.substr(i), "\\\n")) {
       ++i;
