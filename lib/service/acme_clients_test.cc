@@ -58,5 +58,30 @@ TEST_F(AcmeClientsTest, NothingIsKeptOfWhatNobodyUses) {
   EXPECT_EQ(clients_.For(Spec("kept")), kept);
 }
 
+// Fault 117.
+TEST_F(AcmeClientsTest, ServersThatNobodyUsesAreForgottenToo) {
+  constexpr std::size_t kUrl = 2'000;
+  const auto kept = clients_.For(Spec("kept"));
+  const std::size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < 1'000; ++i) {
+    issuer::v1::AcmeIssuer spec = Spec("kept");
+    spec.set_server(absl::StrCat("https://ca.test/", i, std::string(kUrl, 'x')));
+    spec.set_skip_tls_verify(i % 2 == 0);
+    clients_.For(spec);
+  }
+  EXPECT_LT(mallinfo2().uordblks, before + 50 * kUrl);
+  EXPECT_EQ(clients_.For(Spec("kept")), kept);
+}
+
+// Fault 117.
+TEST_F(AcmeClientsTest, WhoComesBackAfterItWasForgottenGetsAnother) {
+  std::weak_ptr<acme::AcmeClient> gone = clients_.For(Spec("a"));
+  EXPECT_TRUE(gone.expired());
+  const auto again = clients_.For(Spec("a"));
+  ASSERT_NE(again, nullptr);
+  const auto other = clients_.For(Spec("b"));
+  EXPECT_EQ(clients_.For(Spec("a")), again);
+}
+
 }  // namespace
 }  // namespace certwright::service

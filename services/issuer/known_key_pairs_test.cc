@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace certwright::issuer_service {
@@ -36,6 +37,26 @@ TEST(KnownKeyPairsTest, TheLongestKnownGoesWhenThereAreTooMany) {
   known.FactsOf(Secret("e", "1"));
   EXPECT_EQ(known.Find(Secret("c", "1")), nullptr);
   EXPECT_NE(known.Find(Secret("a", "2")), nullptr);
+}
+
+// Fault 117.
+TEST(KnownKeyPairsTest, OneTooManyCostsNoMoreThanOne) {
+  constexpr int kMost = 100;
+  KnownKeyPairs known(kMost);
+  for (int i = 0; i <= kMost; ++i) known.FactsOf(Secret(absl::StrCat(i), "1"));
+  EXPECT_EQ(known.Find(Secret("0", "1")), nullptr);
+  for (int i = 1; i <= kMost; ++i) {
+    EXPECT_NE(known.Find(Secret(absl::StrCat(i), "1")), nullptr) << i;
+  }
+}
+
+// Fault 117.
+TEST(KnownKeyPairsTest, ASecretThatChangesPushesNoOtherOut) {
+  KnownKeyPairs known(2);
+  known.FactsOf(Secret("a", "1"));
+  for (int i = 0; i < 5; ++i) known.FactsOf(Secret("b", absl::StrCat(i)));
+  EXPECT_NE(known.Find(Secret("a", "1")), nullptr);
+  EXPECT_NE(known.Find(Secret("b", "4")), nullptr);
 }
 
 }  // namespace

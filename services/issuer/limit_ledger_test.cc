@@ -82,6 +82,34 @@ TEST_F(LimitLedgerTest, WhatARequestTakesAnewWhileItsRecordIsDroppedStays) {
   EXPECT_THAT(Kept(), ElementsAre("e"));
 }
 
+// Fault 117.
+TEST_F(LimitLedgerTest, AnOrderPlacedWhileItsRecordIsDroppedStays) {
+  Order("a");
+  Order("b");
+  clock_.Advance(3 * kWindow);
+  mortal_.BeforeNextCommit([&] { Order("b"); });
+  Order("c");
+  EXPECT_THAT(Kept(), testing::IsSupersetOf({"b", "c"}));
+  LimitLedger restarted(*store_);
+  CW_ASSERT_OK(Await(restarted.Load(Context(), clock_.Now())));
+  // "b" and "c" fill a bucket of two.
+  const std::vector<Draw> draws = {{kBucket, {2, kWindow}}};
+  const auto turn =
+      Await(restarted.Ask(Context(), {"d", "d", clock_.Now()}, draws, clock_.Now()));
+  CW_ASSERT_OK(turn);
+  EXPECT_FALSE(turn->now);
+}
+
+// Fault 117.
+TEST_F(LimitLedgerTest, WhatAnotherCommitHasTakenAlongIsNotMissed) {
+  Order("a");
+  Order("b");
+  clock_.Advance(3 * kWindow);
+  mortal_.BeforeNextCommit([&] { Order("d"); });
+  Order("c");
+  EXPECT_THAT(Kept(), ElementsAre("c", "d"));
+}
+
 TEST_F(LimitLedgerTest, ARequestOfWhichNothingCountsLeavesNoRecord) {
   // A certificate that is not issued does not count.
   const std::vector<Draw> draws = {{"domain ca.test example.test", {10, 10 * kWindow}}};
