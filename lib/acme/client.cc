@@ -237,6 +237,7 @@ runtime::Awaitable<absl::StatusOr<Order>> AcmeClient::PostNewOrder(runtime::Cont
   call.kind = RequestKind::kNewOrder;
   // With its URL an order can be read again; without, another would be made.
   call.header_suffices = true;
+  call.fresh_connection = request.fresh_connection;
   CW_CO_ASSIGN_OR_RETURN(
       const http::HttpResponse response,
       co_await transport_.PostToEndpoint(context, signer, &Directory::new_order,

@@ -7,7 +7,7 @@
 //
 // Errors: see problem.h. kRetryNonce never reaches the caller. After an error of
 // NewOrder or Finalize without an answer from the CA (kRetryBackoff, no problem)
-// the step may or may not have happened. Threading: safe from any thread. The
+// the step may or may not have happened: http::WasSent() tells for NewOrder. Threading: safe from any thread. The
 // client must outlive its calls.
 #pragma once
 
@@ -48,6 +48,9 @@ struct NewOrderRequest {
   std::string profile;   // empty for the CA's default
   std::string replaces;  // CertId() of the certificate to renew; dropped if the
                          // CA has no ARI
+  // As http::HttpRequest has it. On a connection that was used before, a request that the CA
+  // does not answer is sent twice.
+  bool fresh_connection = false;
 };
 
 struct CertificateChain {

@@ -57,9 +57,10 @@ class ClientWireTest : public testing::Test {
   }
 
   absl::Status GetDirectory() { return Run(client_->GetDirectory(NewContext())).status(); }
-  absl::StatusOr<Order> NewOrder() {
+  absl::StatusOr<Order> NewOrder(bool fresh_connection = false) {
     NewOrderRequest request;
     request.identifiers = {DnsIdentifier("a.test")};
+    request.fresh_connection = fresh_connection;
     return Run(client_->NewOrder(NewContext(), signer_, std::move(request)));
   }
   absl::StatusOr<Order> GetOrder() {
@@ -175,7 +176,7 @@ TEST_F(ClientWireTest, AServerThatIsNotTrustedIsSentNothing) {
   CW_EXPECT_OK(GetDirectory());
 }
 
-// Fault 16.
+// Faults 16 and 123.
 TEST_F(ClientWireTest, ANewOrderThatIsResetIsForItsCallerToTryAgain) {
   std::atomic<bool> broken = true;
   on_post_ = [&](TestConnection& connection) {
@@ -191,11 +192,14 @@ TEST_F(ClientWireTest, ANewOrderThatIsResetIsForItsCallerToTryAgain) {
   const absl::Status lost = NewOrder().status();
   EXPECT_THAT(lost, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(ClassOf(lost), ErrorClass::kRetryBackoff);
+  EXPECT_TRUE(http::WasSent(lost));
   EXPECT_EQ(Count("POST /new-order"), 2) << "once more as the connection was not a fresh one";
+  EXPECT_TRUE(http::WasSent(NewOrder(/*fresh_connection=*/true).status()));
+  EXPECT_EQ(Count("POST /new-order"), 3);
   broken = false;
   CW_ASSERT_OK_AND_ASSIGN(const Order order, NewOrder());
   EXPECT_EQ(order.url, Url("/order/1"));
-  EXPECT_EQ(Count("POST /new-order"), 3);
+  EXPECT_EQ(Count("POST /new-order"), 4);
 }
 
 // Fault 18.

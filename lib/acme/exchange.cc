@@ -64,10 +64,13 @@ runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Exchange(http::HttpClient
   request.headers.push_back({"Accept-Language", "en"});
   request.trust = options.trust;
   request.https_only = !options.allow_http;
+  const bool may_change = request.method == "POST";
   const runtime::Context bounded = context.Within(options.request_timeout);
   absl::StatusOr<http::HttpResponse> response = co_await http.Send(bounded, std::move(request));
   if (!response.ok()) {
-    co_return SendError(response.status(), context, options.request_timeout);
+    const absl::Status error = SendError(response.status(), context, options.request_timeout);
+    const bool may_have_changed = may_change && http::WasSent(response.status());
+    co_return may_have_changed ? http::MarkAsSent(error) : error;
   }
   co_return response;
 }

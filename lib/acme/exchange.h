@@ -28,7 +28,7 @@ struct CaOptions {
 // Sends `request` with the headers that every request has. An answer of any HTTP status is a
 // success; errors carry an ErrorClass: kRetryBackoff for trouble on the way, kOperator for a
 // refused TLS certificate or a URL that is not https. CANCELLED and DEADLINE_EXCEEDED mean
-// that `context` has ended.
+// that `context` has ended. http::WasSent() if it is a POST that the CA may have acted upon.
 runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Exchange(http::HttpClient& http,
                                                                 runtime::Context context,
                                                                 CaOptions options,

@@ -190,6 +190,7 @@ runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Try(runtime::C
   request.body = std::move(body->body);
   request.max_response_bytes = call.max_response_bytes;
   request.header_suffices = call.header_suffices;
+  request.fresh_connection = call.fresh_connection;
   co_return co_await Exchange(http_, context, options(), std::move(request));
 }
 

@@ -37,8 +37,9 @@ class Transport {
     bool repeatable = false;
     std::string accept = "application/json";
     std::size_t max_response_bytes = 1 << 20;
-    // As http::HttpRequest has it.
+    // As http::HttpRequest has them.
     bool header_suffices = false;
+    bool fresh_connection = false;
   };
   // Chooses a directory's endpoint.
   using Endpoint = std::string Directory::*;

@@ -61,7 +61,9 @@ class CurlHttpClient final : public HttpClient {
     int redirects_left = request.method == "GET" ? request.max_redirects : 0;
     bool repeated = false;
     while (true) {
-      CW_CO_RETURN_IF_ERROR(context.Check());
+      if (const absl::Status open = context.Check(); !open.ok()) {
+        co_return repeated ? MarkAsSent(open) : open;
+      }
       CW_CO_ASSIGN_OR_RETURN(std::shared_ptr<CurlTransfer> transfer,
                              CurlTransfer::Create(std::move(request)));
       auto start = [&](CurlLoop::Done done) {
@@ -74,7 +76,7 @@ class CurlHttpClient final : public HttpClient {
         request = transfer->TakeRequest();
         continue;
       }
-      CW_CO_RETURN_IF_ERROR(status);
+      if (!status.ok()) co_return repeated ? MarkAsSent(status) : status;
       if (redirects_left-- <= 0 || !IsRedirect(transfer->response().status) ||
           transfer->redirect_url().empty()) {
         co_return std::move(transfer->response());

@@ -249,6 +249,45 @@ TEST_F(CurlClientTest, DoesNotRepeatOnAConnectionThatWasFreshAlready) {
   EXPECT_EQ(server.connections(), 1);
 }
 
+// Fault 123.
+TEST_F(CurlClientTest, TellsWhetherTheServerMayHaveActed) {
+  TestServer silent([](TestConnection& connection) { connection.ReadRequest(); });
+  EXPECT_TRUE(WasSent(Send(Post(silent.Url("/"), "x")).status()));
+  TestServer cut([](TestConnection& connection) {
+    connection.ReadRequest();
+    connection.Write("HTTP/1.1 201 Cre");
+  });
+  EXPECT_TRUE(WasSent(Send(Post(cut.Url("/"), "x")).status()));
+
+  std::string nobody;
+  {
+    TestServer gone(Echo);
+    nobody = gone.Url("/");
+  }
+  EXPECT_FALSE(WasSent(Send(Post(nobody, "x")).status()));
+  EXPECT_FALSE(WasSent(Send(Post("http://nowhere.invalid/", "x")).status()));
+  TestServer plain([](TestConnection& connection) { connection.ReadRequest(); });
+  EXPECT_FALSE(
+      WasSent(Send(Post(absl::StrCat("https://127.0.0.1:", plain.port()), "x")).status()))
+      << "no request is sent before the handshake is over";
+}
+
+// Fault 123.
+TEST_F(CurlClientTest, WhatIsRepeatedInVainMayHaveBeenActedUponBefore) {
+  std::atomic<int> connects = 0;
+  MakeClient({.allow_address = [&](absl::string_view, uint16_t) { return ++connects == 1; }});
+  TestServer server([](TestConnection& connection) {
+    connection.ReadRequest();
+    connection.Answer(200, "first of its connection");
+    connection.ReadRequest();
+  });
+  CW_ASSERT_OK(Send(Post(server.Url("/"), "one")));
+  const absl::Status status = Send(Post(server.Url("/"), "two")).status();
+  EXPECT_THAT(status, StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_TRUE(WasSent(status));
+  EXPECT_EQ(server.connections(), 1);
+}
+
 struct BrokenAnswer {
   const char* name;
   const char* bytes;
@@ -388,7 +427,9 @@ TEST_F(CurlClientTest, ADrippingServerMeetsTheDeadline) {
   clock_.Advance(absl::Seconds(29));
   EXPECT_EQ(result.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
   clock_.Advance(absl::Seconds(1));
-  EXPECT_THAT(result.get(), StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("127.0.0.1")));
+  const absl::Status late = result.get().status();
+  EXPECT_THAT(late, StatusIs(StatusCode::kDeadlineExceeded, HasSubstr("127.0.0.1")));
+  EXPECT_TRUE(WasSent(late));
   EXPECT_EQ(timers_.pending(), 0u);
 }
 

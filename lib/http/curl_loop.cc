@@ -42,6 +42,13 @@ std::optional<Endpoint> ToEndpoint(const curl_sockaddr& address) {
   return std::nullopt;
 }
 
+// Whether anything of the request has left.
+bool HasSent(CURL* easy) {
+  long bytes = 0;
+  curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &bytes);
+  return bytes > 0;
+}
+
 }  // namespace
 
 CurlLoop::CurlLoop(runtime::Executor executor, runtime::Timers& timers, CurlLoopOptions options)
@@ -182,6 +189,7 @@ void CurlLoop::CollectFinished() {
 void CurlLoop::End(Active* active, absl::Status status) {
   auto node = active_.extract(active->id);
   std::unique_ptr<Active> ended = std::move(node.mapped());
+  if (!status.ok() && HasSent(ended->easy)) status = MarkAsSent(std::move(status));
   curl_multi_remove_handle(multi_, ended->easy);
   ReturnEasy(ended->easy);
   timers_.Cancel(ended->timer);

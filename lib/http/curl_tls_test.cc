@@ -240,6 +240,24 @@ TEST_F(CurlTlsTest, AnHttp2ConnectionClosedUnansweredIsReplaced) {
   EXPECT_EQ(server.connections(), 2);
 }
 
+// Fault 123.
+TEST_F(CurlTlsTest, WhatIsRepeatedInVainOverHttp2MayHaveBeenActedUponBefore) {
+  std::atomic<int> connects = 0;
+  MakeClient({.allow_address = [&](absl::string_view, uint16_t) { return ++connects == 1; }});
+  TestServer server(
+      [](TestConnection& connection) {
+        if (!BeginHttp2(connection)) return;
+        AnswerStream(connection, ReadRequestFrames(connection), "first");
+        ReadRequestFrames(connection);
+      },
+      ServerTls("h2"));
+  CW_ASSERT_OK(Send(Trusting(Post(server.Url("/"), "x"))));
+  const absl::Status status = Send(Trusting(Post(server.Url("/"), "x"))).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_TRUE(WasSent(status));
+  EXPECT_EQ(server.connections(), 1);
+}
+
 TEST_F(CurlTlsTest, CancellingOneHttp2RequestLeavesTheOthers) {
   std::promise<void> both_came;
   std::promise<void> cancelled;

@@ -1,8 +1,14 @@
 #include "lib/http/http_client.h"
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 
 namespace certwright::http {
+namespace {
+
+constexpr char kSentPayload[] = "certwright.io/http-request-was-sent";
+
+}  // namespace
 
 std::vector<std::string> FindHeaders(const std::vector<Header>& headers,
                                      absl::string_view name) {
@@ -20,5 +26,12 @@ std::optional<std::string> FindHeader(const std::vector<Header>& headers,
   }
   return std::nullopt;
 }
+
+absl::Status MarkAsSent(absl::Status status) {
+  status.SetPayload(kSentPayload, absl::Cord("1"));
+  return status;
+}
+
+bool WasSent(const absl::Status& status) { return status.GetPayload(kSentPayload).has_value(); }
 
 }  // namespace certwright::http

@@ -5,7 +5,8 @@
 // certificate is refused, the address policy forbids the address, only https is allowed or a
 // redirect leads to what is no http URL, RESOURCE_EXHAUSTED for an answer over its cap,
 // DEADLINE_EXCEEDED and CANCELLED from the context, INVALID_ARGUMENT for a request that cannot
-// be sent. Messages name scheme, host and port, never the path or the body.
+// be sent. WasSent() tells whether the server may have acted all the same. Messages name
+// scheme, host and port, never the path or the body.
 #pragma once
 
 #include <cstddef>
@@ -80,6 +81,12 @@ struct HttpResponse {
   // The URL that answered, after redirects.
   std::string url;
 };
+
+// An error of a request that was sent at least in part and not answered in full, so that the
+// server may have done what it asks for. HttpClient::Send() marks its errors so; `status` must
+// be one.
+absl::Status MarkAsSent(absl::Status status);
+bool WasSent(const absl::Status& status);
 
 class HttpClient {
  public:

@@ -5,6 +5,7 @@
 
 #include "lib/acme/problem.h"
 #include "lib/acme/rate_limit_detail.h"
+#include "lib/http/http_client.h"
 #include "lib/service/conditions.h"
 
 namespace certwright::order {
@@ -14,6 +15,8 @@ namespace {
 constexpr absl::Duration kOperatorRetry = absl::Minutes(10);
 // How long an account that the CA does not know is left to the issuer service to register.
 constexpr absl::Duration kReregisterRetry = absl::Minutes(1);
+// Whoever stands before the CA has passed the request on, and waited for nothing.
+constexpr int kGatewayTimeout = 504;
 
 Action Do(Step step) { return Action{step, absl::InfiniteFuture(), {}}; }
 Action WaitUntil(absl::Time wake_at) { return Action{Step::kWait, wake_at, {}}; }
@@ -157,41 +160,22 @@ bool IsPausedByCa(const absl::Status& error) {
   return problem.has_value() && acme::IsPause(problem->ShortType(), problem->detail);
 }
 
-}  // namespace
-
-bool IsFinal(v1::OrderState state) {
-  return state == v1::ORDER_STATE_VALID || state == v1::ORDER_STATE_INVALID ||
-         state == v1::ORDER_STATE_EXPIRED || state == v1::ORDER_STATE_ERRORED;
-}
-
-bool IsFinal(solver::v1::ChallengeState state) {
-  return state == solver::v1::CHALLENGE_STATE_VALID ||
-         state == solver::v1::CHALLENGE_STATE_INVALID ||
-         state == solver::v1::CHALLENGE_STATE_EXPIRED ||
-         state == solver::v1::CHALLENGE_STATE_ERRORED;
-}
-
-bool NeedsChallenge(const v1::Authorization& authorization) {
-  return !authorization.initial_state().empty() && authorization.initial_state() != "valid";
-}
-
-Action Decide(const v1::Order& order, const Snapshot& snapshot, absl::Time now) {
-  if (order.metadata().has_delete_time()) return Do(Step::kCleanUp);
-  if (IsFinal(order.status().state())) {
-    const absl::Time end = FinishedAt(order) + snapshot.retention;
-    return now >= end ? Do(Step::kCleanUp) : WaitUntil(end);
+// So that a Certificate has no more than five in its first hour, the first of which may have
+// been sent twice, while an answer that was lost by chance costs little.
+absl::Duration PauseAfterUnanswered(int count) {
+  switch (count) {
+    case 1:
+      return absl::Seconds(5);
+    case 2:
+      return absl::Minutes(2);
+    case 3:
+      return absl::Minutes(40);
+    default:
+      return absl::Hours(1);
   }
-  const Action action = DecideOpen(order, snapshot, now);
-  const bool needs_account = TalksToCa(action.step) || action.step == Step::kCreateChallenges;
-  if (!needs_account) return action;
-  if (!snapshot.account.ok()) {
-    return Action{Step::kWaitForIssuer, ExpiryOf(order.status()), {}};
-  }
-  if (TalksToCa(action.step) && snapshot.retry_at > now) return WaitUntil(snapshot.retry_at);
-  return action;
 }
 
-ErrorAction DecideOnError(const absl::Status& error, Step step, absl::Time now) {
+ErrorAction DecideByClass(const absl::Status& error, Step step, absl::Time now) {
   const auto fail = [](v1::OrderState state) {
     return ErrorAction{Recovery::kFail, absl::InfiniteFuture(), state, "Failed"};
   };
@@ -235,6 +219,58 @@ ErrorAction DecideOnError(const absl::Status& error, Step step, absl::Time now) 
     return fail(v1::ORDER_STATE_INVALID);
   }
   return fail(v1::ORDER_STATE_ERRORED);
+}
+
+}  // namespace
+
+bool IsFinal(v1::OrderState state) {
+  return state == v1::ORDER_STATE_VALID || state == v1::ORDER_STATE_INVALID ||
+         state == v1::ORDER_STATE_EXPIRED || state == v1::ORDER_STATE_ERRORED;
+}
+
+bool IsFinal(solver::v1::ChallengeState state) {
+  return state == solver::v1::CHALLENGE_STATE_VALID ||
+         state == solver::v1::CHALLENGE_STATE_INVALID ||
+         state == solver::v1::CHALLENGE_STATE_EXPIRED ||
+         state == solver::v1::CHALLENGE_STATE_ERRORED;
+}
+
+bool NeedsChallenge(const v1::Authorization& authorization) {
+  return !authorization.initial_state().empty() && authorization.initial_state() != "valid";
+}
+
+Action Decide(const v1::Order& order, const Snapshot& snapshot, absl::Time now) {
+  if (order.metadata().has_delete_time()) return Do(Step::kCleanUp);
+  if (IsFinal(order.status().state())) {
+    const absl::Time end = FinishedAt(order) + snapshot.retention;
+    return now >= end ? Do(Step::kCleanUp) : WaitUntil(end);
+  }
+  const Action action = DecideOpen(order, snapshot, now);
+  const bool needs_account = TalksToCa(action.step) || action.step == Step::kCreateChallenges;
+  if (!needs_account) return action;
+  if (!snapshot.account.ok()) {
+    return Action{Step::kWaitForIssuer, ExpiryOf(order.status()), {}};
+  }
+  if (TalksToCa(action.step) && snapshot.retry_at > now) return WaitUntil(snapshot.retry_at);
+  return action;
+}
+
+bool MayHavePlaced(const absl::Status& error) {
+  const int http_status = acme::HttpStatusOf(error).value_or(0);
+  const bool is_success = http_status >= 200 && http_status < 300;
+  return is_success || http_status == kGatewayTimeout || http::WasSent(error);
+}
+
+ErrorAction DecideOnError(const absl::Status& error, Step step, int unanswered,
+                          absl::Time now) {
+  ErrorAction action = DecideByClass(error, step, now);
+  const bool again =
+      action.recovery == Recovery::kBackoff || action.recovery == Recovery::kRetryAt;
+  if (step != Step::kPlace || !again || !MayHavePlaced(error)) return action;
+  const absl::Time at_best = action.recovery == Recovery::kRetryAt ? action.retry_at : now;
+  action.recovery = Recovery::kRetryAt;
+  action.retry_at = std::max(at_best, now + PauseAfterUnanswered(unanswered));
+  return action;
 }
 
 }  // namespace certwright::order

@@ -73,8 +73,12 @@ struct ErrorAction {
   std::string reason;
 };
 
-// What the failure of `step`, one that talks to the CA, asks for.
-ErrorAction DecideOnError(const absl::Status& error, Step step, absl::Time now);
+// Whether the CA may have made an order although newOrder ended with `error`.
+bool MayHavePlaced(const absl::Status& error);
+
+// What the failure of `step`, one that talks to the CA, asks for. `unanswered` counts the
+// newOrder requests, with this one, of which MayHavePlaced() is true.
+ErrorAction DecideOnError(const absl::Status& error, Step step, int unanswered, absl::Time now);
 
 // VALID, INVALID, EXPIRED, ERRORED.
 bool IsFinal(v1::OrderState state);

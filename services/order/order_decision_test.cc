@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "lib/acme/problem.h"
+#include "lib/http/http_client.h"
 #include "lib/service/conditions.h"
 
 namespace certwright::order {
@@ -320,7 +321,7 @@ struct ErrorCase {
 void CheckErrors(const std::vector<ErrorCase>& cases) {
   for (const ErrorCase& c : cases) {
     SCOPED_TRACE(c.title);
-    const ErrorAction action = DecideOnError(c.error, c.step, kNow);
+    const ErrorAction action = DecideOnError(c.error, c.step, 0, kNow);
     EXPECT_EQ(static_cast<int>(action.recovery), static_cast<int>(c.expected));
     EXPECT_EQ(action.failed_state, c.failed_state);
     EXPECT_EQ(action.reason, c.reason);
@@ -446,24 +447,75 @@ TEST(DecideOnErrorTest, OneAnswerMeansAnotherThingAtAnotherStep) {
 
 TEST(DecideOnErrorTest, SaysWhenToTryAgain) {
   EXPECT_EQ(DecideOnError(ProblemOfType(429, "rateLimited", kNow + absl::Hours(2)),
-                          Step::kPlace, kNow)
+                          Step::kPlace, 0, kNow)
                 .retry_at,
             kNow + absl::Hours(2));
   EXPECT_EQ(
-      DecideOnError(ProblemOfType(403, "userActionRequired"), Step::kPlace, kNow).retry_at,
+      DecideOnError(ProblemOfType(403, "userActionRequired"), Step::kPlace, 0, kNow).retry_at,
       kNow + absl::Minutes(10));
   EXPECT_EQ(
-      DecideOnError(ProblemOfType(400, "accountDoesNotExist"), Step::kPlace, kNow).retry_at,
+      DecideOnError(ProblemOfType(400, "accountDoesNotExist"), Step::kPlace, 0, kNow).retry_at,
       kNow + absl::Minutes(1));
   const absl::Status untimed =
       acme::ErrorWithClass(absl::StatusCode::kUnavailable, "x", acme::ErrorClass::kRetryAt);
-  EXPECT_EQ(DecideOnError(untimed, Step::kPlace, kNow).retry_at, kNow + absl::Minutes(1));
+  EXPECT_EQ(DecideOnError(untimed, Step::kPlace, 0, kNow).retry_at, kNow + absl::Minutes(1));
   // A time that has passed must not make a busy loop.
   const absl::Time later = kNow + absl::Hours(3);
   EXPECT_EQ(DecideOnError(ProblemOfType(429, "rateLimited", kNow + absl::Hours(2)),
-                          Step::kPlace, later)
+                          Step::kPlace, 0, later)
                 .retry_at,
             later + absl::Seconds(1));
+}
+
+// Fault 123.
+TEST(DecideOnErrorTest, WhatMayHaveMadeAnOrderIsRepeatedFiveTimesInAnHourAtMost) {
+  const absl::Status errors[] = {
+      http::MarkAsSent(absl::UnavailableError("connection reset")),
+      acme::ProblemStatus(504, acme::Problem(), std::nullopt, kNow),
+      ProblemOfType(201, "serverInternal"),
+  };
+  for (const absl::Status& error : errors) {
+    SCOPED_TRACE(error);
+    EXPECT_TRUE(MayHavePlaced(error));
+    absl::Time now = kNow;
+    int sent = 2;  // the first, on a connection that was used before
+    for (int unanswered = 1; now < kNow + absl::Hours(1); ++unanswered) {
+      const ErrorAction action = DecideOnError(error, Step::kPlace, unanswered, now);
+      ASSERT_EQ(static_cast<int>(action.recovery), static_cast<int>(Recovery::kRetryAt));
+      EXPECT_EQ(action.reason, "ServerUnavailable");
+      ASSERT_GT(action.retry_at, now);
+      EXPECT_LE(action.retry_at, now + (unanswered == 1 ? absl::Seconds(10) : absl::Hours(1)));
+      now = action.retry_at;
+      if (now < kNow + absl::Hours(1)) ++sent;
+    }
+    EXPECT_LE(sent, 5);
+  }
+}
+
+// Fault 123.
+TEST(DecideOnErrorTest, WhatHasMadeNoOrderIsRepeatedAsAnyOther) {
+  const absl::Status unanswered = http::MarkAsSent(absl::UnavailableError("connection reset"));
+  EXPECT_FALSE(MayHavePlaced(absl::UnavailableError("no route")));
+  for (const int http_status : {429, 500, 502, 503}) {
+    EXPECT_FALSE(
+        MayHavePlaced(acme::ProblemStatus(http_status, acme::Problem(), std::nullopt, kNow)));
+  }
+  EXPECT_EQ(DecideOnError(absl::UnavailableError("no route"), Step::kPlace, 3, kNow).recovery,
+            Recovery::kBackoff);
+  // Nothing is made by asking again for what is there.
+  for (const Step step : {Step::kReadOrder, Step::kReadAuthorizations, Step::kFinalize}) {
+    EXPECT_EQ(DecideOnError(unanswered, step, 3, kNow).recovery, Recovery::kBackoff);
+  }
+  // A CA that wants more time gets it, and one that wants less does not.
+  acme::Problem problem;
+  EXPECT_EQ(DecideOnError(acme::ProblemStatus(504, problem, kNow + absl::Hours(2), kNow),
+                          Step::kPlace, 1, kNow)
+                .retry_at,
+            kNow + absl::Hours(2));
+  EXPECT_GT(DecideOnError(acme::ProblemStatus(504, problem, kNow + absl::Seconds(1), kNow),
+                          Step::kPlace, 3, kNow)
+                .retry_at,
+            kNow + absl::Minutes(30));
 }
 
 }  // namespace

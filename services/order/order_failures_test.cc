@@ -327,6 +327,33 @@ TEST_F(OrderFailuresTest, AnUnreachableCaIsTriedAgainAndReportedOnce) {
   EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
 }
 
+// Fault 123.
+TEST_F(OrderFailuresTest, ACaThatNeverAnswersIsSentFiveNewOrdersInAnHourAtMost) {
+  Create({"a.test"});
+  const absl::Time begin = clock_.Now();
+  // Also after restarts.
+  for (int pass = 0; clock_.Now() < begin + absl::Hours(1); ++pass) {
+    ca_->LoseReplyOf("NewOrder");
+    const Result result = Pass();
+    ASSERT_TRUE(result.requeue_after.has_value());
+    EXPECT_EQ(Ready().reason(), "ServerUnavailable");
+    EXPECT_EQ(ca_->last_request.fresh_connection, pass > 0);
+    Restart();
+    clock_.Advance(*result.requeue_after / 2);
+    const int sent = ca_->Count("NewOrder");
+    EXPECT_EQ(Read().status().unanswered_requests(), sent);
+    const Result early = Pass();
+    EXPECT_EQ(ca_->Count("NewOrder"), sent) << "too early";
+    clock_.Advance(early.requeue_after.value_or(absl::ZeroDuration()));
+  }
+  // The first may have been sent twice.
+  EXPECT_LE(ca_->Count("NewOrder"), 4);
+  EXPECT_GE(ca_->Count("NewOrder"), 3);
+  Pass();
+  EXPECT_EQ(State(), v1::ORDER_STATE_PENDING);
+  EXPECT_EQ(Read().status().unanswered_requests(), 0);
+}
+
 TEST_F(OrderFailuresTest, ARejectedNameFailsTheOrderForGood) {
   ca_->FailNext("NewOrder",
                 FakeAuthority::Problem(400, "rejectedIdentifier", "a.test is forbidden"));

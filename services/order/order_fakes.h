@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/acme/problem.h"
+#include "lib/http/http_client.h"
 #include "lib/pki/pem.h"
 #include "lib/pki/test_ca.h"
 #include "lib/store/resource_key.h"
@@ -55,7 +56,8 @@ class FakeAuthority final : public CertificateAuthority {
     failures_[call].push_back({std::move(error), false});
   }
   void LoseReplyOf(const std::string& call) {
-    failures_[call].push_back({absl::UnavailableError("connection reset"), true});
+    failures_[call].push_back(
+        {http::MarkAsSent(absl::UnavailableError("connection reset")), true});
   }
   int Count(const std::string& call) const {
     return static_cast<int>(std::count(calls.begin(), calls.end(), call));

@@ -162,6 +162,9 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
     co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(request.status().message()),
                             Failures());
   }
+  // One that is reused may have cost the answers that are missing, and libcurl sends again what
+  // is not answered there.
+  request->fresh_connection = status().unanswered_requests() > 0;
   base::Reach(base::FaultPoint::kOrderPlacing);
   absl::StatusOr<acme::Order> placed =
       co_await (*authority_)->NewOrder(context_, *std::move(request));
@@ -179,6 +182,7 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
   }
   status().set_url(placed->url);
   *status().mutable_placed_time() = service::ToProto(Now());
+  status().clear_unanswered_requests();
   status().clear_failures();
   AdoptOrder(*placed, status());
   SetNotReady(record_.mutable_order(), "Pending", "The order is placed at the CA", Now());
@@ -404,7 +408,10 @@ OrderPass::AwaitableOutcome OrderPass::WaitForIssuer(absl::Time wake_at) {
 OrderPass::AwaitableOutcome OrderPass::HandleError(absl::Status error, Step step) {
   // Being stopped says nothing about the order.
   if (!context_.Check().ok()) co_return error;
-  ErrorAction action = DecideOnError(error, step, Now());
+  if (step == Step::kPlace && MayHavePlaced(error)) {
+    status().set_unanswered_requests(status().unanswered_requests() + 1);
+  }
+  ErrorAction action = DecideOnError(error, step, status().unanswered_requests(), Now());
   // What the CA has not handed out for as long as the order lasted will not come any more.
   const bool never_comes = step == Step::kDownload && absl::IsNotFound(error) && HasExpired();
   const bool unreadable =

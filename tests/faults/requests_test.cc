@@ -41,6 +41,39 @@ TEST(RequestFaultsTest, AConnectionThatBreaksAfterNewOrderLosesOneOrderAtMost) {
   EXPECT_EQ(world->ca().finalized(), 1);
 }
 
+// Fault 123.
+TEST(RequestFaultsTest, ACaThatMakesOrdersButNeverSaysSoIsAskedSeldom) {
+  const auto world = StartWorld(BelievingCa());
+  ASSERT_NE(world, nullptr);
+  Fault gateway_timeout = AnswerWith(504, "<html>gateway timeout</html>");
+  gateway_timeout.takes_effect = true;
+  const Fault faults[] = {ResetAfter(), CutAfter(10), gateway_timeout};
+  std::vector<absl::Time> retries;
+  for (std::size_t i = 0; i < std::size(faults); ++i) {
+    SCOPED_TRACE(i);
+    world->ca().Inject(Endpoint::kNewOrder, faults[i].Times(Fault::kForever));
+    const std::string name = absl::StrCat("c", i);
+    Create(*world, name);
+    const order::v1::Order order =
+        WaitForOrder(*world, name, [](const order::v1::Order& unanswered) {
+          return unanswered.status().unanswered_requests() == 2;
+        });
+    EXPECT_EQ(ReadyReason(order), "ServerUnavailable");
+    retries.push_back(service::FromProto(order.status().retry_time()));
+    EXPECT_GT(retries.back(), absl::Now() + absl::Minutes(1));
+    world->ca().ClearFaults();
+  }
+  world->suite().Kill(Service::kOrder);
+  CW_ASSERT_OK(world->suite().Restart(Service::kOrder));
+  Create(*world, "www");
+  ExpectIssued(*world, {"www"});
+  ASSERT_LT(absl::Now(), retries.front()) << "this machine is too slow for the test";
+  for (std::size_t i = 0; i < std::size(faults); ++i) {
+    // The first on a connection that was used before, and so twice.
+    EXPECT_LE(world->ca().orders_for({DnsName(absl::StrCat("c", i))}), 3);
+  }
+}
+
 // Fault 17.
 TEST(RequestFaultsTest, AConnectionThatBreaksAfterFinalizeCostsNeitherOrderNorKey) {
   const auto world = StartWorld(BelievingCa());
