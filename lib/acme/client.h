@@ -48,8 +48,7 @@ struct NewOrderRequest {
   std::string profile;   // empty for the CA's default
   std::string replaces;  // CertId() of the certificate to renew; dropped if the
                          // CA has no ARI
-  // As http::HttpRequest has it. On a connection that was used before, a request that the CA
-  // does not answer is sent twice.
+  // As http::HttpRequest has it.
   bool fresh_connection = false;
 };
 

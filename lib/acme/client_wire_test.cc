@@ -202,6 +202,27 @@ TEST_F(ClientWireTest, ANewOrderThatIsResetIsForItsCallerToTryAgain) {
   EXPECT_EQ(Count("POST /new-order"), 4);
 }
 
+// Fault 123. The CA has made an order, and takes the request that libcurl sends again for a
+// replay.
+TEST_F(ClientWireTest, ANewOrderWhoseNonceIsSpentWhenItIsSentAgainIsNotPlacedAnew) {
+  std::atomic<int> posts = 0;
+  on_post_ = [&](TestConnection& connection) {
+    if (++posts % 2 == 0) {
+      return connection.Answer(
+          400, R"({"type":"urn:ietf:params:acme:error:badNonce"})",
+          "Content-Type: application/problem+json\r\nReplay-Nonce: another\r\n");
+    }
+    connection.Reset();
+    return false;
+  };
+  Start();
+  const absl::Status lost = NewOrder().status();
+  EXPECT_THAT(lost, StatusIs(absl::StatusCode::kUnavailable,
+                             HasSubstr("the connection ended before the CA's answer")));
+  EXPECT_TRUE(http::WasSent(lost));
+  EXPECT_EQ(Count("POST /new-order"), 2);
+}
+
 // Fault 18.
 TEST_F(ClientWireTest, ABodyThatIsCutShortIsNotReadHoweverCompleteItLooks) {
   on_post_ = [&](TestConnection& connection) {

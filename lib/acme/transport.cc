@@ -27,6 +27,13 @@ std::string NextNonce(const http::HttpResponse& response) {
   return nonce;
 }
 
+absl::Status AnswerIsLost(RequestKind kind, const std::string& url) {
+  return http::MarkAsSent(ErrorWithClass(
+      absl::StatusCode::kUnavailable,
+      absl::StrCat(Where(kind, url), ": the connection ended before the CA's answer"),
+      ErrorClass::kRetryBackoff));
+}
+
 // Whether it was answered that this will not be done, which another method may change.
 bool IsRefusal(const absl::Status& status) {
   const int http_status = HttpStatusOf(status).value_or(0);
@@ -72,6 +79,11 @@ runtime::Awaitable<absl::StatusOr<http::HttpResponse>> Transport::Post(runtime::
       nonces_.Put(NextNonce(*response));
       if (!status.ok()) co_return base::Annotate(status, Where(call.kind, call.url));
       co_return response;
+    }
+    if (response->sent_twice && !call.repeatable) {
+      // Its nonce was good the first time, and what that did is not to be done again.
+      nonces_.Put(NextNonce(*response));
+      co_return AnswerIsLost(call.kind, call.url);
     }
     if (spent.from_pool) nonces_.Rejected();
     // Not through the pool, where another request might take it (RFC 8555 §6.5).

@@ -79,6 +79,7 @@ class CurlHttpClient final : public HttpClient {
       if (!status.ok()) co_return repeated ? MarkAsSent(status) : status;
       if (redirects_left-- <= 0 || !IsRedirect(transfer->response().status) ||
           transfer->redirect_url().empty()) {
+        if (repeated) transfer->response().sent_twice = true;
         co_return std::move(transfer->response());
       }
       CW_CO_ASSIGN_OR_RETURN(request, FollowRedirect(*transfer));

@@ -236,9 +236,11 @@ TEST_F(CurlClientTest, RepeatsAPostOnAFreshConnectionIfAReusedOneEndsUnanswered)
     connection.Answer(200, "first of its connection");
     if (!connection.ReadRequest().empty()) ++requests;
   });
-  CW_ASSERT_OK(Send(Post(server.Url("/"), "one")));
-  CW_ASSERT_OK_AND_ASSIGN(HttpResponse response, Send(Post(server.Url("/"), "two")));
+  CW_ASSERT_OK_AND_ASSIGN(HttpResponse response, Send(Post(server.Url("/"), "one")));
+  EXPECT_FALSE(response.sent_twice);
+  CW_ASSERT_OK_AND_ASSIGN(response, Send(Post(server.Url("/"), "two")));
   EXPECT_EQ(response.body, "first of its connection");
+  EXPECT_TRUE(response.sent_twice);
   EXPECT_EQ(server.connections(), 2);
   EXPECT_EQ(requests, 3);
 }

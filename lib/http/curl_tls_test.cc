@@ -237,6 +237,7 @@ TEST_F(CurlTlsTest, AnHttp2ConnectionClosedUnansweredIsReplaced) {
   CW_ASSERT_OK(Send(Trusting(Post(server.Url("/"), "x"))));
   CW_ASSERT_OK_AND_ASSIGN(HttpResponse response, Send(Trusting(Post(server.Url("/"), "x"))));
   EXPECT_EQ(response.body, "first");
+  EXPECT_TRUE(response.sent_twice);
   EXPECT_EQ(server.connections(), 2);
 }
 

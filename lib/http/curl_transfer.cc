@@ -156,6 +156,8 @@ absl::Status CurlTransfer::Configure(CURL* easy, const CurlTransferOptions& opti
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, static_cast<long>(options.idle_seconds));
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &CurlTransfer::OnRequest);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &CurlTransfer::OnHeader);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &CurlTransfer::OnBody);
@@ -288,6 +290,11 @@ absl::Status CurlTransfer::Forbidden() const {
                             address_advice_.empty() ? "" : "; ", address_advice_)));
 }
 
+int CurlTransfer::OnRequest(void* self, char*, char*, int, int) {
+  ++static_cast<CurlTransfer*>(self)->times_sent_;
+  return CURL_PREREQFUNC_OK;
+}
+
 std::size_t CurlTransfer::OnHeader(char* bytes, std::size_t size, std::size_t count,
                                    void* self) {
   auto* transfer = static_cast<CurlTransfer*>(self);
@@ -328,6 +335,7 @@ absl::Status CurlTransfer::Finish(CURL* easy, CURLcode code) {
   response_.status = static_cast<int>(status);
   response_.headers = header_lines_.headers();
   response_.url = request_.url;
+  response_.sent_twice = times_sent_ > 1;
   char* redirect = nullptr;
   curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
   if (redirect != nullptr) redirect_url_ = redirect;

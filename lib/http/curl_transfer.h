@@ -111,6 +111,7 @@ class CurlTransfer {
   absl::Status Explain(CURLcode code) const;
   bool has_body() const;
 
+  static int OnRequest(void* self, char*, char*, int, int);
   static std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* self);
   static std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* self);
 
@@ -127,6 +128,8 @@ class CurlTransfer {
   HeaderLines header_lines_;
   bool over_cap_ = false;
   bool reused_connection_ended_ = false;
+  // More than once where libcurl itself repeats it.
+  int times_sent_ = 0;
   char error_[CURL_ERROR_SIZE] = "";
 };
 

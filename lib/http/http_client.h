@@ -80,6 +80,9 @@ struct HttpResponse {
   std::string body;
   // The URL that answered, after redirects.
   std::string url;
+  // The request was sent twice: first on a kept-alive connection that ended without a byte of
+  // an answer, so that the server may have acted on it before.
+  bool sent_twice = false;
 };
 
 // An error of a request that was sent at least in part and not answered in full, so that the

@@ -160,8 +160,8 @@ bool IsPausedByCa(const absl::Status& error) {
   return problem.has_value() && acme::IsPause(problem->ShortType(), problem->detail);
 }
 
-// So that a Certificate has no more than five in its first hour, the first of which may have
-// been sent twice, while an answer that was lost by chance costs little.
+// So that a Certificate has no more than five orders in its first hour, while an answer that
+// was lost by chance costs little.
 absl::Duration PauseAfterUnanswered(int count) {
   switch (count) {
     case 1:
@@ -169,7 +169,9 @@ absl::Duration PauseAfterUnanswered(int count) {
     case 2:
       return absl::Minutes(2);
     case 3:
-      return absl::Minutes(40);
+      return absl::Minutes(10);
+    case 4:
+      return absl::Minutes(30);
     default:
       return absl::Hours(1);
   }

@@ -162,8 +162,7 @@ OrderPass::AwaitableOutcome OrderPass::Place() {
     co_return co_await Fail(v1::ORDER_STATE_ERRORED, std::string(request.status().message()),
                             Failures());
   }
-  // One that is reused may have cost the answers that are missing, and libcurl sends again what
-  // is not answered there.
+  // One that is kept alive may have cost the answers that are missing.
   request->fresh_connection = status().unanswered_requests() > 0;
   base::Reach(base::FaultPoint::kOrderPlacing);
   absl::StatusOr<acme::Order> placed =
