@@ -7,8 +7,8 @@
 //
 // Errors: see problem.h. kRetryNonce never reaches the caller. After an error of
 // NewOrder or Finalize without an answer from the CA (kRetryBackoff, no problem)
-// the step may or may not have happened: http::WasSent() tells for NewOrder. Threading: safe from any thread. The
-// client must outlive its calls.
+// the step may or may not have happened: http::WasSent() tells for NewOrder. Threading: safe
+// from any thread. The client must outlive its calls.
 #pragma once
 
 #include <memory>
