@@ -1,6 +1,6 @@
 // A storm: the three services issue certificates for one identity, at first in peace, then
 // while somebody without credentials attacks them, then while a requester of another namespace
-// does.
+// does, and then in peace again.
 #pragma once
 
 #include <array>
@@ -18,14 +18,14 @@ namespace certwright::attacks {
 inline constexpr double kMaxRssMib = 256;
 
 struct StormOptions {
-  // Of each of the three parts.
+  // Of each of the four parts.
   absl::Duration duration = absl::Seconds(60);
   // Of the attacker.
   int connections = 16;
 };
 
 struct PartReport {
-  // "calm", "strangers", "requester"
+  // "calm", "strangers", "requester", "calm-again"
   std::string name;
   int issued = 0;
   // From the call that creates a Certificate to its being Ready.
@@ -44,7 +44,7 @@ struct StormReport {
   // What must not be, however slow the machine is; empty if nothing was wrong.
   std::vector<std::string> failures;
 
-  // How much longer the slowest issuances took at the worst than in peace.
+  // How much longer the slowest issuances took at the worst than on average in peace.
   double p99_ratio() const;
 };
 

@@ -12,7 +12,7 @@ TEST(StormTest, OthersAreIssuedAndServicesStaySmallAndNothingIsForged) {
   options.duration = absl::Seconds(6);
   CW_ASSERT_OK_AND_ASSIGN(const StormReport report, RunStorm(options));
   EXPECT_THAT(report.failures, testing::IsEmpty()) << ToJson(report);
-  ASSERT_THAT(report.parts, testing::SizeIs(3));
+  ASSERT_THAT(report.parts, testing::SizeIs(4));
   for (const PartReport& part : report.parts) EXPECT_GE(part.issued, 1) << part.name;
   for (const std::size_t part : {1, 2}) {
     EXPECT_THAT(report.parts[part].attackers_calls, testing::Not(testing::IsEmpty()));
