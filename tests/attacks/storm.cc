@@ -18,11 +18,11 @@ int Main(int argc, char** argv) {
   StormOptions options;
   double seconds = 60;
   CLI::App app(
-      "Issues certificates of our own CA, one after the other: in peace, then while somebody\n"
-      "without credentials attacks all services, then while a requester of another namespace\n"
-      "does, and in peace again. Prints one JSON object. Exits 1 if a service ended, used more "
-      "memory than the\n"
-      "manifests give it, had lines of others in its log, or if p99 more than doubled.",
+      "Issues certificates of our own CA, twenty a second: in peace, then while somebody\n"
+      "without credentials attacks all services, then while a requester of another\n"
+      "namespace does, and in peace again. Prints one JSON object. Exits 1 if a service\n"
+      "ended, used more memory than the manifests give it, had lines of others in its log,\n"
+      "or if p99 more than doubled.",
       "storm");
   app.add_option("--seconds", seconds, "How long each of the four parts is")
       ->check(CLI::Range(1.0, 100'000.0));
